@@ -1,0 +1,60 @@
+# The menu of the project. `make run` and `make test` are all a newcomer needs; both set up what is missing.
+SHELL := /bin/bash
+PY := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests run test check format lint types layers unit docs docs-check bench selftest torture clean lock
+
+help: ## Show this menu
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: ## Install everything and build the worker image; leaves nothing running
+	@scripts/setup.sh
+
+setup-tests:
+	@scripts/setup.sh --tests
+
+run: setup ## Start the offline world in the foreground (Ctrl-C ends everything)
+	@exec .venv/bin/clawgate sandbox $(ARGS)
+
+test: setup-tests format lint types layers docs-check ## Set up what is missing and run all tests (one: make test T=path)
+	@scripts/test.sh $(T)
+
+check: .venv/bin/ruff format lint types layers unit docs-check ## Format, lint, types, layers, unit tests, docs: under a minute
+
+.venv/bin/ruff:
+	@scripts/setup.sh --tests
+
+format: ## Check formatting (fix: .venv/bin/ruff format)
+	@.venv/bin/ruff format --check -q . || { echo "run: .venv/bin/ruff format"; exit 1; }
+
+lint:
+	@.venv/bin/ruff check -q .
+
+types:
+	@.venv/bin/mypy --no-error-summary
+
+layers:
+	@.venv/bin/lint-imports --no-timing >/dev/null || .venv/bin/lint-imports
+
+unit: ## Unit, property and documentation tests only
+	@$(PY) -m pytest -q tests/unit tests/property tests/docs $(T)
+
+docs: ## Write the generated documents anew
+	@$(PY) scripts/generate_docs.py
+
+docs-check:
+	@$(PY) scripts/generate_docs.py --check
+
+bench: ## Print the numbers of DESIGN section 6 beside their bars
+	@$(PY) -m tests.bench.run $(ARGS)
+
+selftest: ## Check this machine: both bots and the Control UI, end to end
+	@.venv/bin/clawgate selftest
+
+lock: ## Resolve requirements/*.txt anew
+	@scripts/lock.sh
+
+clean: ## Remove what setup made in this checkout
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

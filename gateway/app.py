@@ -1,0 +1,283 @@
+"""The gateway process: storage → credentials → workers (adopt) → sockets → ready; and the way back down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from gateway.broker.app import build_broker
+from gateway.broker.routes import BrokerServices
+from gateway.credentials.service import Credentials
+from gateway.ledger import Ledger
+from gateway.modelproxy.apps import public_app, worker_app
+from gateway.modelproxy.identity import ModelIdentity
+from gateway.modelproxy.proxy import ModelProxy
+from gateway.settings import Settings, engine_address
+from gateway.store import GatewayStore, TenantKey
+from gateway.up import stop_signal
+from gateway.workers.engine import Engine, EngineInfo
+from gateway.workers.pool import WorkerPool
+from shared.config.paths import Paths
+from shared.config.process import log_level
+from shared.errors import ConfigError, Invalid
+from shared.gatewayclient.models import TenantStartup
+from shared.http.client import HttpPool
+from shared.http.unixserver import AsgiListeners
+from shared.ids import parse_name
+from shared.lifecycle.control import ControlServer
+from shared.lifecycle.harden import make_undumpable
+from shared.lifecycle.notify import notify
+from shared.lifecycle.singleton import SingleInstance
+from shared.obs.log import configure_logging, get_logger
+from shared.secrets.files import Secret
+from shared.storage import Database
+
+_log = get_logger(__name__)
+_DRAIN_S = 10.0
+
+
+async def run_gateway(paths: Paths) -> int:
+    """Run until told to stop. Workers survive, for the next start to adopt.
+
+    Raises:
+        ConfigError: bad files or a second instance.
+        Unavailable: the container engine is down or the worker image is missing.
+    """
+    configure_logging("gateway", level=log_level())
+    make_undumpable()
+    settings = Settings.load(paths)
+    lock = SingleInstance(paths.gateway / "gateway.pid", what=f"the gateway with state in {paths.state}")
+    lock.acquire()
+    try:
+        stopping = stop_signal()
+        async with running_gateway(settings):
+            notify("READY=1")
+            _log.info("gateway.ready", tenants=sorted(settings.enabled_tenants()))
+            await stopping.wait()
+            notify("STOPPING=1")
+    finally:
+        lock.release()
+    return 0
+
+
+@asynccontextmanager
+async def running_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """A serving gateway; leaving the context stops it and leaves workers running."""
+    async with AsyncExitStack() as stack:
+        gateway = Gateway(settings)
+        await gateway.start(stack)
+        yield gateway
+
+
+class Gateway:
+    """Builds the parts and owns their order."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.paths = settings.paths
+        self.keys: dict[str, TenantKey] = {}
+        self.model_api_port = 0
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Bring everything up; what was started is undone by `stack`, in reverse."""
+        settings, paths = self.settings, self.paths
+        prepare_directories(paths, settings)
+
+        database = Database(paths.gateway_db, migrations="gateway.migrations")
+        await database.open()
+        stack.push_async_callback(database.close)
+        self.store = GatewayStore(database)
+        self.keys.update(await self.store.keys())
+
+        http = HttpPool()
+        stack.push_async_callback(http.close)
+        self.credentials = Credentials(
+            http=http,
+            claude_file=settings.credential_file("claude_file"),
+            claude_base=settings.upstreams.claude.api_base,
+            claude_fallback_key=Secret(settings.env.get("ANTHROPIC_API_KEY_FALLBACK", "")),
+            codex_file=settings.credential_file("codex_file"),
+            codex_base=settings.upstreams.codex.api_base,
+            copilot_file=settings.credential_file("copilot_file"),
+            copilot_base=settings.upstreams.copilot.api_base,
+            github_api_base=settings.upstreams.github.api_base,
+        )
+        ledger = Ledger(self.store)
+        stack.push_async_callback(ledger.close)
+        proxy = ModelProxy(self.credentials, http, on_request=ledger.note)
+
+        engine = build_engine(settings)
+        stack.push_async_callback(engine.close)
+        self.engine = await require_engine(engine, settings.policy.workers.image)
+        self.endpoints = WorkerSockets(paths, proxy)
+        stack.push_async_callback(self.endpoints.close_all)
+        self.pool = WorkerPool(
+            engine,
+            settings.policy.workers,
+            paths,
+            self.endpoints,
+            instance=installation_id(paths),
+            sandbox=settings.policy.sandbox,
+        )
+        await self.pool.start()
+        stack.push_async_callback(self.pool.stop)
+
+        broker = build_broker(
+            BrokerServices(
+                pool=self.pool,
+                startup=self.startup_of,
+                name_prefix=self.name_prefix,
+                rebuild_image=self.pool.rebuild_image,
+            ),
+            keys=self.keys,
+            routes_of=self.routes_of,
+            model=proxy.handle,
+        )
+        sockets = AsgiListeners(broker)
+        stack.push_async_callback(sockets.close, _DRAIN_S)
+        for name in settings.enabled_tenants():
+            await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660)
+        if settings.policy.model_api.enabled:
+            api = settings.policy.model_api
+            identity = ModelIdentity(
+                tenant="local", group="", worker_id="", routes=frozenset({"chat/completions", "models", "embeddings"})
+            )
+            public = AsgiListeners(public_app(proxy, identity))
+            stack.push_async_callback(public.close, 1.0)
+            self.model_api_port = await public.add_tcp(api.host, api.port, state={})
+
+        control = ControlServer(
+            paths.control_socket("gateway"),
+            {
+                "status": self.op_status,
+                "tenant_key": self.op_tenant_key,
+                "end_workers": self.op_end_workers,
+                "usage": self.op_usage,
+            },
+        )
+        await control.start()
+        stack.push_async_callback(control.stop)
+
+    def startup_of(self, tenant: str) -> TenantStartup:
+        """What a tenant gets at its start: its own, and nothing of its neighbours."""
+        discord = self.settings.upstreams.discord
+        return TenantStartup(
+            tenant=tenant,
+            kind=self.settings.policy.tenants[tenant].kind,
+            secrets=self.settings.tenant_secrets(tenant),
+            settings=self.settings.tenant_settings(tenant),
+            upstreams={"discord_api_base": discord.api_base, "discord_gateway_url": discord.gateway_url},
+        )
+
+    def routes_of(self, tenant: str) -> frozenset[str]:
+        """Model routes a tenant may use on its own socket."""
+        return frozenset(self.settings.policy.tenants[tenant].routes)
+
+    def name_prefix(self, tenant: str) -> str:
+        """Containers are named after the tenant, so that ``docker ps --filter name=nanoclaw-`` finds them (N4)."""
+        return tenant
+
+    async def op_status(self, _params: dict[str, Any]) -> dict[str, Any]:
+        """How the gateway is doing."""
+        workers = [worker.model_dump(mode="json") for worker in self.pool.list()]
+        return {
+            "summary": f"{len(workers)} workers, engine {self.engine.kind} {self.engine.version}",
+            "engine": {"kind": self.engine.kind, "version": self.engine.version, "address": self.engine.address},
+            "workers": workers,
+            "model_api_port": self.model_api_port,
+        }
+
+    async def op_tenant_key(self, params: dict[str, Any]) -> dict[str, str]:
+        """Take the hash of a tenant's new key from the supervisor."""
+        tenant = parse_name("tenant", str(params.get("tenant", "")))
+        digest, uid = str(params.get("sha256", "")), params.get("uid")
+        if tenant not in self.settings.policy.tenants or len(digest) != 64 or not isinstance(uid, int):
+            raise Invalid(f"not a key for a tenant of ours: {tenant}")
+        key = TenantKey(tenant, digest, uid)
+        await self.store.put_key(key)
+        self.keys[tenant] = key
+        return {"tenant": tenant}
+
+    async def op_end_workers(self, _params: dict[str, Any]) -> dict[str, int]:
+        """End all workers, for a stop that leaves nothing behind."""
+        return {"ended": await self.pool.end_all()}
+
+    async def op_usage(self, _params: dict[str, Any]) -> list[dict[str, str | int]]:
+        """The ledger's totals."""
+        return await self.store.usage()
+
+
+class WorkerSockets:
+    """The one private socket of each worker; which socket a call came through says who calls."""
+
+    def __init__(self, paths: Paths, proxy: ModelProxy) -> None:
+        self._paths = paths
+        self._identities: dict[str, ModelIdentity] = {}
+        self._listeners = AsgiListeners(worker_app(proxy, self._identities.get))
+
+    async def open(self, worker_id: str, tenant: str, group: str, session_id: str) -> None:  # noqa: ARG002 - the contract's
+        """Listen for a worker."""
+        self._identities[worker_id] = ModelIdentity(
+            tenant=tenant, group=group, worker_id=worker_id, routes=frozenset({"messages"})
+        )
+        socket = self._paths.worker_socket(worker_id)
+        socket.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        # The folder above is closed to everyone else; inside the container the agent's user must be able to connect.
+        await self._listeners.add_unix(socket, state={"worker": worker_id}, mode=0o666)
+
+    async def close(self, worker_id: str) -> None:
+        """Stop listening and forget who it was."""
+        self._identities.pop(worker_id, None)
+        await self._listeners.remove(self._paths.worker_socket(worker_id))
+
+    async def close_all(self) -> None:
+        """Stop listening everywhere; live workers find the sockets again after the next start."""
+        await self._listeners.close(_DRAIN_S)
+
+
+def build_engine(settings: Settings) -> Engine:
+    """The configured container engine.
+
+    Raises:
+        ConfigError: the process engine outside the sandbox.
+    """
+    if settings.policy.engine.kind == "process":
+        if not settings.policy.sandbox:
+            raise ConfigError(
+                'engine.kind = "process" contains nothing and is refused outside the sandbox: use "docker"'
+            )
+        from gateway.workers.process_engine import ProcessEngine
+
+        return ProcessEngine(settings.paths.runtime / "process-engine")
+    from gateway.workers.docker_engine import DockerEngine
+
+    return DockerEngine(engine_address(settings))
+
+
+async def require_engine(engine: Engine, image: str) -> EngineInfo:
+    """Make sure that workers can be started at all before anybody is told that we are ready.
+
+    Raises:
+        Unavailable: the engine does not answer, or the image is not there; exit code 69, so that a service manager
+            tries again.
+    """
+    info = await engine.info()
+    _log.info("engine.found", kind=info.kind, version=info.version, image=(await engine.image_id(image))[:19])
+    return info
+
+
+def prepare_directories(paths: Paths, settings: Settings) -> None:
+    """Create the runtime directory's folders with the modes that guard what lies in them."""
+    paths.runtime.mkdir(parents=True, exist_ok=True, mode=0o711)
+    worker_parent = paths.worker_dir("x").parent
+    worker_parent.mkdir(exist_ok=True, mode=0o700)
+    for name in settings.enabled_tenants():
+        paths.tenant_socket_dir(name).mkdir(parents=True, exist_ok=True, mode=0o750)
+
+
+def installation_id(paths: Paths) -> str:
+    """Tells this installation's containers from another's on the same engine; stable for a state directory."""
+    import hashlib
+
+    return hashlib.sha256(str(paths.state).encode()).hexdigest()[:12]

@@ -1,0 +1,131 @@
+"""What a tenant may ask for: its start-up values and its own workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request, WebSocket, delete, get, post, websocket
+from litestar.datastructures import State
+from litestar.exceptions import WebSocketDisconnect
+from litestar.params import FromPath, JSONBody
+from litestar.types import ControllerRouterHandler
+
+from gateway.broker.auth import Caller
+from gateway.workers.pool import WorkerPool
+from shared.errors import GatewayError, NotFound
+from shared.gatewayclient.models import TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
+from shared.gatewayclient.stream import LINE_HEADER_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerServices:
+    """What the routes act on."""
+
+    pool: WorkerPool
+    startup: Callable[[str], TenantStartup]
+    name_prefix: Callable[[str], str]
+    rebuild_image: Callable[[], Awaitable[dict[str, Any]]]
+
+
+def _services(state: State) -> BrokerServices:
+    services: BrokerServices = state["services"]
+    return services
+
+
+def _caller(connection: Any) -> Caller:  # noqa: ANN401 - request or socket
+    caller: Caller = connection.scope["state"]["caller"]
+    return caller
+
+
+@get("/v1/startup")
+async def startup(request: Request[Any, Any, Any], state: State) -> dict[str, Any]:
+    """A tenant's own tokens, settings and addresses."""
+    return _services(state).startup(_caller(request).tenant).model_dump(mode="json")
+
+
+@post("/v1/workers", status_code=201)
+async def lease(request: Request[Any, Any, Any], state: State, data: JSONBody[WorkerRequest]) -> WorkerInfo:
+    """The worker of one of the tenant's groups, started if need be."""
+    caller, services = _caller(request), _services(state)
+    return await services.pool.lease(
+        caller.tenant, data, uid=caller.uid, gid=caller.gid, name_prefix=services.name_prefix(caller.tenant)
+    )
+
+
+@get("/v1/workers")
+async def workers(request: Request[Any, Any, Any], state: State) -> list[WorkerInfo]:
+    """The tenant's workers."""
+    return _services(state).pool.list(_caller(request).tenant)
+
+
+@post("/v1/workers/image", status_code=200)
+async def rebuild_image(state: State) -> dict[str, Any]:
+    """Build the worker image from the gateway's own files; a tenant chooses nothing about it."""
+    return await _services(state).rebuild_image()
+
+
+@post("/v1/workers/{worker_id:str}/busy", status_code=204)
+async def busy(
+    request: Request[Any, Any, Any], state: State, worker_id: FromPath[str], data: JSONBody[dict[str, str]]
+) -> None:
+    """A run begins on a worker."""
+    await _services(state).pool.mark_busy(_caller(request).tenant, worker_id, str(data.get("run_id", ""))[:64])
+
+
+@post("/v1/workers/{worker_id:str}/idle", status_code=204)
+async def idle(request: Request[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
+    """The run on a worker is over."""
+    await _services(state).pool.mark_idle(_caller(request).tenant, worker_id)
+
+
+@delete("/v1/workers/{worker_id:str}", status_code=204)
+async def end(request: Request[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
+    """Stop a worker of the tenant's own."""
+    await _services(state).pool.end(_caller(request).tenant, worker_id)
+
+
+@websocket("/v1/workers/{worker_id:str}/stdio")
+async def stdio(socket: WebSocket[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
+    """A worker's stdin and stdout; see `shared.gatewayclient.stream` for the messages."""
+    pool, tenant = _services(state).pool, _caller(socket).tenant
+    after = socket.query_params.get("after", "0")
+    if not after.isdigit() or not any(worker.worker_id == worker_id for worker in pool.list(tenant)):
+        await socket.close(code=1008, reason="no such worker")  # before accept this is HTTP 403
+        return
+    await socket.accept()
+    try:
+        async with asyncio.TaskGroup() as pumps:
+            reader = pumps.create_task(_input(socket, pool, tenant, worker_id))
+            await _output(socket, pool, tenant, worker_id, int(after))
+            reader.cancel()
+    except* (WebSocketDisconnect, NotFound):
+        pass  # the tenant detached, or the worker vanished between two calls
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        await socket.close(code=1000)
+
+
+async def _output(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str, worker_id: str, after: int) -> None:
+    async for item in pool.stream(tenant, worker_id, after):
+        if isinstance(item, WorkerEvent):
+            await socket.send_text(item.model_dump_json())
+        else:
+            number, line = item
+            await socket.send_bytes(number.to_bytes(LINE_HEADER_BYTES, "big") + line)
+
+
+async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str, worker_id: str) -> None:
+    while True:
+        data = await socket.receive_bytes()
+        try:
+            await pool.write(tenant, worker_id, data)
+        except GatewayError as error:
+            await socket.send_text(WorkerEvent(event="stderr", text=error.detail).model_dump_json())
+
+
+def broker_routes() -> list[ControllerRouterHandler]:
+    """All routes of the tenant socket but the model's."""
+    return [startup, lease, workers, rebuild_image, busy, idle, end, stdio]

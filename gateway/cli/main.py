@@ -1,0 +1,194 @@
+"""Entry of the ``clawgate`` command; subcommands import what they need when they run, so that ``--help`` is fast."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from shared.cli import guarded, paths_of, print_json, print_table, state_option
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="clawgate", prog_name="clawgate")
+def cli() -> None:
+    """Run two AI assistants, NanoClaw and OpenClaw, behind one gateway.
+
+    Without accounts: `clawgate sandbox` runs everything offline. With accounts: `clawgate up`.
+    """
+
+
+@cli.command()
+@state_option
+def up(state: Path | None) -> int:
+    """Start the gateway and all tenants in the foreground."""
+    from gateway.up import run_up
+
+    return asyncio.run(run_up(paths_of(state)))
+
+
+@cli.command()
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(state: Path | None, *, as_json: bool) -> int:
+    """Show what runs and how it is doing."""
+    from gateway.status import collect_status
+
+    report = collect_status(paths_of(state))
+    if as_json:
+        print_json(report)
+    else:
+        rows = [
+            (p["name"], p["state"], p["pid"], p["restarts"], p["detail"] or p["reason"]) for p in report["processes"]
+        ]
+        print_table(
+            ("PROCESS", "STATE", "PID", "RESTARTS", "DETAIL"),
+            rows,
+            empty=f"Nothing runs with state in {report['state']}. Start it with `clawgate up` or `clawgate sandbox`.",
+        )
+    return 0 if report["ok"] else 1
+
+
+@cli.command()
+@state_option
+def down(state: Path | None) -> None:
+    """Stop what `clawgate up` or `clawgate sandbox` started."""
+    from shared.lifecycle.control import call
+
+    call(paths_of(state).control_socket("up"), "stop")
+    click.echo("stopping")
+
+
+@cli.command()
+@click.argument("name")
+@state_option
+def restart(name: str, state: Path | None) -> None:
+    """Restart one process: gateway, nanoclaw or openclaw."""
+    from shared.lifecycle.control import call
+
+    call(paths_of(state).control_socket("up"), "restart", name=name, timeout_s=60.0)
+    click.echo(f"{name} restarted")
+
+
+@cli.command(hidden=True)
+@state_option
+def gateway(state: Path | None) -> int:
+    """Run the gateway process alone; the supervisor and the service unit call this."""
+    from gateway.app import run_gateway
+
+    return asyncio.run(run_gateway(paths_of(state)))
+
+
+@cli.command()
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="State directory; created if missing.",
+)
+@click.option(
+    "--port-base",
+    type=click.IntRange(0, 65000),
+    default=18700,
+    show_default=True,
+    help="All ports derive from it; 0 takes any free ones.",
+)
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="Written (by rename) when everything answers."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["docker", "process"]),
+    default=None,
+    help="Where workers run; default: docker, else process with a warning.",
+)
+@click.option(
+    "--docker-host",
+    default=None,
+    help="Docker engine address; default DOCKER_HOST, else the system's, else a private one.",
+)
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What the model answers (docs/sandbox-model.md).",
+)
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Fault plan, JSON lines (docs/sandbox-faults.md).",
+)
+@click.option(
+    "--use",
+    "use",
+    multiple=True,
+    metavar="KEY=URL",
+    help="Another server in place of an emulator, e.g. discord.api_base=http://127.0.0.1:9000/api/v10.",
+)
+@click.option(
+    "--bot-token",
+    "bot_tokens",
+    multiple=True,
+    metavar="TENANT=@FILE",
+    help="A tenant's bot token for a server given with --use.",
+)
+def sandbox(
+    state: Path | None,
+    port_base: int,
+    ready_file: Path | None,
+    engine: str | None,
+    docker_host: str | None,
+    script: Path | None,
+    faults: Path | None,
+    use: tuple[str, ...],
+    bot_tokens: tuple[str, ...],
+) -> int:
+    """Run the whole product offline against emulators of every upstream."""
+    from gateway.sandbox.options import SandboxOptions
+    from gateway.sandbox.run import run_sandbox
+
+    options = SandboxOptions.parse(
+        state=state,
+        port_base=port_base,
+        ready_file=ready_file,
+        engine=engine,
+        docker_host=docker_host,
+        script=script,
+        faults=faults,
+        use=use,
+        bot_tokens=bot_tokens,
+    )
+    return asyncio.run(run_sandbox(options))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--engine", type=click.Choice(["docker", "process"]), default=None, help="As for `clawgate sandbox`.")
+@click.option("--docker-host", default=None, help="As for `clawgate sandbox`.")
+def selftest(engine: str | None, docker_host: str | None, *, as_json: bool) -> int:
+    """Check this machine: start the sandbox, talk to both bots and the Control UI, stop it."""
+    from gateway.selftest import run_selftest
+
+    report = asyncio.run(run_selftest(engine=engine, docker_host=docker_host))
+    if as_json:
+        print_json(report)
+    else:
+        rows = [
+            (step["name"], "ok" if step["ok"] else "FAILED", f"{step['ms']:.0f} ms", step["detail"])
+            for step in report["steps"]
+        ]
+        print_table(("STEP", "RESULT", "TIME", "DETAIL"), rows, empty="no step was run")
+        click.echo(
+            f"engine: {report['engine']}; " + ("everything answers" if report["ok"] else "something does not answer")
+        )
+    return 0 if report["ok"] else 1
+
+
+def main() -> None:
+    """Console entry."""
+    sys.exit(guarded(lambda: cli(standalone_mode=False), prog="clawgate"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""History of the gateway's schema."""

@@ -1,0 +1,333 @@
+"""Forwards a model call: capability, credential, bytes there and back, and a record of what it cost.
+
+Raw ASGI, because this is the hot path and a framework's response object would hide the client's leaving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.credentials.models import ProviderAuth
+from gateway.credentials.service import Credentials
+from gateway.modelproxy.dialects import Dialect, Headers, error_answer, error_event
+from gateway.modelproxy.identity import ModelIdentity, Outcome, RequestRecord
+from gateway.modelproxy.routes import Route, find_route, parse_body, upstream_headers, upstream_url
+from gateway.modelproxy.streams import UsageMeter, WholeEvents
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.errors import Denied, GatewayError, Internal, Invalid
+from shared.http.client import HttpPool, StreamedAnswer
+from shared.obs.log import get_logger
+
+_log = get_logger(__name__)
+
+Message = Mapping[str, Any]
+Scope = Any
+"""ASGI's own types differ from framework to framework."""
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+_READ_TIMEOUT_S = 600.0
+_MAX_WHOLE_BYTES = 32 << 20
+_MAX_REFUSAL_BYTES = 64 << 10
+_CLIENT_GONE = 499
+_TOO_LARGE = 413
+_UNAUTHORIZED = 401
+_FORBIDDEN = 403
+
+_PASSED_BACK = re.compile(
+    rb"(content-type|retry-after|retry-after-ms|request-id|x-request-id|x-github-request-id|x-should-retry"
+    rb"|cache-control|openai-processing-ms|(anthropic-ratelimit|x-ratelimit|x-codex)-[a-z0-9-]+)"
+)
+"""Answer headers that go back; cookies, account ids and connection headers do not."""
+
+
+class _ClientGoneError(Exception):
+    """The caller closed its connection."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call on its way; turned into a record at its end."""
+
+    identity: ModelIdentity
+    route_name: str
+    started: float
+    dialect: Dialect = "openai"
+    provider: str = ""
+    model: str = ""
+    status: int = 0
+    outcome: Outcome = "refused"
+    auth: str = ""
+    first_byte: float = 0.0
+    request_bytes: int = 0
+    request_id: str = ""
+    usage: UsageMeter = field(default_factory=UsageMeter)
+
+
+class ModelProxy:
+    """Calls model providers on behalf of identities.
+
+    Args:
+        credentials: what a provider is called with.
+        http: connections to providers.
+        on_request: told about every call at its end; must not block.
+        clock: for durations.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        http: HttpPool,
+        *,
+        on_request: Callable[[RequestRecord], None] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._credentials = credentials
+        self._http = http
+        self._on_request = on_request
+        self._clock = clock
+
+    async def handle(self, identity: ModelIdentity, route: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; every failure becomes an answer in the route's own dialect."""
+        call = _Call(identity, route, self._clock.monotonic())
+        exchange = _Exchange(call, receive, send, self._clock)
+        try:
+            await self._serve(call, exchange, scope)
+        except _ClientGoneError:
+            call.outcome = "client_gone"
+            call.status = call.status or _CLIENT_GONE
+        except GatewayError as error:
+            await exchange.fail(error)
+        except Exception:  # noqa: BLE001 - the caller gets an answer, the log the reason
+            _log.exception("model.failed", route=route, tenant=identity.tenant, worker_id=identity.worker_id)
+            await exchange.fail(Internal("internal error of the gateway; its log has the reason"))
+        finally:
+            self._record(call)
+
+    async def fetch(self, identity: ModelIdentity, route_name: str) -> tuple[int, bytes]:
+        """Status and body of a route that takes no body, for those who translate it.
+
+        Raises:
+            GatewayError: as `handle` would answer.
+        """
+        route = find_route(route_name)
+        _check_capability(identity, route)
+        auth: ProviderAuth | None = await self._credentials.headers_for(route.provider)
+        may_replay = True
+        while auth is not None:
+            answer = await self._http.request(
+                route.method,
+                upstream_url(route, auth, b""),
+                headers=upstream_headers(route, auth, (), {}),
+                max_bytes=_MAX_WHOLE_BYTES,
+            )
+            if not may_replay or not _refuses_credential(auth, answer.status, answer.body):
+                break
+            auth, may_replay = await self._credentials.after_refusal(auth), False
+        return answer.status, answer.body
+
+    async def _serve(self, call: _Call, exchange: _Exchange, scope: Scope) -> None:
+        route = find_route(call.route_name)
+        call.dialect, call.provider = route.dialect, route.provider
+        _check_capability(call.identity, route)
+        if scope["method"] != route.method:
+            raise Invalid(f"{call.route_name} takes {route.method} only", code="model.method")
+        raw = await exchange.read_body(route.max_body_bytes, scope["headers"]) if route.max_body_bytes else b""
+        call.request_bytes = len(raw)
+        body = parse_body(raw) if route.max_body_bytes else {}
+        call.model = str(body.get("model", ""))[:80]
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(exchange.watch_client())
+                try:
+                    await self._forward(call, exchange, route, scope, raw, body)
+                except GatewayError as error:
+                    # Answered inside the group, where it is still one error and not a group of them.
+                    await exchange.fail(error)
+                finally:
+                    exchange.done = True
+                    watch.cancel()
+        except* _ClientGoneError:
+            pass
+        if exchange.client_gone:
+            raise _ClientGoneError
+
+    async def _forward(
+        self, call: _Call, exchange: _Exchange, route: Route, scope: Scope, raw: bytes, body: Mapping[str, Any]
+    ) -> None:
+        auth: ProviderAuth | None = await self._credentials.headers_for(route.provider)
+        may_replay = True
+        while auth is not None:
+            call.auth = auth.kind
+            again: ProviderAuth | None = None
+            async with self._http.stream(
+                route.method,
+                upstream_url(route, auth, scope.get("query_string", b"")),
+                headers=upstream_headers(route, auth, scope["headers"], body),
+                body=raw,
+                read_timeout_s=_READ_TIMEOUT_S,
+            ) as answer:
+                call.request_id = answer.header("request-id") or answer.header("x-request-id")
+                refusal: bytes | None = None
+                if answer.status in {_UNAUTHORIZED, _FORBIDDEN}:
+                    refusal = await answer.read(_MAX_REFUSAL_BYTES)
+                    if may_replay and _refuses_credential(auth, answer.status, refusal):
+                        again = await self._credentials.after_refusal(auth)
+                if again is None:
+                    await self._pass_back(call, exchange, answer, refusal)
+            auth, may_replay = again, False
+
+    async def _pass_back(self, call: _Call, exchange: _Exchange, answer: StreamedAnswer, refusal: bytes | None) -> None:
+        headers = _passed_back(answer.headers)
+        if refusal is None and answer.header("content-type").startswith("text/event-stream"):
+            await exchange.begin(answer.status, headers)
+            await self._stream(call, exchange, answer)
+            return
+        # Small enough to be had whole, so that a cut one becomes an error and not half an answer.
+        whole = refusal if refusal is not None else await answer.read(_MAX_WHOLE_BYTES)
+        call.usage.feed_json(whole)
+        call.outcome = "answered"
+        await exchange.begin(answer.status, [*headers, (b"content-length", str(len(whole)).encode())])
+        await exchange.end(whole)
+
+    async def _stream(self, call: _Call, exchange: _Exchange, answer: StreamedAnswer) -> None:
+        events = WholeEvents()
+        try:
+            async for chunk in answer.aiter_bytes():
+                if block := events.feed(chunk):
+                    call.usage.feed_events(block)
+                    await exchange.write(block)
+        except GatewayError as error:
+            call.outcome = "cut"
+            _log.warning("model.cut", provider=call.provider, tenant=call.identity.tenant, reason=error.code)
+            await exchange.end(error_event(call.dialect, error))
+            return
+        call.outcome = "answered"
+        await exchange.end(events.rest())
+
+    def _record(self, call: _Call) -> None:
+        if self._on_request is None:
+            return
+        now = self._clock.monotonic()
+        self._on_request(
+            RequestRecord(
+                tenant=call.identity.tenant,
+                group=call.identity.group,
+                worker_id=call.identity.worker_id,
+                route=call.route_name,
+                provider=call.provider,
+                model=call.model,
+                status=call.status,
+                outcome=call.outcome,
+                auth=call.auth,
+                first_byte_ms=(call.first_byte - call.started) * 1000 if call.first_byte else 0.0,
+                total_ms=(now - call.started) * 1000,
+                input_tokens=call.usage.input_tokens,
+                output_tokens=call.usage.output_tokens,
+                cached_tokens=call.usage.cached_tokens,
+                request_bytes=call.request_bytes,
+                request_id=call.request_id,
+            )
+        )
+
+
+class _Exchange:
+    """The caller's side of one call."""
+
+    def __init__(self, call: _Call, receive: Receive, send: Send, clock: Clock) -> None:
+        self._call = call
+        self._receive = receive
+        self._send = send
+        self._clock = clock
+        self._begun = False
+        self.done = False
+        self.client_gone = False
+
+    async def read_body(self, limit: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The request's body.
+
+        Raises:
+            Invalid: larger than `limit` bytes.
+            _ClientGoneError: the caller left before it was whole.
+        """
+        announced = next((value for name, value in headers if name == b"content-length"), b"0")
+        too_large = Invalid(f"the request is larger than {limit} bytes", code="model.too_large")
+        if announced.isdigit() and int(announced) > limit:
+            raise too_large
+        body = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _ClientGoneError
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise too_large
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    async def watch_client(self) -> None:
+        """Wait until the caller leaves, then cancel the group; the provider's connection closes with it."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self.done:
+            self.client_gone = True
+            raise _ClientGoneError
+
+    async def begin(self, status: int, headers: Headers) -> None:
+        self._call.status = status
+        self._begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, block: bytes) -> None:
+        self._mark()
+        await self._send({"type": "http.response.body", "body": block, "more_body": True})
+
+    async def end(self, block: bytes) -> None:
+        self._mark()
+        self.done = True
+        await self._send({"type": "http.response.body", "body": block, "more_body": False})
+
+    async def fail(self, error: GatewayError) -> None:
+        """Answer with an error of ours, unless the answer has already begun."""
+        if self._begun:
+            return
+        call = self._call
+        call.outcome = "failed" if call.auth else "refused"
+        status = _TOO_LARGE if error.code == "model.too_large" else error.http_status
+        status, headers, body = error_answer(call.dialect, error, status=status)
+        _log.info("model.refused", tenant=call.identity.tenant, route=call.route_name, status=status, reason=error.code)
+        await self.begin(status, headers)
+        await self.end(body)
+
+    def _mark(self) -> None:
+        if not self._call.first_byte:
+            self._call.first_byte = self._clock.monotonic()
+
+
+def _check_capability(identity: ModelIdentity, route: Route) -> None:
+    if route.name not in identity.routes:
+        who = f"worker {identity.worker_id}" if identity.worker_id else f"tenant {identity.tenant}"
+        allowed = ", ".join(sorted(identity.routes)) or "none"
+        raise Denied(f"{who} may not use the model route {route.name} (allowed: {allowed})", code="model.route")
+
+
+def _refuses_credential(auth: ProviderAuth, status: int, body: bytes) -> bool:
+    """Whether an answer refuses the credential itself; a 403 may as well mean the model or an edge filter."""
+    if status == _UNAUTHORIZED:
+        return True
+    if status != _FORBIDDEN or auth.provider != "claude" or auth.kind != "oauth":
+        return False
+    try:
+        error = json.loads(body)["error"]
+        return error["type"] == "permission_error" and "oauth" in str(error["message"]).lower()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _passed_back(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return [(name.lower(), value) for name, value in headers if _PASSED_BACK.fullmatch(name.lower())]

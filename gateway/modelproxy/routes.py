@@ -1,0 +1,164 @@
+"""The model routes: which provider answers each, in which dialect, and what of a request goes on to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.credentials.models import Provider, ProviderAuth
+from gateway.modelproxy.dialects import Dialect, Headers
+from shared.errors import Invalid, NotFound
+from shared.ids import new_id
+
+OAUTH_BETA = "oauth-2025-04-20"
+_OAUTH_BETA_PREFIX = "oauth-"
+_SESSION = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
+_QUERY = re.compile(rb"[A-Za-z0-9_=&.-]{0,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One model route.
+
+    Attributes:
+        path: appended to the provider's address.
+        passed: request headers that go on to the provider; those ending in ``-`` are prefixes. All others, the
+            caller's credentials and cookies above all, stay here.
+    """
+
+    name: str
+    method: str
+    provider: Provider
+    path: str
+    dialect: Dialect
+    max_body_bytes: int
+    passed: tuple[bytes, ...]
+
+
+_CLAUDE_HEADERS = (
+    b"accept",
+    b"content-type",
+    b"user-agent",
+    b"x-app",
+    b"x-claude-code-session-id",
+    b"anthropic-",
+    b"x-stainless-",
+)
+_OPENAI_HEADERS = (b"accept", b"content-type")
+
+ROUTES: Mapping[str, Route] = {
+    route.name: route
+    for route in (
+        Route("messages", "POST", "claude", "/v1/messages", "anthropic", 32 << 20, _CLAUDE_HEADERS),
+        Route("chat/completions", "POST", "copilot", "/chat/completions", "openai", 32 << 20, _OPENAI_HEADERS),
+        Route("embeddings", "POST", "copilot", "/embeddings", "openai", 8 << 20, _OPENAI_HEADERS),
+        Route("models", "GET", "copilot", "/models", "openai", 0, _OPENAI_HEADERS),
+        Route(
+            "responses", "POST", "codex", "/codex/responses", "responses", 32 << 20, (*_OPENAI_HEADERS, b"session_id")
+        ),
+    )
+}
+
+
+def find_route(name: str) -> Route:
+    """The route of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    route = ROUTES.get(name)
+    if route is None:
+        raise NotFound(f"no model route {name!r}; there are {', '.join(ROUTES)}", code="model.no_route")
+    return route
+
+
+def upstream_url(route: Route, auth: ProviderAuth, query: bytes) -> str:
+    """The address to call; a query is passed on only where the provider's own client sends one."""
+    url = auth.base_url + route.path
+    if query and route.provider == "claude" and _QUERY.fullmatch(query):
+        url += "?" + query.decode("ascii")
+    return url
+
+
+def upstream_headers(
+    route: Route, auth: ProviderAuth, received: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]
+) -> Headers:
+    """Headers for the provider: what may pass, plus the credential, and never both kinds of credential."""
+    own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in auth.headers]
+    replaced = {name.lower() for name, _ in own} | {b"anthropic-beta"}
+    headers = [(name, value) for name, value in received if name not in replaced and _passes(name, route.passed)]
+    headers += own
+    # Answers are passed on byte for byte and looked into for their usage: compressed ones would hide it.
+    headers.append((b"accept-encoding", b"identity"))
+    if route.provider == "claude" and (betas := _betas(received, auth)):
+        headers.append((b"anthropic-beta", betas))
+    if route.provider == "codex":
+        headers += _codex_headers(body)
+    elif route.name == "chat/completions":
+        headers += copilot_headers(body)
+    elif route.provider == "copilot":
+        headers += [(b"openai-intent", b"conversation-panel"), (b"x-request-id", new_id("req").encode())]
+    return headers
+
+
+def copilot_headers(body: Mapping[str, Any]) -> Headers:
+    """Who started the request and whether it shows pictures, which GitHub bills by.
+
+    A request counts as the person's only when its last message is the person's own; a tool's result is the agent
+    going on by itself. Source: reference notes on X-Initiator.
+    """
+    messages = body.get("messages")
+    turns = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+    initiator = b"user" if not turns or turns[-1].get("role") == "user" else b"agent"
+    headers: Headers = [
+        (b"openai-intent", b"conversation-panel"),
+        (b"x-initiator", initiator),
+        (b"x-request-id", new_id("req").encode()),
+    ]
+    parts = (part for turn in turns if isinstance(turn.get("content"), list) for part in turn["content"])
+    if any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts):
+        headers.append((b"copilot-vision-request", b"true"))
+    return headers
+
+
+def _codex_headers(body: Mapping[str, Any]) -> Headers:
+    headers: Headers = [(b"accept", b"text/event-stream")]
+    session = body.get("prompt_cache_key")
+    if isinstance(session, str) and _SESSION.fullmatch(session):
+        headers.append((b"session_id", session.encode("ascii")))
+    return headers
+
+
+def parse_body(raw: bytes) -> dict[str, Any]:
+    """The request as an object.
+
+    Raises:
+        Invalid: it is not a JSON object.
+    """
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise Invalid("the request body is not a JSON object", code="model.body")
+    return body
+
+
+def _passes(name: bytes, passed: tuple[bytes, ...]) -> bool:
+    return any(name == allowed or (allowed.endswith(b"-") and name.startswith(allowed)) for allowed in passed)
+
+
+def _betas(received: Iterable[tuple[bytes, bytes]], auth: ProviderAuth) -> bytes:
+    names = [
+        beta
+        for name, value in received
+        if name == b"anthropic-beta"
+        for beta in (part.strip() for part in value.decode("latin-1").split(","))
+        if beta and not beta.startswith(_OAUTH_BETA_PREFIX)
+    ]
+    if auth.kind == "oauth":
+        names.append(OAUTH_BETA)
+    return ",".join(dict.fromkeys(names)).encode("latin-1")

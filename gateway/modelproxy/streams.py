@@ -1,0 +1,91 @@
+"""Looks at an answer while it passes: where events end, and what they say about usage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_MAX_HELD_BYTES = 1 << 20
+
+
+class WholeEvents:
+    """Lets whole events through and holds back a begun one, so that a cut stream never ends inside an event."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may be passed on now; an event of absurd size is passed in pieces rather than kept."""
+        data = self._held + chunk if self._held else chunk
+        end = max(_end(data, b"\n\n"), _end(data, b"\r\n\r\n"))
+        if end == 0 and len(data) > _MAX_HELD_BYTES:
+            end = len(data)
+        self._held = data[end:]
+        return data[:end]
+
+    def rest(self) -> bytes:
+        """What was held back when the stream ended well."""
+        rest, self._held = self._held, b""
+        return rest
+
+
+def _end(data: bytes, mark: bytes) -> int:
+    found = data.rfind(mark)
+    return found + len(mark) if found >= 0 else 0
+
+
+class UsageMeter:
+    """Reads token counts from whole events or a whole JSON answer, in any of the three formats.
+
+    Attributes:
+        input_tokens: cached ones included.
+    """
+
+    def __init__(self) -> None:
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.cached_tokens = 0
+
+    def feed_events(self, block: bytes) -> None:
+        """Look at whole events; those without the word are not parsed."""
+        if b'"usage"' not in block:
+            return
+        for line in block.splitlines():
+            if line.startswith(b"data:") and b'"usage"' in line:
+                self.feed_json(line[5:])
+
+    def feed_json(self, raw: bytes) -> None:
+        """Look at one JSON object."""
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(body, dict):
+            return
+        for holder in (body, body.get("message"), body.get("response")):
+            if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
+                self._take(holder["usage"])
+
+    def _take(self, usage: Mapping[str, Any]) -> None:
+        if "prompt_tokens" in usage:
+            self.input_tokens = _count(usage, "prompt_tokens")
+            self.output_tokens = _count(usage, "completion_tokens")
+            self.cached_tokens = _count(usage.get("prompt_tokens_details"), "cached_tokens")
+            return
+        if "input_tokens_details" in usage or "total_tokens" in usage:
+            self.input_tokens = _count(usage, "input_tokens")
+            self.output_tokens = _count(usage, "output_tokens")
+            self.cached_tokens = _count(usage.get("input_tokens_details"), "cached_tokens")
+            return
+        # Anthropic counts cached input apart, says the input first and the output at the end.
+        if "input_tokens" in usage:
+            self.cached_tokens = _count(usage, "cache_read_input_tokens")
+            created = _count(usage, "cache_creation_input_tokens")
+            self.input_tokens = _count(usage, "input_tokens") + self.cached_tokens + created
+        self.output_tokens = max(self.output_tokens, _count(usage, "output_tokens"))
+
+
+def _count(fields: object, name: str) -> int:
+    value = fields.get(name) if isinstance(fields, dict) else None
+    return value if isinstance(value, int) else 0

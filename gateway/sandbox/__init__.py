@@ -1,0 +1,1 @@
+"""The offline world: one emulator per upstream, wired to the whole product on loopback."""

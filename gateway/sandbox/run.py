@@ -1,0 +1,316 @@
+"""``clawgate sandbox``: the emulators, a container engine, and the unchanged product on top of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.sandbox.cast import Cast, cast_of
+from gateway.sandbox.discord.server import DiscordEmulator
+from gateway.sandbox.discord.world import World
+from gateway.sandbox.engine import EngineHandle, resolve_engine
+from gateway.sandbox.faults import FaultPlan
+from gateway.sandbox.models import ModelWorld
+from gateway.sandbox.options import Ports, SandboxOptions
+from gateway.sandbox.script import Script
+from gateway.sandbox.seed import CredentialPaths, claim_state, seed_env, seed_policies
+from gateway.settings import Settings
+from gateway.supervisor.supervisor import Supervisor
+from gateway.up import first_of, stop_signal
+from gateway.workers.image.build import ensure_image
+from shared.config.paths import Paths
+from shared.config.process import environment, log_level
+from shared.errors import GatewayError, Unavailable
+from shared.lifecycle.control import call
+from shared.lifecycle.singleton import SingleInstance
+from shared.lifecycle.tasks import TaskPool
+from shared.obs.log import configure_logging, get_logger
+from shared.secrets.files import Secret, write_private
+
+_log = get_logger(__name__)
+_ONLINE_TIMEOUT_S = 60.0
+_LOCALHOST = "127.0.0.1"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxDiscord:
+    """The emulated Discord and who is on it."""
+
+    emulator: DiscordEmulator
+    cast: Cast
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A running offline world.
+
+    Attributes:
+        ready: the ready file's content (docs/sandbox.md).
+        discord: None when another server stands in for the emulator.
+    """
+
+    ready: dict[str, Any]
+    paths: Paths
+    supervisor: Supervisor
+    discord: SandboxDiscord | None
+    models: ModelWorld
+
+
+async def run_sandbox(options: SandboxOptions) -> int:
+    """Run until SIGINT or SIGTERM, then end everything that was started.
+
+    Raises:
+        GatewayError: it could not start; nothing is left behind.
+    """
+    configure_logging("sandbox", level=log_level())
+    stopping = stop_signal()
+    async with _unless(stopping, options) as sandbox:
+        if sandbox is None:
+            return 0
+        _announce(sandbox)
+        await first_of(stopping, sandbox.supervisor.stop_requested)
+        say("stopping; everything that was started ends now")
+    return 0
+
+
+@asynccontextmanager
+async def _unless(stopping: asyncio.Event, options: SandboxOptions) -> AsyncIterator[Sandbox | None]:
+    """A started sandbox, or None when told to stop while it was coming up."""
+    tasks = TaskPool("sandbox")
+    async with AsyncExitStack() as stack:
+        starting = tasks.start(stack.enter_async_context(running_sandbox(options)), name="start", watched=True)
+        stop = tasks.start(stopping.wait(), name="stop")
+        await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+        yield None if starting.cancelled() else starting.result()
+
+
+def _silent(_text: str) -> None:
+    """Progress of a sandbox nobody watches."""
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal what is going on."""
+    sys.stderr.write(f"clawgate: {text}\n")
+    sys.stderr.flush()
+
+
+@asynccontextmanager
+async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
+    """The whole offline world; leaving the context ends all of it."""
+    progress: Progress = _silent if options.quiet else say
+    paths = Paths.resolve(options.state)
+    claim_state(paths)
+    lock = SingleInstance(paths.state / "up.pid", what=f"a sandbox with state in {paths.state}")
+    lock.acquire()
+    async with AsyncExitStack() as stack:
+        stack.callback(lock.release)
+        if options.ready_file:
+            options.ready_file.unlink(missing_ok=True)
+        faults = FaultPlan.load(options.faults) if options.faults else FaultPlan()
+        script = Script.load(options.script) if options.script else Script()
+
+        engine = await stack.enter_async_context(_engine(options, progress))
+        progress("starting the emulators")
+        discord = await _discord(options, paths, faults, stack)
+        models = ModelWorld(script=script, faults=faults, port=options.ports.models)
+        await models.start()
+        stack.push_async_callback(models.stop)
+        logins = CredentialPaths.of(paths)
+        models.seed_credentials(claude=logins.claude, codex=logins.codex, copilot=logins.copilot)
+
+        tokens = dict(options.bot_tokens)
+        if discord:
+            tokens = {name: Secret(token) for name, token in discord.cast.bot_tokens.items()} | tokens
+        token = seed_env(paths, bot_tokens=tokens)
+        ports = _concrete(options.ports)
+        seed_policies(
+            paths,
+            upstreams=_upstreams(options, discord, models),
+            engine={"kind": "process"} if engine is None else {"kind": "docker", "host": engine.docker_host},
+            ports=ports,
+            guild_id=discord.cast.guild_id if discord else None,
+        )
+
+        progress("starting the gateway and both tenants")
+        logs = paths.state / "logs"
+        logs.mkdir(exist_ok=True, mode=0o700)
+        supervisor = Supervisor(Settings.load(paths), log_dir=logs)
+        stack.push_async_callback(supervisor.stop, end_workers=True)
+        await supervisor.start()
+        bots = await _online(supervisor, paths, sorted(tokens))
+        ready = _ready(options, token, ports, discord, bots, engine)
+        if options.ready_file:
+            write_private(options.ready_file, json.dumps(ready, indent=2) + "\n")
+        yield Sandbox(ready, paths, supervisor, discord, models)
+        if options.ready_file:
+            options.ready_file.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _engine(options: SandboxOptions, progress: Progress) -> AsyncIterator[EngineHandle | None]:
+    """The container engine with the worker image in it; None means the labelled process engine.
+
+    Raises:
+        Unavailable: Docker was asked for by name, or ``CI=true``, and there is none.
+    """
+    strict = environment("CI") == "true"  # CI must never quietly lose its engine
+    if options.engine == "process":
+        if strict:
+            raise Unavailable("the process engine is refused with CI=true: it would hide a missing Docker engine")
+        progress("engine: process (asked for). Workers run as plain processes, NOT contained")
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        progress("looking for a Docker engine")
+        handle = await stack.enter_async_context(resolve_engine(options.docker_host))
+        if handle is None:
+            if options.engine == "docker" or strict:
+                raise Unavailable("no Docker engine answers and none can be started: install docker.io, or run as root")
+            progress("engine: process, because no Docker engine answers. Workers run as plain processes, NOT contained")
+            yield None
+            return
+        await asyncio.to_thread(ensure_image, handle.docker_host, progress=progress)
+        yield handle
+
+
+async def _discord(
+    options: SandboxOptions, paths: Paths, faults: FaultPlan, stack: AsyncExitStack
+) -> SandboxDiscord | None:
+    if not options.emulates_discord:
+        return None
+    world = World(paths.state / "world.json")
+    cast = cast_of(world)
+    emulator = DiscordEmulator(world, faults, port=options.ports.discord, people_port=options.ports.page)
+    await emulator.start()
+    stack.push_async_callback(emulator.stop)
+    return SandboxDiscord(emulator, cast)
+
+
+def _concrete(ports: Ports) -> dict[str, int]:
+    """Ports of the product itself; free ones are looked up here because they go into policy files."""
+    return {"control_ui": ports.control_ui or free_port(), "model_api": ports.model_api or free_port()}
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind((_LOCALHOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _upstreams(
+    options: SandboxOptions, discord: SandboxDiscord | None, models: ModelWorld
+) -> dict[str, dict[str, str]]:
+    values: dict[str, dict[str, str]] = {
+        "claude": {"api_base": models.claude_base},
+        "codex": {"api_base": models.codex_base},
+        "copilot": {"api_base": models.copilot_base},
+        "github": {"api_base": models.github_api_base},
+    }
+    if discord:
+        values["discord"] = {"api_base": discord.emulator.api_base, "gateway_url": discord.emulator.gateway_url}
+    for section, names in options.use.items():
+        values[section] = {**values.get(section, {}), **names}
+    return values
+
+
+async def _online(supervisor: Supervisor, paths: Paths, bots: list[str]) -> dict[str, str]:
+    """Wait until every bot that has a token is online; returns their user ids.
+
+    Raises:
+        Unavailable: a process failed, or a bot did not come online in time; the reason is its own.
+    """
+    ids: dict[str, str] = {}
+    deadline = asyncio.get_running_loop().time() + _ONLINE_TIMEOUT_S
+    while True:
+        reasons = []
+        for process in supervisor.status():
+            name = str(process["name"])
+            if process["state"] != "ready":
+                reasons.append(
+                    f"{name} is {process['state']} ({process['reason']}); its log: {paths.state}/logs/{name}.log"
+                )
+            elif name in bots and name not in ids:
+                with contextlib.suppress(GatewayError):
+                    status = await asyncio.to_thread(call, paths.control_socket(name), "status", timeout_s=5.0)
+                    channel = next(
+                        item for item in status["channels"] if "discord" in (item.get("name"), item.get("id"))
+                    )
+                    if channel["state"] == "online":
+                        ids[name] = channel.get("user_id") or status["bot_id"]
+                    else:
+                        reasons.append(f"{name}: Discord {channel['state']} {channel.get('reason', '')}")
+        if not reasons and len(ids) == len(bots):
+            return ids
+        failed = any(process["state"] == "failed" for process in supervisor.status())
+        if failed or asyncio.get_running_loop().time() > deadline:
+            raise Unavailable("the sandbox did not come up: " + "; ".join(reasons), code="sandbox.not_ready")
+        await asyncio.sleep(0.05)
+
+
+def _ready(
+    options: SandboxOptions,
+    token: str,
+    ports: dict[str, int],
+    discord: SandboxDiscord | None,
+    bots: dict[str, str],
+    engine: EngineHandle | None,
+) -> dict[str, Any]:
+    ui = f"http://{_LOCALHOST}:{ports['control_ui']}"
+    ready: dict[str, Any] = {
+        "state": str(options.state),
+        "openclaw": {
+            "http_url": f"{ui}/",
+            "ws_url": ui.replace("http", "ws", 1),
+            "token": token,
+            "bot_id": bots.get("openclaw", ""),
+        },
+        "nanoclaw": {"bot_id": bots.get("nanoclaw", "")},
+        "discord": dict(options.use.get("discord", {})),
+        "copilot_api": {"url": f"http://{_LOCALHOST}:{ports['model_api']}", "key": "any"},
+        "engine": "process" if engine is None else "docker",
+    }
+    if discord:
+        ready["discord"] = {
+            "api_base": discord.emulator.api_base,
+            "gateway_url": discord.emulator.gateway_url,
+            "page_url": discord.emulator.page_url,
+            "guild_id": discord.cast.guild_id,
+            "channel_id": discord.cast.channel_id,
+            "user_token": discord.cast.owner_token,
+        }
+    return ready
+
+
+def _announce(sandbox: Sandbox) -> None:
+    ready = sandbox.ready
+    lines = [
+        "",
+        f"Clawgate runs offline (workers: {ready['engine']}).",
+        f"  Control UI     {ready['openclaw']['http_url']}#token={ready['openclaw']['token']}",
+    ]
+    if "page_url" in ready["discord"]:
+        lines.append(f"  Discord        {ready['discord']['page_url']}")
+    online = [name for name, who in (("NanoClaw", "nanoclaw"), ("OpenClaw", "openclaw")) if ready[who]["bot_id"]]
+    lines += [
+        f"  Bots online    {', '.join(online) or 'none (no bot token was given)'}",
+        f"  Model API      {ready['copilot_api']['url']}/v1",
+        f"  State          {ready['state']}  (kept; start again and it is all there)",
+        "Press Ctrl-C to end everything.",
+        "",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

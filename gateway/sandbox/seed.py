@@ -1,0 +1,107 @@
+"""Puts what the product needs to run offline into a state directory of the sandbox's own.
+
+The product itself knows nothing of the sandbox: it reads policy files, a ``.env`` and credential files, all of
+which happen to name emulators.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.config.envfile import read_env
+from shared.config.paths import Paths
+from shared.config.toml import operator_file
+from shared.config.tomlwrite import overlay_file
+from shared.errors import ConfigError
+from shared.secrets.files import Secret, write_private
+
+_MARKER = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialPaths:
+    """Where the sandbox keeps the logins its emulators issued."""
+
+    claude: Path
+    codex: Path
+    copilot: Path
+
+    @classmethod
+    def of(cls, paths: Paths) -> CredentialPaths:
+        """Inside the state directory, never in the person's home."""
+        home = paths.state / "logins"
+        return cls(home / "claude.json", home / "codex.json", home / "copilot")
+
+
+def claim_state(paths: Paths) -> None:
+    """Make a state directory the sandbox's own.
+
+    Raises:
+        ConfigError: the directory holds a real installation, which the sandbox must never touch.
+    """
+    marker = paths.state / _MARKER
+    if not marker.exists() and paths.env_file.exists():
+        raise ConfigError(
+            f"{paths.state} holds a real installation ({paths.env_file} exists): give the sandbox another --state",
+            code="config.not_a_sandbox",
+        )
+    paths.state.mkdir(parents=True, exist_ok=True, mode=0o711)
+    marker.touch()
+
+
+def seed_env(paths: Paths, *, bot_tokens: dict[str, Secret]) -> str:
+    """Write the sandbox's ``.env`` and return the Control UI's token, which stays the same over restarts."""
+    token = read_env(paths.env_file).get("OPENCLAW_GATEWAY_TOKEN") or secrets.token_hex(24)
+    values = {
+        "DISCORD_BOT_TOKEN": bot_tokens["nanoclaw"].reveal() if "nanoclaw" in bot_tokens else "",
+        "OPENCLAW_DISCORD_BOT_TOKEN": bot_tokens["openclaw"].reveal() if "openclaw" in bot_tokens else "",
+        "OPENCLAW_GATEWAY_TOKEN": token,
+        "ASSISTANT_NAME": "J",
+        "TZ": "Asia/Seoul",
+    }
+    write_private(paths.env_file, "".join(f"{name}={value}\n" for name, value in values.items()))
+    return token
+
+
+def seed_policies(
+    paths: Paths,
+    *,
+    upstreams: dict[str, dict[str, str]],
+    engine: dict[str, str],
+    ports: dict[str, int],
+    guild_id: str | None,
+) -> None:
+    """Lay the sandbox's keys over the operator's copies of the policy files.
+
+    Args:
+        paths: the sandbox's own.
+        upstreams: addresses by section and name.
+        engine: the ``[engine]`` table.
+        ports: ``control_ui`` and ``model_api``.
+        guild_id: the emulated server; None when another Discord server is used, whose ids are not known.
+    """
+    logins = CredentialPaths.of(paths)
+    discord: dict[str, Any] = {"dm_policy": "pairing"}
+    if guild_id:
+        discord |= {"group_policy": "allowlist", "guilds": {guild_id: {"require_mention": True}}}
+    else:
+        discord |= {"group_policy": "open"}
+    overlay_file(operator_file("upstreams", paths), upstreams)
+    overlay_file(
+        operator_file("gateway", paths),
+        {
+            "sandbox": True,
+            "engine": engine,
+            "model_api": {"port": ports["model_api"]},
+            "credentials": {
+                "claude_file": str(logins.claude),
+                "codex_file": str(logins.codex),
+                "copilot_file": str(logins.copilot),
+            },
+        },
+    )
+    overlay_file(operator_file("nanoclaw", paths), {"chats": {"register": "on_mention"}})
+    overlay_file(operator_file("openclaw", paths), {"port": ports["control_ui"], "discord": discord})

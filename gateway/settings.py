@@ -1,0 +1,128 @@
+"""What the gateway was told: policy, secrets and process options, read once and passed down."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.workers.policy import WorkerPolicy
+from shared.config.envfile import read_env, refuse_forbidden
+from shared.config.paths import Paths
+from shared.config.toml import load_policy
+from shared.config.upstreams import Upstreams
+from shared.gatewayclient.models import Slug
+
+TenantKind = Literal["nanoclaw", "openclaw"]
+ModelRouteName = Literal["messages", "chat/completions", "responses"]
+
+_TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "TZ", "COPILOT_MODEL")
+_TENANT_SECRETS = ("DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "GATEWAY_TOKEN")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantPolicy(_Section):
+    """One tenant: which product it runs, and which model routes it may use."""
+
+    kind: TenantKind
+    enabled: bool = True
+    routes: tuple[ModelRouteName, ...] = ()
+
+
+class CredentialFiles(_Section):
+    """Where the operator's own tools keep their logins; ``~`` is the gateway user's home."""
+
+    claude_file: str = "~/.claude/.credentials.json"
+    codex_file: str = "~/.codex/auth.json"
+    copilot_file: str = "~/.local/share/copilot-api/github_token"
+
+
+class ModelApi(_Section):
+    """The OpenAI-compatible listener (policy G1). Any bind but loopback needs client keys, which come with Step 2."""
+
+    enabled: bool = True
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: int = Field(default=4141, ge=0, le=65535)
+
+
+class EngineSettings(_Section):
+    """Which container engine runs workers; ``process`` is the sandbox's fallback and refused elsewhere."""
+
+    host: str = ""
+    kind: Literal["docker", "process"] = "docker"
+
+
+class GatewayPolicy(_Section):
+    """``policies/gateway.toml``."""
+
+    tenants: dict[Slug, TenantPolicy]
+    credentials: CredentialFiles = CredentialFiles()
+    model_api: ModelApi = ModelApi()
+    engine: EngineSettings = EngineSettings()
+    workers: WorkerPolicy = WorkerPolicy()
+    sandbox: bool = False
+    """Set by the sandbox alone; permits the process engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the gateway was told."""
+
+    paths: Paths
+    policy: GatewayPolicy
+    upstreams: Upstreams
+    env: dict[str, str] = field(repr=False)
+
+    @classmethod
+    def load(cls, paths: Paths) -> Settings:
+        """Read policy files and ``.env``.
+
+        Raises:
+            ConfigError: names every file, line and key that is wrong, and the fix.
+        """
+        refuse_forbidden(dict(os.environ), where="the environment")
+        return cls(
+            paths=paths,
+            policy=load_policy("gateway", GatewayPolicy, paths),
+            upstreams=load_policy("upstreams", Upstreams, paths),
+            env=read_env(paths.env_file),
+        )
+
+    def tenant_secrets(self, tenant: str) -> dict[str, str]:
+        """A tenant's own secrets from ``.env``, by lower-case name.
+
+        ``OPENCLAW_DISCORD_BOT_TOKEN`` belongs to the tenant ``openclaw``; NanoClaw, whose ``.env`` this once was,
+        also has the plain names.
+        """
+        return {name.lower(): value for name in _TENANT_SECRETS if (value := self._tenant_value(tenant, name))}
+
+    def tenant_settings(self, tenant: str) -> dict[str, str]:
+        """A tenant's plain settings from ``.env``, by name."""
+        return {name: value for name in _TENANT_SETTINGS if (value := self._tenant_value(tenant, name))}
+
+    def _tenant_value(self, tenant: str, name: str) -> str:
+        prefixed = f"{tenant.upper().replace('-', '_')}_{name}"
+        return self.env.get(prefixed) or (self.env.get(name, "") if tenant == "nanoclaw" else "")
+
+    def credential_file(self, name: Literal["claude_file", "codex_file", "copilot_file"]) -> Path:
+        """A credential file's path, with ``~`` resolved."""
+        return Path(getattr(self.policy.credentials, name)).expanduser()
+
+    def enabled_tenants(self) -> dict[str, TenantPolicy]:
+        """Tenants to run, by name."""
+        return {name: tenant for name, tenant in self.policy.tenants.items() if tenant.enabled}
+
+    def has_accounts(self) -> bool:
+        """At least one chat bot has a token; without one there is nobody to answer."""
+        return any(self.tenant_secrets(name).get("discord_bot_token") for name in self.enabled_tenants())
+
+
+def engine_address(settings: Settings) -> str:
+    """The configured engine address, else ``DOCKER_HOST``, else the system's socket."""
+    return settings.policy.engine.host or os.environ.get("DOCKER_HOST", "") or "unix:///var/run/docker.sock"

@@ -1,0 +1,162 @@
+"""Supervises one installation: the gateway first, then every tenant, each for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from gateway.broker.auth import hash_key
+from gateway.settings import Settings
+from gateway.supervisor.child import Child, ChildSpec
+from shared.errors import ExitCode, GatewayError, NotFound, Unavailable
+from shared.lifecycle.control import ControlServer, call
+from shared.lifecycle.tasks import TaskPool
+from shared.obs.log import get_logger
+from shared.secrets.files import Secret
+
+_log = get_logger(__name__)
+
+GATEWAY = "gateway"
+UP = "up"
+_READY_TIMEOUT_S = 60.0
+_ENTRY_POINTS = {"nanoclaw": "nanoclaw.cli", "openclaw": "openclaw.cli"}
+
+
+class Supervisor:
+    """Runs the gateway and its tenants; one tenant's crash leaves the others untouched.
+
+    Args:
+        settings: read by the caller, so that bad input is refused before anything starts.
+        environment: added to every child's environment.
+        log_dir: children's output goes to ``<name>.log`` in it; None leaves it on our standard error.
+    """
+
+    def __init__(
+        self, settings: Settings, *, environment: dict[str, str] | None = None, log_dir: Path | None = None
+    ) -> None:
+        self._settings = settings
+        self._paths = settings.paths
+        self._environment = {
+            "CLAWGATE_STATE": str(self._paths.state),
+            "CLAWGATE_RUNTIME": str(self._paths.runtime),
+            **(environment or {}),
+        }
+        self._log_dir = log_dir
+        self._tasks = TaskPool("supervisor")
+        self._children: dict[str, Child] = {}
+        self._control = ControlServer(
+            self._paths.control_socket(UP),
+            {"status": self._op_status, "restart": self._op_restart, "stop": self._op_stop},
+        )
+        self.stop_requested = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start the gateway, wait until it serves, then start the tenants and wait for each.
+
+        Raises:
+            Unavailable: the gateway did not come up; the message says with which exit.
+        """
+        await self._control.start()
+        gateway = self._add(
+            ChildSpec(
+                GATEWAY,
+                self._command("gateway.cli.main", "gateway"),
+                self._environment,
+                log_file=self._log_file(GATEWAY),
+            )
+        )
+        if not await gateway.wait_ready(_READY_TIMEOUT_S):
+            code = gateway.status.last_exit
+            await self.stop()
+            raise _not_started(GATEWAY, code)
+        for name, tenant in self._settings.enabled_tenants().items():
+            self._add(
+                ChildSpec(
+                    name,
+                    self._command(_ENTRY_POINTS[tenant.kind], "run", "--tenant", name),
+                    self._environment,
+                    before_start=lambda name=name: self._issue_key(name),  # type: ignore[misc] # bound now
+                    log_file=self._log_file(name),
+                )
+            )
+        await asyncio.gather(*(child.wait_ready(_READY_TIMEOUT_S) for child in self._children.values()))
+
+    def _add(self, spec: ChildSpec) -> Child:
+        child = Child(spec, self._paths.runtime)
+        self._children[spec.name] = child
+        self._tasks.start(child.run(), name=spec.name)
+        return child
+
+    def _command(self, module: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", module, *arguments]
+
+    def _log_file(self, name: str) -> Path | None:
+        return self._log_dir / f"{name}.log" if self._log_dir else None
+
+    async def _issue_key(self, tenant: str) -> Secret:
+        """Make the tenant's key for this start; the gateway keeps only its hash."""
+        key = secrets.token_urlsafe(32)
+        params: dict[str, Any] = {"tenant": tenant, "sha256": hash_key(key), "uid": os.geteuid()}
+        deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT_S
+        while True:
+            try:
+                await asyncio.to_thread(call, self._paths.control_socket(GATEWAY), "tenant_key", **params)
+                return Secret(key)
+            except Unavailable:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.1)  # the gateway is being restarted
+
+    async def stop(self, *, end_workers: bool = False) -> None:
+        """End the tenants, then the gateway.
+
+        Args:
+            end_workers: also end the agents' containers, which otherwise survive for the next start to adopt.
+        """
+        tenants = [child for name, child in self._children.items() if name != GATEWAY]
+        await asyncio.gather(*(child.stop() for child in tenants))
+        if gateway := self._children.get(GATEWAY):
+            if end_workers and gateway.status.state == "ready":
+                try:
+                    await asyncio.to_thread(call, self._paths.control_socket(GATEWAY), "end_workers")
+                except GatewayError as error:
+                    _log.warning("supervisor.workers_left", reason=error.detail)
+            await gateway.stop()
+        await self._tasks.drain(5.0)
+        await self._tasks.close()
+        await self._control.stop()
+
+    def status(self) -> list[dict[str, str | int | None]]:
+        """Every process's state."""
+        return [child.status.as_json() for child in self._children.values()]
+
+    async def _op_status(self, _params: dict[str, Any]) -> list[dict[str, str | int | None]]:
+        return self.status()
+
+    async def _op_restart(self, params: dict[str, Any]) -> dict[str, str]:
+        name = str(params.get("name", ""))
+        if name not in self._children:
+            raise NotFound(f"no process {name!r}; there are: {', '.join(self._children)}")
+        await self._children[name].restart()
+        return {"restarted": name}
+
+    async def _op_stop(self, _params: dict[str, Any]) -> dict[str, bool]:
+        self.stop_requested.set()
+        return {"stopping": True}
+
+
+class NotStarted(Unavailable):
+    """A process did not come up; its exit code is ours."""
+
+    def __init__(self, detail: str, exit_code: int) -> None:
+        super().__init__(detail, code="supervisor.not_started")
+        self.remote_exit_code = exit_code
+
+
+def _not_started(name: str, code: int | None) -> NotStarted:
+    why = f"exit {code}" if code is not None else f"not ready within {_READY_TIMEOUT_S:.0f} s"
+    return NotStarted(f"{name} did not start ({why}); the line above says what to fix", code or ExitCode.UNAVAILABLE)

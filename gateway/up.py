@@ -1,0 +1,79 @@
+"""``clawgate up``: check first, then run everything in the foreground until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from gateway.settings import Settings
+from gateway.supervisor.supervisor import Supervisor
+from shared.config.paths import Paths
+from shared.config.process import log_level
+from shared.errors import ConfigError
+from shared.lifecycle.singleton import SingleInstance
+from shared.obs.log import configure_logging, get_logger
+
+_log = get_logger(__name__)
+
+
+def require_accounts(settings: Settings) -> None:
+    """Refuse to start when no bot could ever log in.
+
+    Raises:
+        ConfigError: says what is missing, where it belongs, and how to try the product without accounts.
+    """
+    if settings.has_accounts():
+        return
+    names = [
+        "DISCORD_BOT_TOKEN (NanoClaw)" if name == "nanoclaw" else f"{name.upper().replace('-', '_')}_DISCORD_BOT_TOKEN"
+        for name in settings.enabled_tenants()
+    ]
+    raise ConfigError(
+        f"no accounts are configured: {settings.paths.env_file} has none of {', '.join(names)}.\n"
+        f"Create it with mode 600 and at least one of them, for example:\n"
+        f"  install -D -m 600 /dev/null {settings.paths.env_file} && $EDITOR {settings.paths.env_file}\n"
+        "To try everything without accounts: clawgate sandbox",
+        code="config.no_accounts",
+    )
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set, also when they were inherited as ignored."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, event.set)
+    return event
+
+
+async def run_up(paths: Paths) -> int:
+    """Run the supervisor in the foreground.
+
+    Raises:
+        ConfigError: something must be fixed first; nothing was started.
+        Unavailable: the gateway did not come up.
+    """
+    configure_logging("up", level=log_level())
+    settings = Settings.load(paths)
+    require_accounts(settings)
+    lock = SingleInstance(paths.state / "up.pid", what=f"clawgate with state in {paths.state}")
+    lock.acquire()
+    stopping = stop_signal()
+    supervisor = Supervisor(settings)
+    try:
+        await supervisor.start()
+        _log.info("up.started", processes=[process["name"] for process in supervisor.status()])
+        await first_of(stopping, supervisor.stop_requested)
+    finally:
+        await supervisor.stop()
+        lock.release()
+    return 0
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until any of some events is set."""
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(event.wait()) for event in events]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,1 @@
+"""Workers: the containers that run the agents, and the only place that speaks to the Docker engine."""

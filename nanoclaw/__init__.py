@@ -1,0 +1,1 @@
+"""The NanoClaw tenant: a Discord bot whose agent is Claude in a locked container per group."""

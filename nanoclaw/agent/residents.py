@@ -1,0 +1,238 @@
+"""The workers we hold: one conversation per group, kept while its worker lives."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+from nanoclaw.agent.session import AgentSession, SessionMissing, WorkerLost
+from nanoclaw.agent.tools import SERVER_NAME, Say
+from nanoclaw.agent.transport import ByteLines
+from nanoclaw.groups import Group
+from shared.errors import GatewayError, NotFound, Unavailable
+from shared.gatewayclient import WorkerInfo, WorkerRequest
+from shared.lifecycle.backoff import Backoff
+from shared.obs.log import get_logger
+
+_log = get_logger(__name__)
+_GATEWAY_RESTART_S = 20.0
+_ADOPTION_S = 5.0
+
+T = TypeVar("T")
+
+
+class WorkerGateway(Protocol):
+    """What we ask of the gateway about workers; `GatewayClient` is one."""
+
+    async def lease_worker(self, request: WorkerRequest) -> WorkerInfo:
+        """Get the worker of a group."""
+        ...
+
+    async def workers(self) -> list[WorkerInfo]:
+        """This tenant's workers."""
+        ...
+
+    async def mark_busy(self, worker_id: str, run_id: str) -> None:
+        """A run begins."""
+        ...
+
+    async def mark_idle(self, worker_id: str) -> None:
+        """The run is over."""
+        ...
+
+    async def end_worker(self, worker_id: str) -> None:
+        """Stop it."""
+        ...
+
+    def attach(self, worker_id: str, after: int = 0) -> ByteLines:
+        """Its stdio."""
+        ...
+
+
+class Conversations(Protocol):
+    """Where the id of a group's conversation is kept."""
+
+    async def session_of(self, folder: str) -> str:
+        """The conversation to continue; empty when there is none."""
+        ...
+
+    async def keep_session(self, folder: str, session_id: str) -> None:
+        """Remember the conversation to continue next time."""
+        ...
+
+    async def forget_session(self, folder: str) -> None:
+        """Begin anew next time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a group's worker is started with; the same for every run, so that the worker can be kept."""
+
+    system_prompt: str
+    model: str
+    tools: tuple[str, ...]
+
+
+class Residents:
+    """Gives a run its group's agent: the live one, or a new worker that continues the conversation."""
+
+    def __init__(
+        self,
+        gateway: WorkerGateway,
+        conversations: Conversations,
+        *,
+        spec_of: Callable[[Group], WorkerSpec],
+        say_of: Callable[[Group], Say],
+    ) -> None:
+        self._gateway = gateway
+        self._conversations = conversations
+        self._spec_of = spec_of
+        self._say_of = say_of
+        self._live: dict[str, AgentSession] = {}
+        self._spent_usd: dict[str, float | None] = {}
+
+    async def acquire(self, group: Group, run_id: str) -> AgentSession:
+        """The agent of a group, marked busy with this run.
+
+        Raises:
+            Busy: all workers are taken by other runs.
+            Unavailable: no worker can be had (engine down, image missing, or it ended at once).
+        """
+        session = self._live.get(group.folder)
+        if session is not None and session.is_alive:
+            try:
+                await _patiently(partial(self._gateway.mark_busy, session.worker_id, run_id))
+            except NotFound:
+                _log.info("worker.missed", group=group.folder, worker=session.worker_id)
+            else:
+                return session
+        await self.drop(group.folder)
+        return await self._begin(group, run_id)
+
+    async def release(self, group: Group) -> None:
+        """The run is over; the worker stays for the next message, until the gateway needs its place."""
+        session = self._live.get(group.folder)
+        if session is None:
+            return
+        try:
+            await _patiently(partial(self._gateway.mark_idle, session.worker_id))
+        except GatewayError as error:
+            _log.info("worker.release_failed", group=group.folder, reason=error.detail)
+            await self.drop(group.folder)
+
+    async def drop(self, folder: str, *, end: bool = False) -> None:
+        """Let go of a group's agent; with `end` its worker is stopped too."""
+        session = self._live.pop(folder, None)
+        if session is None:
+            return
+        self._spent_usd[folder] = session.spent_usd
+        await session.close()
+        if end:
+            await self._end(session.worker_id)
+
+    async def close(self) -> None:
+        """Let go of all; their workers live on."""
+        for folder in list(self._live):
+            await self.drop(folder)
+
+    async def adopt(self, groups: Iterable[Group]) -> tuple[int, int]:
+        """Take over workers an earlier process of ours left behind; returns how many were kept and how many ended.
+
+        An idle worker that holds the group's conversation is kept. The others are ended and their conversations go
+        on in new workers: we cannot step into a turn whose questions and answers we did not hear.
+        """
+        by_folder = {group.folder: group for group in groups}
+        kept = ended = 0
+        for worker in await self._gateway.workers():
+            group = by_folder.get(worker.group)
+            if group is not None and await self._adopt(group, worker):
+                kept += 1
+            else:
+                ended += 1
+                await self._end(worker.worker_id)
+        return kept, ended
+
+    async def _adopt(self, group: Group, worker: WorkerInfo) -> bool:
+        known = await self._conversations.session_of(group.folder)
+        if worker.state != "idle" or group.folder in self._live or not known or known != worker.session_id:
+            return False
+        stream = self._gateway.attach(worker.worker_id, worker.lines)
+        session = AgentSession(worker.worker_id, stream, self._say_of(group), is_adopted=True, spent_usd=None)
+        try:
+            async with asyncio.timeout(_ADOPTION_S):
+                await session.open()
+        except (GatewayError, TimeoutError) as error:
+            _log.info("worker.not_adopted", group=group.folder, worker=worker.worker_id, reason=str(error))
+            await session.close()
+            return False
+        self._live[group.folder] = session
+        _log.info("worker.adopted", group=group.folder, worker=worker.worker_id)
+        return True
+
+    async def _begin(self, group: Group, run_id: str) -> AgentSession:
+        known = await self._conversations.session_of(group.folder)
+        if known:
+            try:
+                return await self._start(group, run_id, known, resume=True)
+            except SessionMissing:
+                _log.warning("session.forgotten", group=group.folder, session=known)
+                await self._conversations.forget_session(group.folder)
+        try:
+            return await self._start(group, run_id, str(uuid.uuid4()), resume=False)
+        except SessionMissing as error:
+            raise WorkerLost("the agent refused to begin a conversation", group=group.folder) from error
+
+    async def _start(self, group: Group, run_id: str, session_id: str, *, resume: bool) -> AgentSession:
+        spec = self._spec_of(group)
+        request = WorkerRequest(
+            group=group.folder,
+            session_id=session_id,
+            resume=resume,
+            model=group.model or spec.model,
+            system_prompt=spec.system_prompt,
+            tools=spec.tools,
+            host_tools=(SERVER_NAME,),
+        )
+        info = await _patiently(partial(self._gateway.lease_worker, request))
+        if info.reused:
+            # Started for us in an earlier life: we do not know what it has been asked since.
+            await self._end(info.worker_id)
+            info = await self._gateway.lease_worker(request)
+        stream = self._gateway.attach(info.worker_id, info.lines)
+        spent_usd = self._spent_usd.get(group.folder) if resume else 0.0
+        session = AgentSession(info.worker_id, stream, self._say_of(group), spent_usd=spent_usd)
+        try:
+            await self._gateway.mark_busy(info.worker_id, run_id)
+            await session.open()
+        except BaseException:
+            await session.close()
+            await self._end(info.worker_id)
+            raise
+        self._live[group.folder] = session
+        _log.info("worker.leased", group=group.folder, worker=info.worker_id, resume=resume, start_ms=info.start_ms)
+        return session
+
+    async def _end(self, worker_id: str) -> None:
+        try:
+            await self._gateway.end_worker(worker_id)
+        except GatewayError as error:
+            _log.warning("worker.end_failed", worker=worker_id, reason=error.detail)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call while the gateway restarts: live workers outlast that, and so does a run."""
+    backoff = Backoff(base_s=0.1, ceiling_s=2.0)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _GATEWAY_RESTART_S
+    while True:
+        try:
+            return await call()
+        except Unavailable as error:
+            if error.code != "gateway.down" or loop.time() >= deadline:
+                raise
+        await asyncio.sleep(backoff.next_delay_s())

@@ -1,0 +1,220 @@
+"""The ``nanoclaw`` command: what an operator asks a running NanoClaw; heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.cli import guarded, paths_of, print_json, print_table, state_option
+
+_TENANT = "nanoclaw"
+_REBUILD_TIMEOUT_S = 900.0
+
+
+def _common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--state`` and ``--tenant``, which together say which process is asked."""
+    tenant = click.option("--tenant", default=_TENANT, show_default=True, help="Which NanoClaw, if there are several.")
+    return state_option(tenant(function))
+
+
+def _json(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def _ask(state: Path | None, tenant: str, op: str, *, timeout_s: float = 30.0, **params: Any) -> Any:  # noqa: ANN401 - JSON
+    from shared.lifecycle.control import call
+
+    return call(paths_of(state).control_socket(tenant), op, timeout_s=timeout_s, **params)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="clawgate", prog_name="nanoclaw")
+def cli() -> None:
+    """Speak to NanoClaw: its groups, its workers, and the messages it could not answer."""
+
+
+@cli.command(hidden=True)
+@_common
+def run(state: Path | None, tenant: str) -> int:
+    """Run the tenant process; the supervisor and the service unit call this."""
+    import asyncio
+
+    from nanoclaw.tenant import run as run_tenant
+
+    return asyncio.run(run_tenant(tenant, paths_of(state)))
+
+
+@cli.command()
+@_common
+@_json
+def status(state: Path | None, tenant: str, *, as_json: bool) -> int:
+    """Show how it is doing; exit 1 when Discord is not connected."""
+    report = _ask(state, tenant, "status")
+    channel = report["channels"][0]
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(f"{report['tenant']} (process {report['pid']}): {report['summary']}")
+        if channel["reason"]:
+            click.echo(f"discord: {channel['reason']}")
+        rows = [
+            (lane["chat"], lane["state"], f"{lane['for_s']:.1f}", lane["position"] or None) for lane in report["lanes"]
+        ]
+        print_table(("CHAT", "STATE", "SECONDS", "POSITION"), rows, empty="No chat is waiting for an answer.")
+    return 0 if channel["state"] in {"online", "off"} else 1
+
+
+@cli.group()
+def groups() -> None:
+    """The chats that are answered."""
+
+
+@groups.command("list")
+@_common
+@_json
+def groups_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
+    """Show all groups."""
+    found = _ask(state, tenant, "groups.list")
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (g["folder"], g["chat"], g["name"], "no" if not g["requires_trigger"] else "yes", g["added_by"]) for g in found
+    ]
+    print_table(
+        ("FOLDER", "CHAT", "NAME", "TRIGGER", "ADDED BY"),
+        rows,
+        empty="No chat is registered. Add one: nanoclaw groups register --chat dc:CHANNEL_ID --folder main",
+    )
+
+
+@groups.command("register")
+@_common
+@click.option("--chat", required=True, help="The chat's address, dc:CHANNEL_ID on Discord.")
+@click.option("--folder", required=True, help="The group's folder; 'main' is the operator's own group.")
+@click.option("--name", default="", help="A name for people.")
+@click.option("--pattern", default="", help="A trigger pattern of its own instead of @NAME.")
+@click.option(
+    "--trigger/--no-trigger", "requires_trigger", default=None, help="Answer only when called, or everything."
+)
+def groups_register(
+    state: Path | None, tenant: str, chat: str, folder: str, name: str, pattern: str, *, requires_trigger: bool | None
+) -> None:
+    """Answer a chat from now on."""
+    group = _ask(
+        state,
+        tenant,
+        "groups.register",
+        chat=chat,
+        folder=folder,
+        name=name,
+        trigger_pattern=pattern,
+        requires_trigger=requires_trigger,
+    )
+    click.echo(f"registered {group['chat']} as {group['folder']}")
+
+
+@groups.command("remove")
+@_common
+@click.argument("group")
+def groups_remove(state: Path | None, tenant: str, group: str) -> None:
+    """Stop answering a chat (GROUP is its folder or address); its folder stays."""
+    removed = _ask(state, tenant, "groups.remove", group=group)
+    click.echo(f"removed {removed['folder']} ({removed['chat']})")
+
+
+@cli.group()
+def workers() -> None:
+    """The containers the agents run in."""
+
+
+@workers.command("list")
+@_common
+@_json
+def workers_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
+    """Show running workers."""
+    found = _ask(state, tenant, "workers.list")
+    if as_json:
+        print_json(found)
+        return
+    rows = [(w["group"], w["container"], w["state"], w["run_id"] or None, w["started_at"]) for w in found]
+    print_table(
+        ("GROUP", "CONTAINER", "STATE", "RUN", "STARTED"),
+        rows,
+        empty="No worker runs; one starts with the next message.",
+    )
+
+
+@workers.command("stop-all")
+@_common
+def workers_stop_all(state: Path | None, tenant: str) -> None:
+    """Stop all workers; conversations go on in new ones."""
+    click.echo(f"stopped {_ask(state, tenant, 'workers.stop_all', timeout_s=120.0)['stopped']} workers")
+
+
+@workers.command("rebuild")
+@_common
+def workers_rebuild(state: Path | None, tenant: str) -> None:
+    """Build the worker image anew."""
+    built = _ask(state, tenant, "workers.rebuild", timeout_s=_REBUILD_TIMEOUT_S)
+    click.echo(" ".join(str(value) for value in built.values()))
+
+
+@workers.command("logs")
+@_common
+@click.argument("group", required=False, default="")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many runs.")
+@_json
+def workers_logs(state: Path | None, tenant: str, group: str, limit: int, *, as_json: bool) -> None:
+    """Show the newest runs of all groups or of one: when, how long, how they ended."""
+    found = _ask(state, tenant, "runs.list", group=group, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (r["started_at"][:19], r["folder"], r["run_id"], r["attempt"], "ok" if r["ok"] else r["fault"], r["reason"])
+        for r in found
+    ]
+    print_table(("STARTED", "GROUP", "RUN", "TRY", "RESULT", "REASON"), rows, empty="No run yet.")
+
+
+@cli.group()
+def deadletters() -> None:
+    """Messages that could not be answered or delivered."""
+
+
+@deadletters.command("list")
+@_common
+@_json
+def deadletters_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
+    """Show them with the reason."""
+    found = _ask(state, tenant, "deadletters.list")
+    if as_json:
+        print_json(found)
+        return
+    rows = [(d["id"], d["at"][:19], d["chat"], d["who"] or None, d["tries"], d["reason"], d["text"]) for d in found]
+    print_table(("ID", "AT", "CHAT", "WHO", "TRIES", "REASON", "TEXT"), rows, empty="There are no dead letters.")
+
+
+@deadletters.command("requeue")
+@_common
+@click.argument("ids", nargs=-1, required=True)
+def deadletters_requeue(state: Path | None, tenant: str, ids: tuple[str, ...]) -> None:
+    """Try again what IDS name (in-12, out-3; see the list)."""
+    for one in ids:
+        done = _ask(state, tenant, "deadletters.requeue", id=one)
+        click.echo(f"{done['id']} waits again in {done['chat']}")
+
+
+def main() -> None:
+    """The command's entry."""
+    sys.exit(guarded(functools.partial(cli, standalone_mode=False), prog="nanoclaw"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""NanoClaw's policy: the model of ``policies/nanoclaw.toml`` and how ``.env`` settings lie over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from shared.config.paths import Paths
+from shared.config.toml import load_policy
+from shared.errors import ConfigError
+
+GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+NETWORK_TOOLS = frozenset({"WebFetch", "WebSearch"})
+"""The command line's own web tools; a worker has no network, so offering them would only waste a turn."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _compiled(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, Field(max_length=200), AfterValidator(_compiled)]
+"""A regular expression searched at the start of the trimmed text, ignoring case; empty means the derived one."""
+
+
+class ChatsPolicy(_Table):
+    """Which chats are answered at all."""
+
+    register_mode: Literal["explicit", "on_mention"] = Field(default="explicit", alias="register")
+    owner_ids: tuple[str, ...] = ()
+    context_messages: int = Field(default=30, ge=0, le=500)
+
+
+class AgentPolicy(_Table):
+    """What an agent may use and is told."""
+
+    tools: tuple[ToolName, ...] = ("Bash", "Read", "Write", "Edit", "Glob", "Grep")
+    instructions: str = Field(default="", max_length=16_384)
+
+    @field_validator("tools")
+    @classmethod
+    def _no_network_tools(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        if refused := sorted(NETWORK_TOOLS.intersection(tools)):
+            raise ValueError(f"{', '.join(refused)}: a worker has no network, leave this out")
+        return tools
+
+
+class RunsPolicy(_Table):
+    """How runs are bounded and repeated."""
+
+    max_concurrent: int = Field(default=5, ge=1, le=64)
+    timeout_s: Seconds = 1800
+    retry_delays_s: tuple[Annotated[float, Field(ge=0, le=86_400)], ...] = (5, 10, 20, 40, 80)
+    drain_s: float = Field(default=20, ge=0, le=600)
+
+
+class StreamingPolicy(_Table):
+    """Whether a long answer is shown while it is written."""
+
+    enabled: bool = True
+    after_s: float = Field(default=2.5, ge=0, le=600)
+
+
+class LightPolicy(_Table):
+    """The route without a worker."""
+
+    enabled: bool = False
+    model: str = "gpt-4o-mini"
+    timeout_s: Seconds = 20
+    breaker_s: Seconds = 60
+    conversation_s: float = Field(default=600, ge=0, le=86_400)
+
+
+class GroupPolicy(_Table):
+    """A chat that is registered from the start."""
+
+    chat: str = Field(pattern=r"^[a-z]{2,10}:[^\s]{1,100}$")
+    name: str = ""
+    main: bool = False
+    requires_trigger: bool | None = None
+    trigger_pattern: Pattern = ""
+    route: Literal["auto", "agent", "light"] = "auto"
+    model: str = ""
+
+
+class NanoclawPolicy(_Table):
+    """The whole file."""
+
+    assistant_name: str = Field(default="J", min_length=1, max_length=80)
+    trigger_pattern: Pattern = ""
+    model: str = Field(default="", pattern=r"^[A-Za-z0-9._:/\[\]-]{0,80}$")
+    chats: ChatsPolicy = ChatsPolicy()
+    agent: AgentPolicy = AgentPolicy()
+    runs: RunsPolicy = RunsPolicy()
+    streaming: StreamingPolicy = StreamingPolicy()
+    light: LightPolicy = LightPolicy()
+    groups: dict[GroupName, GroupPolicy] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _groups_do_not_collide(self) -> NanoclawPolicy:
+        chats = [group.chat for group in self.groups.values()]
+        if len(chats) != len(set(chats)):
+            raise ValueError("two groups name the same chat; a chat belongs to exactly one group")
+        if sum(group.main for group in self.groups.values()) > 1:
+            raise ValueError("only one group can be main")
+        return self
+
+    @property
+    def trigger(self) -> re.Pattern[str]:
+        """The effective pattern; see `default_trigger` for the derived one."""
+        return re.compile(self.trigger_pattern or default_trigger(self.assistant_name), re.IGNORECASE)
+
+
+def default_trigger(assistant_name: str) -> str:
+    """``@name`` at the start, not followed by a further ASCII letter or digit.
+
+    A plain word boundary would fail on Korean, where a particle follows a name at once (``@나노봇아``, ``@J야``).
+    """
+    return rf"^@{re.escape(assistant_name)}(?![A-Za-z0-9_])"
+
+
+_FROM_ENV = {
+    "ASSISTANT_NAME": ("assistant_name",),
+    "TRIGGER_PATTERN": ("trigger_pattern",),
+    "COPILOT_MODEL": ("light", "model"),
+}
+
+
+def load(paths: Paths) -> NanoclawPolicy:
+    """Read the policy files.
+
+    Raises:
+        ConfigError: every problem with its file, line and key.
+    """
+    return load_policy("nanoclaw", NanoclawPolicy, paths)
+
+
+def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> NanoclawPolicy:
+    """Lay the ``.env`` settings handed over by the gateway over the policy; empty ones change nothing.
+
+    Raises:
+        ConfigError: a setting does not pass the policy's own checks.
+    """
+    values = policy.model_dump(by_alias=True)
+    for name, place in _FROM_ENV.items():
+        if value := settings.get(name, "").strip():
+            table: dict[str, Any] = values
+            for part in place[:-1]:
+                table = table[part]
+            table[place[-1]] = value
+    try:
+        return NanoclawPolicy.model_validate(values)
+    except ValueError as error:
+        raise ConfigError(f"a NanoClaw setting in .env is not usable: {error}", code="config.setting") from None

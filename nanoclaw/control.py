@@ -1,0 +1,185 @@
+"""What an operator may ask a running NanoClaw over its control socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from nanoclaw.groups import MAIN_FOLDER, Group
+from shared.channels.store import InboxItem, OutboxRow
+from shared.errors import Invalid
+from shared.gatewayclient import GatewayClient
+from shared.lifecycle.control import Operation
+
+if TYPE_CHECKING:
+    from nanoclaw.tenant import Tenant
+
+_PREVIEW_CHARS = 60
+
+
+def operations(tenant: Tenant) -> Mapping[str, Operation]:
+    """The table of operations; every result is JSON."""
+    control = _Control(tenant)
+    return {
+        "status": control.status,
+        "groups.list": control.groups_list,
+        "groups.register": control.groups_register,
+        "groups.remove": control.groups_remove,
+        "workers.list": control.workers_list,
+        "workers.stop_all": control.workers_stop_all,
+        "workers.rebuild": control.workers_rebuild,
+        "runs.list": control.runs_list,
+        "deadletters.list": control.dead_letters,
+        "deadletters.requeue": control.requeue,
+        "stop": control.stop,
+    }
+
+
+class _Control:
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+
+    async def status(self, _params: dict[str, Any]) -> dict[str, Any]:
+        tenant = self._tenant
+        channel = tenant.channel_status
+        inbox = await tenant.inbox.counts()
+        outbox = await tenant.outbox.counts()
+        dead = inbox.get("dead", 0) + outbox.get("dead", 0) + outbox.get("failed", 0)
+        summary = f"Discord {channel.state}{f' as {channel.user_name}' if channel.user_name else ''}"
+        summary += f", {len(tenant.registry)} groups, {len(tenant.runs.current)} running"
+        summary += f", {dead} dead letters" if dead else ""
+        return {
+            "summary": summary if channel.state != "failed" else f"Discord failed: {channel.reason}",
+            "tenant": tenant.name,
+            "kind": "nanoclaw",
+            "pid": os.getpid(),
+            "started_at": tenant.started_at.isoformat(),
+            "assistant_name": tenant.policy.assistant_name,
+            "channels": [
+                {
+                    "name": "discord",
+                    "state": channel.state,
+                    "reason": channel.reason,
+                    "user_id": channel.user_id,
+                    "user_name": channel.user_name,
+                    "since": channel.since.isoformat() if channel.since else None,
+                    "identifies": channel.identifies,
+                }
+            ],
+            "groups": len(tenant.registry),
+            "lanes": [asdict(view) for view in tenant.lanes.view()],
+            "runs": [
+                {"run_id": run.id, "group": run.group.folder, "attempt": run.attempt, "worker_id": run.worker_id}
+                for run in tenant.runs.current
+            ],
+            "inbox": inbox,
+            "outbox": outbox,
+        }
+
+    async def groups_list(self, _params: dict[str, Any]) -> list[dict[str, Any]]:
+        return [_group(group) for group in self._tenant.registry]
+
+    async def groups_register(self, params: dict[str, Any]) -> dict[str, Any]:
+        folder, chat = str(params.get("folder", "")), str(params.get("chat", ""))
+        if not folder or not chat:
+            raise Invalid("a group needs a folder and a chat")
+        is_main = bool(params.get("main", folder == MAIN_FOLDER))
+        requires_trigger = params.get("requires_trigger")
+        group = Group(
+            folder,
+            chat,
+            str(params.get("name") or folder),
+            is_main=is_main,
+            requires_trigger=(not is_main) if requires_trigger is None else bool(requires_trigger),
+            trigger_pattern=str(params.get("trigger_pattern") or ""),
+            added_by=str(params.get("by") or "operator"),
+        )
+        return _group(await self._tenant.intake.register(group))
+
+    async def groups_remove(self, params: dict[str, Any]) -> dict[str, Any]:
+        group = self._tenant.registry.find(str(params.get("group", "")))
+        await self._tenant.intake.remove(group)
+        await self._tenant.residents.drop(group.folder, end=True)
+        return _group(group)
+
+    async def workers_list(self, _params: dict[str, Any]) -> list[dict[str, Any]]:
+        return [worker.model_dump(mode="json") for worker in await self._tenant.gateway.workers()]
+
+    async def workers_stop_all(self, _params: dict[str, Any]) -> dict[str, Any]:
+        workers = await self._tenant.gateway.workers()
+        for worker in workers:
+            await self._tenant.gateway.end_worker(worker.worker_id)
+        return {"stopped": len(workers)}
+
+    async def workers_rebuild(self, _params: dict[str, Any]) -> dict[str, Any]:
+        gateway = self._tenant.gateway
+        if not isinstance(gateway, GatewayClient):
+            raise Invalid("this gateway cannot build images")
+        return await gateway.rebuild_image()
+
+    async def runs_list(self, params: dict[str, Any]) -> list[dict[str, Any]]:
+        limit = min(500, max(1, int(params.get("limit", 20))))
+        wanted = params.get("group")
+        records = await self._tenant.store.recent_runs(limit, folder=str(wanted) if wanted else "")
+        return [
+            asdict(r) | {"started_at": r.started_at.isoformat(), "ended_at": r.ended_at.isoformat()} for r in records
+        ]
+
+    async def dead_letters(self, _params: dict[str, Any]) -> list[dict[str, Any]]:
+        inbound = [_dead_inbound(item) for item in await self._tenant.inbox.dead_letters()]
+        outbound = [_dead_outbound(row) for row in await self._tenant.outbox.dead_letters()]
+        return inbound + outbound
+
+    async def requeue(self, params: dict[str, Any]) -> dict[str, Any]:
+        direction, _, number = str(params.get("id", "")).partition("-")
+        if direction not in {"in", "out"} or not number.isdigit():
+            raise Invalid(f"{params.get('id')!r} is not a dead letter's id such as in-12: list them first")
+        if direction == "out":
+            row = await self._tenant.outbox.requeue(int(number))
+            return {"id": f"out-{row.id}", "chat": row.chat}
+        item = await self._tenant.inbox.requeue(int(number))
+        self._tenant.lanes.wake(item.message.chat)
+        return {"id": f"in-{item.id}", "chat": item.message.chat}
+
+    async def stop(self, _params: dict[str, Any]) -> dict[str, Any]:
+        self._tenant.stop_requested.set()
+        return {"stopping": True}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return asdict(group) | {"added_at": group.added_at.isoformat() if group.added_at else None}
+
+
+def _dead_inbound(item: InboxItem) -> dict[str, Any]:
+    return {
+        "id": f"in-{item.id}",
+        "direction": "in",
+        "chat": item.message.chat,
+        "who": item.message.sender.name,
+        "at": item.received_at.isoformat(),
+        "run_id": item.run_id,
+        "tries": item.attempts,
+        "reason": item.reason,
+        "text": _preview(item.message.text),
+    }
+
+
+def _dead_outbound(row: OutboxRow) -> dict[str, Any]:
+    return {
+        "id": f"out-{row.id}",
+        "direction": "out",
+        "chat": row.chat,
+        "who": "",
+        "at": row.created_at.isoformat(),
+        "run_id": row.key,
+        "tries": row.attempts,
+        "reason": row.reason,
+        "text": _preview(row.text),
+    }
+
+
+def _preview(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _PREVIEW_CHARS else f"{line[: _PREVIEW_CHARS - 1]}…"

@@ -1,0 +1,3 @@
+from shared.storage.alembic_env import run
+
+run()

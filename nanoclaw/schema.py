@@ -1,0 +1,88 @@
+"""NanoClaw's tables: the channel tables every tenant has, and its groups, conversations and runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+from shared.channels.schema import ChannelTables, channel_tables
+from shared.storage import BigId, UtcTime
+
+MIGRATIONS = "nanoclaw.migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class NanoclawTables:
+    """All tables of the tenant's database.
+
+    Attributes:
+        group: one registered chat each; the folder is its name everywhere.
+        session: the Claude conversation a group continues.
+        run: one row a finished run, for people who ask what happened; never a message's text.
+    """
+
+    channels: ChannelTables
+    group: Table
+    session: Table
+    run: Table
+
+
+def declare() -> NanoclawTables:
+    """The tables as SQLAlchemy knows them."""
+    metadata = MetaData()
+    return NanoclawTables(channel_tables(metadata), *_revision_1(metadata))
+
+
+def create_own_tables(op: Any) -> None:  # noqa: ANN401 - alembic's operations proxy has no public type
+    """Create the tables beside the channel tables; frozen, called by revision 0001 only."""
+    bind = op.get_bind()
+    for table in _revision_1(MetaData()):
+        table.create(bind)
+
+
+def _revision_1(metadata: MetaData) -> tuple[Table, Table, Table]:
+    group = Table(
+        "group",
+        metadata,
+        Column("folder", String(31), primary_key=True),
+        Column("chat", String(64), nullable=False, unique=True),
+        Column("name", Text, nullable=False),
+        Column("is_main", Boolean, nullable=False),
+        Column("requires_trigger", Boolean, nullable=False),
+        Column("trigger_pattern", Text, nullable=False),
+        Column("route", String(8), nullable=False),
+        Column("model", String(80), nullable=False),
+        Column("added_at", UtcTime, nullable=False),
+        Column("added_by", Text, nullable=False),
+    )
+    session = Table(
+        "session",
+        metadata,
+        Column("folder", String(31), primary_key=True),
+        Column("session_id", String(36), nullable=False),
+        Column("updated_at", UtcTime, nullable=False),
+    )
+    run = Table(
+        "run",
+        metadata,
+        Column("id", BigId, primary_key=True, autoincrement=True),
+        Column("run_id", String(64), nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("folder", String(31), nullable=False),
+        Column("chat", String(64), nullable=False),
+        Column("tier", String(8), nullable=False),
+        Column("ok", Boolean, nullable=False),
+        Column("fault", String(16), nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("worker_id", String(64), nullable=False),
+        Column("started_at", UtcTime, nullable=False),
+        Column("ended_at", UtcTime, nullable=False),
+        Column("input_tokens", Integer, nullable=False),
+        Column("output_tokens", Integer, nullable=False),
+        Column("cost_usd", Float, nullable=False),
+        Index("run_folder", "folder", "id"),
+        Index("run_run_id", "run_id"),
+    )
+    return group, session, run

@@ -1,0 +1,136 @@
+"""What NanoClaw keeps besides its messages: groups, the conversation of each, and what became of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from nanoclaw.groups import Group
+from nanoclaw.schema import NanoclawTables
+from shared.channels.store import Also
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.storage import Database, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """How one try of a run ended.
+
+    Attributes:
+        tier: who answered, ``LIGHT`` or ``STANDARD``.
+        fault: kind of failure, empty when it was answered.
+        reason: why it ended as it did, for people; never message text.
+    """
+
+    run_id: str
+    attempt: int
+    folder: str
+    chat: str
+    tier: str
+    ok: bool
+    fault: str
+    reason: str
+    started_at: datetime
+    ended_at: datetime
+    worker_id: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+def both(first: Also, second: Also) -> Also:
+    """Two pieces of work for one transaction."""
+
+    def work(connection: Connection) -> None:
+        first(connection)
+        second(connection)
+
+    return work
+
+
+class Store:
+    """Groups, conversations and runs in the tenant's database."""
+
+    def __init__(self, db: Database, tables: NanoclawTables, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._db = db
+        self._tables = tables
+        self._clock = clock
+        self._sessions: dict[str, str] = {}
+
+    async def groups(self) -> list[Group]:
+        """All registered groups."""
+        table = self._tables.group
+        rows = await self._db.read(lambda c: c.execute(select(table)).all())
+        return [Group(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+    async def put_group(self, group: Group) -> Group:
+        """Register a group, or replace the one of its folder; returns it as stored."""
+        stored = group if group.added_at is not None else replace(group, added_at=self._clock.now())
+        values: dict[str, Any] = {name: getattr(stored, name) for name in Group.__dataclass_fields__}
+        await self._db.write(lambda c: upsert(c, self._tables.group, values, key=["folder"]))
+        return stored
+
+    async def remove_group(self, folder: str) -> None:
+        """Forget a group and its conversation; its folder on disk stays."""
+        tables = self._tables
+
+        def work(c: Connection) -> None:
+            c.execute(delete(tables.group).where(tables.group.c.folder == folder))
+            c.execute(delete(tables.session).where(tables.session.c.folder == folder))
+
+        await self._db.write(work)
+        self._sessions.pop(folder, None)
+
+    async def session_of(self, folder: str) -> str:
+        """The conversation a group continues; empty when it has none."""
+        if (known := self._sessions.get(folder)) is not None:
+            return known
+        table = self._tables.session
+        query = select(table.c.session_id).where(table.c.folder == folder)
+        found = await self._db.read(lambda c: c.execute(query).scalar()) or ""
+        return self._sessions.setdefault(folder, found)
+
+    async def keep_session(self, folder: str, session_id: str) -> None:
+        """Remember which conversation to continue; nothing is written when it is known already."""
+        if await self.session_of(folder) == session_id:
+            return
+        values = {"folder": folder, "session_id": session_id, "updated_at": self._clock.now()}
+        await self._db.write(lambda c: upsert(c, self._tables.session, values, key=["folder"]))
+        self._sessions[folder] = session_id
+
+    async def forget_session(self, folder: str) -> None:
+        """Let the group's next run begin a new conversation."""
+        table = self._tables.session
+        await self._db.write(lambda c: c.execute(delete(table).where(table.c.folder == folder)))
+        self._sessions[folder] = ""
+
+    def recording(self, record: RunRecord) -> Also:
+        """Note a run's end as part of another transaction."""
+        values = {name: getattr(record, name) for name in RunRecord.__dataclass_fields__}
+
+        def work(c: Connection) -> None:
+            c.execute(insert(self._tables.run).values(values))
+
+        return work
+
+    async def record(self, record: RunRecord) -> None:
+        """Note a run's end."""
+        await self._db.write(self.recording(record))
+
+    async def waits(self, run_id: str) -> int:
+        """How many tries of a run ended only because every agent was busy: they do not count as failures."""
+        table = self._tables.run
+        query = select(func.count()).where(table.c.run_id == run_id, table.c.fault == "busy")
+        return await self._db.read(lambda c: c.execute(query).scalar_one())
+
+    async def recent_runs(self, limit: int = 20, *, folder: str = "") -> list[RunRecord]:
+        """The newest runs of all groups or of one, newest first."""
+        table = self._tables.run
+        query = select(table).order_by(table.c.id.desc()).limit(limit)
+        if folder:
+            query = query.where(table.c.folder == folder)
+        rows = await self._db.read(lambda c: c.execute(query).all())
+        return [RunRecord(**{k: v for k, v in row._mapping.items() if k != "id"}) for row in rows]  # noqa: SLF001 - as above

@@ -1,0 +1,256 @@
+"""The NanoClaw process: what it is made of, in which order it starts, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import tzinfo
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from nanoclaw.agent.residents import Residents, WorkerGateway, WorkerSpec
+from nanoclaw.agent.tools import Say
+from nanoclaw.config import NanoclawPolicy, load, with_settings
+from nanoclaw.control import operations
+from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
+from nanoclaw.intake import Intake
+from nanoclaw.lanes import Lanes
+from nanoclaw.light import LightRoute, ModelGateway
+from nanoclaw.metrics import RoutingLog
+from nanoclaw.prompt import system_prompt
+from nanoclaw.recovery import recover
+from nanoclaw.runs import Runs
+from nanoclaw.schema import MIGRATIONS, declare
+from nanoclaw.store import Store
+from shared.channels.base import Channel, ChannelHandlers, ChannelStatus
+from shared.channels.inbox import Inbox
+from shared.channels.marks import Marks
+from shared.channels.outbox import Outbox
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.paths import Paths
+from shared.config.process import log_level, tenant_key
+from shared.errors import ConfigError, ExitCode, Unavailable
+from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.lifecycle.control import ControlServer
+from shared.lifecycle.harden import make_undumpable
+from shared.lifecycle.notify import notify
+from shared.lifecycle.singleton import SingleInstance
+from shared.lifecycle.tasks import TaskPool
+from shared.obs.log import configure_logging, get_logger
+from shared.secrets.files import Secret
+from shared.storage import Database
+
+_log = get_logger(__name__)
+_DEFAULT_ZONE = "Asia/Seoul"
+_FLUSH_S = 3.0
+_GATEWAY_WAIT_S = 60.0
+
+MakeChannel = Callable[[ChannelHandlers], Channel]
+
+
+class Gateway(WorkerGateway, ModelGateway, Protocol):
+    """All we ask of the gateway while running."""
+
+
+class Tenant:
+    """One NanoClaw: channel → intake → lanes → runs → outbox → channel.
+
+    Args:
+        name: the tenant's name.
+        paths: where its files are.
+        gateway: its connection to the gateway.
+        policy: the effective policy.
+        make_channel: makes the chat connector; None when no token is configured.
+        zone: for the times an agent sees.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        paths: Paths,
+        gateway: Gateway,
+        policy: NanoclawPolicy,
+        *,
+        make_channel: MakeChannel | None,
+        zone: tzinfo,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.name = name
+        self.paths = paths
+        self.gateway = gateway
+        self.policy = policy
+        self.clock = clock
+        self.started_at = clock.now()
+        self.stop_requested = asyncio.Event()
+        tables = declare()
+        self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
+        self.store = Store(self.db, tables, clock)
+        self.inbox = Inbox(self.db, tables.channels, clock)
+        self.outbox = Outbox(self.db, tables.channels, self._channel_for, clock)
+        self.registry = GroupRegistry()
+        self.lanes = Lanes(self._turn, max_running=policy.runs.max_concurrent, clock=clock)
+        self.intake = Intake(self.inbox, self.store, self.registry, policy, wake=self.lanes.wake)
+        self.residents = Residents(gateway, self.store, spec_of=self._spec_of, say_of=self._say_of)
+        self.runs = Runs(
+            inbox=self.inbox,
+            outbox=self.outbox,
+            store=self.store,
+            residents=self.residents,
+            light=LightRoute(gateway, policy.light, assistant_name=policy.assistant_name, clock=clock),
+            metrics=RoutingLog(paths.routing_metrics(name)),
+            policy=policy,
+            admit=self.intake.admit,
+            zone=zone,
+            clock=clock,
+        )
+        handlers = ChannelHandlers(
+            on_message=self.intake.on_message,
+            known_chats=self.inbox.cursors,
+            marks=Marks(self.db, tables.channels),
+        )
+        self.channel = make_channel(handlers) if make_channel is not None else None
+        self._tasks = TaskPool(f"tenant.{name}")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Tenant]:
+        """Be up inside the block. On the way out: nothing new, running answers finish, what is said gets sent."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.db.close)
+            await self.db.open()
+            for group in await self.store.groups():
+                self.registry.put(group)
+            await self.intake.register_from_policy()
+            stack.push_async_callback(self._tasks.close)
+            stack.push_async_callback(self.residents.close)
+            stack.push_async_callback(self.lanes.close)
+            control = ControlServer(self.paths.control_socket(self.name), operations(self))
+            await control.start()
+            stack.push_async_callback(control.stop)
+            if self.channel is not None:
+                self._delivering = self._tasks.start(self.outbox.run(), name="outbox")
+                await recover(self.inbox, self.residents, self.lanes, self.registry, self.clock)
+                self._listening = self._tasks.start(self.channel.run(), name="channel")
+            stack.push_async_callback(self._wind_down)
+            yield self
+
+    async def wait(self) -> int:
+        """Wait until told to stop; returns the exit code.
+
+        Raises:
+            AuthRequired: the chat platform refused the bot's token; a person has to replace it.
+            ConfigError: the platform refused the connection for good for another reason.
+        """
+        stopping = self._tasks.start(self.stop_requested.wait(), name="stop")
+        parts = [] if self.channel is None else [self._listening, self._delivering]
+        await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            return ExitCode.STOP
+        failure = self.channel_status.failure
+        if failure is not None:
+            raise failure
+        return ExitCode.CRASH
+
+    @property
+    def channel_status(self) -> ChannelStatus:
+        """How the chat connector is doing."""
+        if self.channel is None:
+            return ChannelStatus("off", "no DISCORD_BOT_TOKEN is configured for this tenant")
+        return self.channel.status
+
+    async def _wind_down(self) -> None:
+        notify("STOPPING=1")
+        drained = await self.lanes.drain(max(0.0, self.policy.runs.drain_s - _FLUSH_S))
+        flushed = self.channel is None or await self.outbox.flush(_FLUSH_S)
+        _log.info("tenant.stopped", tenant=self.name, drained=drained, flushed=flushed)
+
+    def _turn(self, chat: str) -> Any:  # noqa: ANN401 - see `Runs.turn`
+        return self.runs.turn(chat)
+
+    def _channel_for(self, chat: str) -> Channel:
+        if self.channel is None:
+            raise Unavailable(f"no channel is configured for {chat}", code="channel.off")
+        return self.channel
+
+    def _spec_of(self, group: Group) -> WorkerSpec:
+        agent = self.policy.agent
+        prompt = system_prompt(
+            group,
+            assistant_name=self.policy.assistant_name,
+            instructions=agent.instructions,
+            global_memory=self.paths.group(self.name, GLOBAL_FOLDER) / "CLAUDE.md",
+        )
+        return WorkerSpec(prompt, group.model or self.policy.model, agent.tools)
+
+    def _say_of(self, group: Group) -> Say:
+        async def say(text: str) -> None:
+            await self.runs.say(group, text)
+
+        return say
+
+
+def zone_of(settings: Mapping[str, str]) -> tzinfo:
+    """The time zone an agent sees times in (``TZ`` in ``.env``).
+
+    Raises:
+        ConfigError: there is no such zone.
+    """
+    name = settings.get("TZ") or _DEFAULT_ZONE
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(f"TZ={name} in .env is not a time zone such as Asia/Seoul", code="config.setting") from None
+
+
+def discord_channel(startup: TenantStartup) -> MakeChannel | None:
+    """How to make this tenant's Discord connector; None without a token."""
+    token = startup.secrets.get("discord_bot_token", "")
+    if not token:
+        return None
+    from shared.channels.discord.addresses import API_BASE, GATEWAY_URL, use_addresses
+    from shared.channels.discord.channel import DiscordChannel
+
+    upstreams = startup.upstreams
+    use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
+    return lambda handlers: DiscordChannel(Secret(token), handlers)
+
+
+async def run(name: str, paths: Paths) -> int:
+    """Run the tenant until it is told to stop; returns the process's exit code.
+
+    Raises:
+        ConfigError: a file or setting must be fixed first; `Occupied` when another instance runs.
+        Unavailable: the gateway did not come up in time.
+    """
+    make_undumpable()
+    configure_logging(name, level=log_level())
+    logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL)  # what it reports we report, with the run's id
+    lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
+    lock.acquire()
+    try:
+        policy = load(paths)
+        client = GatewayClient(paths.tenant_socket(name), tenant_key())
+        try:
+            startup = await client.wait_ready(_GATEWAY_WAIT_S)
+            tenant = Tenant(
+                name,
+                paths,
+                client,
+                with_settings(policy, startup.settings),
+                make_channel=discord_channel(startup),
+                zone=zone_of(startup.settings),
+            )
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, tenant.stop_requested.set)
+            async with tenant.running():
+                notify(f"READY=1\nMAINPID={os.getpid()}")
+                _log.info("tenant.ready", tenant=name, groups=len(tenant.registry), channel=tenant.channel_status.state)
+                return await tenant.wait()
+        finally:
+            await client.close()
+    finally:
+        lock.release()

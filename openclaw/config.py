@@ -1,0 +1,142 @@
+"""OpenClaw's policy, ``policies/openclaw.toml``: who may talk to it, where it listens, which models it uses.
+
+`load_config` is the only way in: whatever else may tighten the policy later is laid over it there, so that the rest
+of the tenant sees one frozen value.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from shared.config.paths import Paths
+from shared.config.toml import load_policy
+
+MODEL_REF = r"^[a-z][a-z0-9-]{0,40}/[A-Za-z0-9._:-]{1,80}$"
+UserId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ControlUiPolicy(_Table):
+    """The page in the browser.
+
+    Attributes:
+        enabled: serve it; the WebSocket is served either way.
+        allowed_origins: origins beside loopback that may connect, each exactly ``https://host[:port]``.
+    """
+
+    enabled: bool = True
+    allowed_origins: tuple[str, ...] = ()
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query or "*" in origin:
+                raise ValueError(f"{origin!r} is not an exact origin such as https://claw.example.org")
+        return value
+
+
+class AuthPolicy(_Table):
+    """How often a browser may fail before it has to wait."""
+
+    max_attempts: int = Field(default=10, ge=1)
+    window_s: float = Field(default=60, gt=0)
+    lockout_s: float = Field(default=300, gt=0)
+
+
+class GuildPolicy(_Table):
+    """One Discord server on the allowlist.
+
+    Attributes:
+        require_mention: answer only when addressed.
+        users: who is answered there; empty means every member.
+        channels: where; empty means every channel. A thread counts as its parent.
+    """
+
+    require_mention: bool = True
+    users: tuple[UserId, ...] = ()
+    channels: tuple[UserId, ...] = ()
+
+
+class DiscordPolicy(_Table):
+    """Who is answered on Discord.
+
+    Attributes:
+        group_policy: ``allowlist`` the guilds below · ``open`` every guild · ``disabled`` none.
+        dm_policy: ``pairing`` strangers get a code · ``allowlist`` only `allow_from` · ``open`` anyone · ``disabled``.
+        allow_from: people whose direct messages are always answered.
+        require_mention: for guilds that say nothing themselves.
+        streaming: show the answer while it is written, by editing one message.
+    """
+
+    enabled: bool = True
+    group_policy: Literal["allowlist", "open", "disabled"] = "allowlist"
+    dm_policy: Literal["pairing", "allowlist", "open", "disabled"] = "pairing"
+    allow_from: tuple[UserId, ...] = ()
+    require_mention: bool = True
+    streaming: bool = True
+    guilds: dict[UserId, GuildPolicy] = {}
+
+
+class AgentPolicy(_Table):
+    """The agent behind every session.
+
+    Attributes:
+        model: ``provider/model`` asked first.
+        fallbacks: asked in this order when the first fails or is cooling down.
+        timeout_s: longest run.
+        max_concurrent: runs at once, over all sessions.
+        max_tool_rounds: model calls in one run.
+        history_chars: how much of a session's past a model is shown, newest first.
+    """
+
+    name: str = Field(default="OpenClaw", min_length=1, max_length=60)
+    model: str = Field(default="openai-codex/gpt-5.1", pattern=MODEL_REF)
+    fallbacks: tuple[Annotated[str, Field(pattern=MODEL_REF)], ...] = ("github-copilot/gpt-5-mini",)
+    instructions: str = ""
+    timeout_s: float = Field(default=600, gt=0)
+    max_concurrent: int = Field(default=4, ge=1, le=32)
+    max_tool_rounds: int = Field(default=24, ge=1, le=200)
+    history_chars: int = Field(default=400_000, ge=10_000)
+
+
+class OpenClawPolicy(_Table):
+    """Everything in ``policies/openclaw.toml``.
+
+    Attributes:
+        port: 0 takes any free one.
+        bind: the address to listen on; a tunnel or proxy in front is how others reach it.
+        trusted_proxies: networks whose ``X-Forwarded-For`` names the real client. A forwarded client is never local.
+    """
+
+    port: int = Field(default=18789, ge=0, le=65535)
+    bind: Literal["127.0.0.1"] = "127.0.0.1"
+    trusted_proxies: tuple[str, ...] = ()
+    control_ui: ControlUiPolicy = ControlUiPolicy()
+    auth: AuthPolicy = AuthPolicy()
+    discord: DiscordPolicy = DiscordPolicy()
+    agent: AgentPolicy = AgentPolicy()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            ipaddress.ip_network(entry, strict=False)
+        return value
+
+
+def load_config(paths: Paths) -> OpenClawPolicy:
+    """The policy in force.
+
+    Raises:
+        ConfigError: each problem with file, line, key and the nearest valid key.
+    """
+    return load_policy("openclaw", OpenClawPolicy, paths)

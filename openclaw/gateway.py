@@ -1,0 +1,184 @@
+"""The gateway on 18789, put together: database, devices, sessions, runs, hub, listener; started and stopped in order.
+
+Chat channels and the operator's socket come on top of it, in `openclaw.tenant`; tests and tools use this alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from openclaw.agent.loop import AgentLoop
+from openclaw.agent.models import ModelClient, Models
+from openclaw.agent.prompt import read_workspace
+from openclaw.agent.tools import ToolRegistry
+from openclaw.config import OpenClawPolicy
+from openclaw.connection import LIMITS, Limits
+from openclaw.devices import Devices
+from openclaw.hub import Hub, HubPolicy
+from openclaw.pairing import DmPairing
+from openclaw.presence import Presence
+from openclaw.protocol.methods.table import method_table
+from openclaw.runs import RunPolicy, Runs
+from openclaw.services import ChannelReport, Services
+from openclaw.sessions import AGENT_ID, Sessions
+from openclaw.transcript import Transcripts
+from shared.channels.base import ChannelStatus
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.http.unixserver import AsgiListeners
+from shared.obs.log import get_logger
+from shared.secrets.files import Secret
+from shared.storage import Database
+
+_log = get_logger(__name__)
+
+MIGRATIONS = "openclaw.migrations"
+
+
+def no_discord() -> ChannelReport:
+    """The report of a tenant without a Discord bot."""
+    return ChannelReport(enabled=True, configured=False, status=ChannelStatus("off", "no bot token is configured"))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """What a gateway is made of.
+
+    Attributes:
+        folder: the tenant's state directory.
+        secret: the gateway token.
+        models: where models are reached.
+        discord: how the chat channel is doing.
+        drain_s: how long running answers may go on when the gateway stops.
+    """
+
+    name: str
+    policy: OpenClawPolicy
+    folder: Path
+    secret: Secret
+    models: ModelClient
+    log_file: Path
+    tools: ToolRegistry
+    discord: Callable[[], ChannelReport] = no_discord
+    limits: Limits = LIMITS
+    clock: Clock = SYSTEM_CLOCK
+    drain_s: float = 15.0
+
+
+@dataclass(slots=True)
+class RunningGateway:
+    """A gateway that serves.
+
+    Attributes:
+        port: where it listens.
+        stop_reason: told to clients when it stops.
+        ready: whether ``/readyz`` says so; the owner sets it.
+    """
+
+    services: Services
+    port: int
+    ready: bool = True
+    stop_reason: str = "service restart"
+
+    @property
+    def http_url(self) -> str:
+        """The Control UI's address."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def ws_url(self) -> str:
+        """The WebSocket's address."""
+        return f"ws://127.0.0.1:{self.port}/"
+
+
+@asynccontextmanager
+async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterator[RunningGateway]:
+    """Serve until the block ends; `db` must be open.
+
+    Raises:
+        Occupied: another program holds the port.
+    """
+    from openclaw.app import build_app
+    from openclaw.web import ControlUi
+
+    policy, clock = options.policy, options.clock
+    devices = Devices(db, options.secret, clock)
+    sessions = Sessions(db, clock)
+    dm_pairing = DmPairing(db, "discord", clock)
+    await devices.load()
+    await sessions.load()
+    await dm_pairing.load()
+    presence = Presence(clock)
+    hub = Hub(
+        options.secret, devices, presence, method_table(), _hub_policy(policy), limits=options.limits, clock=clock
+    )
+    devices.announce = hub.broadcast
+    transcripts = Transcripts(db, options.folder / "agents" / AGENT_ID / "sessions", clock)
+    models = Models(options.models, [policy.agent.model, *policy.agent.fallbacks], clock)
+    loop = AgentLoop(models, options.tools, max_rounds=policy.agent.max_tool_rounds, clock=clock)
+    runs = Runs(
+        db,
+        sessions,
+        transcripts,
+        loop,
+        _run_policy(policy),
+        emit=hub.broadcast,
+        emit_tool=hub.tell_tool,
+        workspace=lambda: read_workspace(options.folder / "workspace"),
+        clock=clock,
+    )
+    services = Services(
+        name=options.name,
+        policy=policy,
+        folder=options.folder,
+        log_file=options.log_file,
+        clock=clock,
+        devices=devices,
+        dm_pairing=dm_pairing,
+        presence=presence,
+        sessions=sessions,
+        transcripts=transcripts,
+        runs=runs,
+        hub=hub,
+        discord=options.discord,
+        started_at=clock.now(),
+    )
+    hub.attach(services)
+    gateway = RunningGateway(services, 0)
+    ui = ControlUi(policy.agent.name, lambda: gateway.ready, enabled=policy.control_ui.enabled)
+    listeners = AsgiListeners(build_app(hub, ui), ws_max_bytes=options.limits.max_payload_bytes, ws_ping_s=None)
+    async with listeners:
+        gateway.port = await listeners.add_tcp(policy.bind, policy.port, state={})
+        hub.start()
+        await runs.recover()
+        _log.info("openclaw.listening", port=gateway.port)
+        try:
+            yield gateway
+        finally:
+            gateway.ready = False
+            await runs.stop(options.drain_s)
+            await hub.stop(gateway.stop_reason)
+            await listeners.close(1.0)
+
+
+def _hub_policy(policy: OpenClawPolicy) -> HubPolicy:
+    return HubPolicy(
+        allowed_origins=policy.control_ui.allowed_origins,
+        trusted_proxies=policy.trusted_proxies,
+        max_attempts=policy.auth.max_attempts,
+        window_s=policy.auth.window_s,
+        lockout_s=policy.auth.lockout_s,
+    )
+
+
+def _run_policy(policy: OpenClawPolicy) -> RunPolicy:
+    agent = policy.agent
+    return RunPolicy(
+        agent_name=agent.name,
+        instructions=agent.instructions,
+        timeout_s=agent.timeout_s,
+        max_concurrent=agent.max_concurrent,
+        history_chars=agent.history_chars,
+    )

@@ -1,0 +1,49 @@
+"""Log lines go to standard error and to a file of the tenant, where ``logs.tail`` finds them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TextIO
+
+_MAX_BYTES = 10 << 20
+
+
+class LogTee(io.TextIOBase):
+    """A text stream that writes to two places; the file is set aside as ``.1`` when it grows beyond 10 MiB.
+
+    Args:
+        path: the file, mode 0600.
+        stream: the other place.
+    """
+
+    def __init__(self, path: Path, stream: TextIO) -> None:
+        self._path = path
+        self._stream = stream
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._open()
+
+    def _open(self) -> None:
+        self._file = self._path.open("a", encoding="utf-8")
+        self._path.chmod(0o600)
+        self._size = self._path.stat().st_size
+
+    def isatty(self) -> bool:
+        """Never: the file wants JSON lines, and so does whoever collects standard error."""
+        return False
+
+    def write(self, text: str) -> int:
+        """Write to both."""
+        self._stream.write(text)
+        self._file.write(text)
+        self._size += len(text)
+        if self._size > _MAX_BYTES and text.endswith("\n"):
+            self._file.close()
+            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            self._open()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush both."""
+        self._stream.flush()
+        self._file.flush()

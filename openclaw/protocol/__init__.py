@@ -1,0 +1,1 @@
+"""The v3 WebSocket protocol: frames, the handshake's checks, events and methods. Nothing here does I/O of its own."""

@@ -1,0 +1,26 @@
+"""The events of the protocol: their names, and which a slow client may miss."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CHALLENGE: Final = "connect.challenge"
+TICK: Final = "tick"
+HEALTH: Final = "health"
+PRESENCE: Final = "presence"
+CHAT: Final = "chat"
+AGENT: Final = "agent"
+SHUTDOWN: Final = "shutdown"
+PAIR_REQUESTED: Final = "device.pair.requested"
+PAIR_RESOLVED: Final = "device.pair.resolved"
+
+ADVERTISED: Final = (CHALLENGE, AGENT, CHAT, PRESENCE, TICK, HEALTH, SHUTDOWN, PAIR_REQUESTED, PAIR_RESOLVED)
+
+_DROPPABLE = frozenset({TICK, PRESENCE, "heartbeat", "cron", PAIR_REQUESTED, PAIR_RESOLVED})
+
+
+def is_droppable(event: str, payload: object) -> bool:
+    """Whether a slow client may miss this event: the next one of its kind, or a read, makes up for it."""
+    if event == CHAT:
+        return isinstance(payload, dict) and payload.get("state") == "delta"
+    return event in _DROPPABLE or event.startswith("exec.approval.")

@@ -1,0 +1,125 @@
+"""Methods about agents, models, tools, skills, nodes and jobs: what this gateway has, in the protocol's shapes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from openclaw.agent.models import CONTEXT_TOKENS, model_id, provider_of
+from openclaw.protocol.errors import invalid
+from openclaw.protocol.frames import NonEmpty, Wire
+from openclaw.protocol.registry import Call, Method
+from openclaw.protocol.scopes import READ
+from openclaw.sessions import AGENT_ID, MAIN_KEY
+from shared.clock import unix_ms
+
+_PROFILES = (("minimal", "Minimal"), ("coding", "Coding"), ("messaging", "Messaging"), ("full", "Full"))
+
+
+async def _agents(call: Call, _params: object) -> object:
+    name = call.services.policy.agent.name
+    return {
+        "defaultId": AGENT_ID,
+        "mainKey": MAIN_KEY,
+        "scope": "per-sender",
+        "agents": [{"id": AGENT_ID, "name": name, "identity": {"name": name}}],
+    }
+
+
+class IdentityParams(Wire):
+    """``agent.identity.get``."""
+
+    agent_id: NonEmpty | None = None
+    session_key: NonEmpty | None = None
+
+
+async def _identity(call: Call, params: IdentityParams) -> object:
+    _only_agent(params.agent_id)
+    name = call.services.policy.agent.name
+    return {"agentId": AGENT_ID, "name": name, "avatar": name[:1].upper()}
+
+
+def _only_agent(agent_id: str | None) -> None:
+    if agent_id not in (None, AGENT_ID):
+        raise invalid(f'unknown agent id "{agent_id}"')
+
+
+async def _models(call: Call, _params: object) -> object:
+    models = []
+    for ref in call.services.runs.loop.models.refs:
+        row: dict[str, Any] = {"id": model_id(ref), "name": model_id(ref), "provider": provider_of(ref)}
+        if window := CONTEXT_TOKENS.get(provider_of(ref)):
+            row["contextWindow"] = window
+        models.append({**row, "input": ["text"]})
+    return {"models": models}
+
+
+class CatalogParams(Wire):
+    """``tools.catalog``."""
+
+    agent_id: NonEmpty | None = None
+    include_plugins: bool = True
+
+
+async def _catalog(call: Call, params: CatalogParams) -> object:
+    _only_agent(params.agent_id)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for tool in call.services.runs.loop.tools.tools:
+        row = {"id": tool.spec.name, "label": tool.label, "description": tool.spec.description, "source": "core"}
+        groups.setdefault(tool.group, []).append({**row, "defaultProfiles": ["full"]})
+    return {
+        "agentId": AGENT_ID,
+        "profiles": [{"id": key, "label": label} for key, label in _PROFILES],
+        "groups": [{"id": name, "label": name, "source": "core", "tools": tools} for name, tools in groups.items()],
+    }
+
+
+async def _nodes(call: Call, _params: object) -> object:
+    return {"ts": unix_ms(call.services.clock.now()), "nodes": []}
+
+
+class SkillsParams(Wire):
+    """``skills.status``."""
+
+    agent_id: NonEmpty | None = None
+
+
+async def _skills(call: Call, params: SkillsParams) -> object:
+    _only_agent(params.agent_id)
+    folder = call.services.folder
+    return {"workspaceDir": str(folder / "workspace"), "managedSkillsDir": str(folder / "skills"), "skills": []}
+
+
+class CronListParams(Wire):
+    """``cron.list``."""
+
+    include_disabled: bool = False
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    offset: Annotated[int, Field(ge=0)] = 0
+    query: str | None = None
+    enabled: Literal["all", "enabled", "disabled"] | None = None
+    sort_by: Literal["nextRunAtMs", "updatedAtMs", "name"] | None = None
+    sort_dir: Literal["asc", "desc"] | None = None
+
+
+async def _cron_list(_call: Call, params: CronListParams) -> object:
+    page = {"offset": params.offset, "limit": params.limit}
+    return {"jobs": [], "total": 0, **page, "hasMore": False, "nextOffset": None}
+
+
+async def _cron_status(call: Call, _params: object) -> object:
+    store = str(call.services.folder / f"{call.services.name}.db")
+    return {"enabled": False, "storePath": store, "jobs": 0, "nextWakeAtMs": None}
+
+
+METHODS = (
+    Method("agents.list", READ, _agents),
+    Method("agent.identity.get", READ, _identity, params=IdentityParams),
+    Method("models.list", READ, _models),
+    Method("tools.catalog", READ, _catalog, params=CatalogParams),
+    Method("node.list", READ, _nodes),
+    Method("skills.status", READ, _skills, params=SkillsParams),
+    Method("cron.list", READ, _cron_list, params=CronListParams),
+    Method("cron.status", READ, _cron_status),
+)

@@ -1,0 +1,172 @@
+"""Methods about how the gateway is doing."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from openclaw.agent.models import CONTEXT_TOKENS, model_id, provider_of
+from openclaw.health import account, heartbeat, summary_line
+from openclaw.protocol.frames import Wire
+from openclaw.protocol.registry import Call, Method
+from openclaw.protocol.scopes import ADMIN, READ, allows
+from openclaw.sessions import AGENT_ID, age_ms
+from shared.clock import unix_ms
+
+_RECENT = 10
+
+
+async def _health(call: Call, params: dict[str, Any]) -> object:
+    probe = isinstance(params, dict) and params.get("probe") is True
+    return call.services.hub.health(fresh=probe)
+
+
+async def _status(call: Call, _params: object) -> object:
+    services = call.services
+    rows = services.sessions.listing()
+    now = services.clock.now()
+    primary = services.policy.agent.model
+    window = CONTEXT_TOKENS.get(provider_of(primary))
+    recent: list[dict[str, Any]] = [
+        {
+            "agentId": AGENT_ID,
+            "key": row.key,
+            "kind": row.chat_type,
+            "sessionId": row.session_id,
+            "updatedAt": unix_ms(row.updated_at),
+            "age": age_ms(row, now),
+            "systemSent": True,
+            "abortedLastRun": bool(row.aborted_last_run),
+            "inputTokens": row.input_tokens,
+            "outputTokens": row.output_tokens,
+            "totalTokens": row.context_tokens,
+            "totalTokensFresh": row.context_tokens > 0,
+            "remainingTokens": max(0, (window or 0) - row.context_tokens),
+            "percentUsed": min(100, 100 * row.context_tokens // window) if window else None,
+            "model": row.model or primary,
+            "contextTokens": window,
+            "flags": [],
+        }
+        for row in rows[:_RECENT]
+    ]
+    beat = heartbeat()
+    result: dict[str, Any] = {
+        "heartbeat": {
+            "defaultAgentId": AGENT_ID,
+            "agents": [{"agentId": AGENT_ID, **{k: beat[k] for k in ("enabled", "every", "everyMs")}}],
+        },
+        "channelSummary": [summary_line(services.discord())],
+        "queuedSystemEvents": [],
+        "sessions": {
+            "count": len(rows),
+            "defaults": {"model": model_id(primary), "contextTokens": window},
+            "recent": recent if allows(call.grant.scopes, ADMIN) else [],
+            "byAgent": [{"agentId": AGENT_ID, "count": len(rows)}],
+        },
+    }
+    if allows(call.grant.scopes, ADMIN):
+        result["sessions"]["paths"] = [str(services.folder / f"{services.name}.db")]
+    return result
+
+
+async def _presence(call: Call, _params: object) -> object:
+    return call.services.presence.listing()
+
+
+async def _last_heartbeat(_call: Call, _params: object) -> object:
+    return None
+
+
+class TailParams(Wire):
+    """``logs.tail``: `cursor` is a byte offset."""
+
+    cursor: Annotated[int, Field(ge=0)] | None = None
+    limit: Annotated[int, Field(ge=1, le=5000)] = 500
+    max_bytes: Annotated[int, Field(ge=1, le=1_000_000)] = 250_000
+
+
+def read_tail(path: Path, cursor: int | None, limit: int, max_bytes: int) -> dict[str, Any]:
+    """Whole lines of a log file from a byte offset, or its end when there is none."""
+    size = path.stat().st_size if path.exists() else 0
+    reset = cursor is not None and cursor > size
+    start = max(0, size - max_bytes) if cursor is None or reset else cursor
+    truncated = start > 0 and (cursor is None or reset)
+    if size - start > max_bytes:
+        start, truncated = size - max_bytes, True
+    text = b""
+    if size:
+        with path.open("rb") as handle:
+            handle.seek(start)
+            text = handle.read(max_bytes)
+    end = text.rfind(b"\n") + 1
+    lines = text[:end].split(b"\n")[:-1]
+    if truncated and lines:
+        lines = lines[1:]  # the first one is cut
+    if len(lines) > limit:
+        lines, truncated = lines[-limit:], True
+    shown = [line.decode(errors="replace") for line in lines]
+    return {
+        "file": str(path),
+        "cursor": start + end,
+        "size": size,
+        "lines": shown,
+        "truncated": truncated,
+        "reset": reset,
+    }
+
+
+async def _tail(call: Call, params: TailParams) -> object:
+    path = call.services.log_file
+    return await asyncio.to_thread(read_tail, path, params.cursor, params.limit, params.max_bytes)
+
+
+async def _usage(call: Call, _params: object) -> object:
+    services = call.services
+    providers = []
+    for ref in services.runs.loop.models.refs:
+        until = services.runs.loop.models.paused_until(ref)
+        row: dict[str, Any] = {"provider": provider_of(ref), "displayName": ref, "windows": []}
+        if until is not None:
+            row["error"] = f"paused until {until:%Y-%m-%d %H:%M} UTC after a failure"
+        providers.append(row)
+    return {"updatedAt": unix_ms(services.clock.now()), "providers": providers}
+
+
+class ChannelsParams(Wire):
+    """``channels.status``."""
+
+    probe: bool = False
+    timeout_ms: Annotated[int, Field(ge=0)] | None = None
+
+
+async def _channels(call: Call, _params: ChannelsParams) -> object:
+    services = call.services
+    report = services.discord()
+    shown = report.enabled
+    entry = account(report)
+    ids = ["discord"] if shown else []
+    return {
+        "ts": unix_ms(services.clock.now()),
+        "channelOrder": ids,
+        "channelLabels": {"discord": "Discord"} if shown else {},
+        "channelDetailLabels": {"discord": "Discord bot"} if shown else {},
+        "channelSystemImages": {},
+        "channelMeta": [{"id": "discord", "label": "Discord", "detailLabel": "Discord bot"}] if shown else [],
+        "channels": {"discord": entry} if shown else {},
+        "channelAccounts": {"discord": [entry]} if shown else {},
+        "channelDefaultAccountId": {"discord": "default"} if shown else {},
+    }
+
+
+METHODS = (
+    Method("health", "", _health, params=None),
+    Method("status", READ, _status, params=None),
+    Method("system-presence", READ, _presence, params=None),
+    Method("last-heartbeat", READ, _last_heartbeat, params=None),
+    Method("logs.tail", READ, _tail, params=TailParams),
+    Method("usage.status", READ, _usage),
+    Method("channels.status", READ, _channels, params=ChannelsParams),
+)

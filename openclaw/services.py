@@ -1,0 +1,64 @@
+"""Everything a method handler may use, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openclaw.config import OpenClawPolicy
+from openclaw.devices import Devices
+from openclaw.pairing import DmPairing
+from openclaw.presence import Presence
+from openclaw.runs import Runs
+from openclaw.sessions import Sessions
+from openclaw.transcript import Transcripts
+from shared.channels.base import ChannelStatus
+from shared.clock import Clock
+
+if TYPE_CHECKING:
+    from openclaw.hub import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReport:
+    """How a chat channel is doing, for status and health.
+
+    Attributes:
+        configured: a token is there.
+    """
+
+    enabled: bool
+    configured: bool
+    status: ChannelStatus
+    last_inbound_at: datetime | None = None
+    last_outbound_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Services:
+    """One tenant's parts as the protocol's methods see them.
+
+    Attributes:
+        folder: the tenant's state directory.
+        log_file: where this process's log lines go.
+        discord: asked whenever somebody wants to know.
+        started_at: aware UTC.
+    """
+
+    name: str
+    policy: OpenClawPolicy
+    folder: Path
+    log_file: Path
+    clock: Clock
+    devices: Devices
+    dm_pairing: DmPairing
+    presence: Presence
+    sessions: Sessions
+    transcripts: Transcripts
+    runs: Runs
+    hub: Hub
+    discord: Callable[[], ChannelReport]
+    started_at: datetime

@@ -1,0 +1,163 @@
+"""Sessions: their keys, and the index of which transcript each is in now."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+from uuid import uuid4
+
+from openclaw import store
+from openclaw.store import SessionRow
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.errors import Invalid
+from shared.storage import Database
+
+AGENT_ID: Final = "main"
+MAIN_KEY: Final = "main"
+MAIN_SESSION: Final = "agent:main:main"
+
+ChatType = Literal["direct", "channel"]
+
+_KEY = re.compile(r"[a-z0-9][a-z0-9:._@-]{0,180}")
+
+
+def canonical_key(asked: str) -> str:
+    """The full key for what a client wrote: ``main`` and bare names belong to the one agent.
+
+    Raises:
+        Invalid: it is no session key.
+    """
+    text = asked.strip().lower()
+    if not _KEY.fullmatch(text):
+        raise Invalid("invalid session key: use letters, digits and : . _ @ -", code="session.key")
+    return text if text.startswith("agent:") else f"agent:{AGENT_ID}:{text}"
+
+
+def discord_session(chat: str, kind: Literal["guild", "thread", "dm"]) -> str:
+    """The session of a Discord chat: direct messages share the main session, every channel and thread has its own."""
+    if kind == "dm":
+        return MAIN_SESSION
+    return f"agent:{AGENT_ID}:discord:channel:{chat.removeprefix('dc:')}"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOrigin:
+    """Where a session's messages come from."""
+
+    chat_type: ChatType = "direct"
+    channel: str = "webchat"
+    display_name: str | None = None
+    to: str | None = None
+
+
+class Sessions:
+    """Every session, kept in memory and written through."""
+
+    def __init__(self, db: Database, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._db = db
+        self._clock = clock
+        self._rows: dict[str, SessionRow] = {}
+
+    async def load(self) -> None:
+        """Read the index; call once."""
+        self._rows = {row.key: row for row in await self._db.read(store.all_sessions)}
+
+    def get(self, key: str) -> SessionRow | None:
+        """A session by its canonical key."""
+        return self._rows.get(key)
+
+    def listing(self) -> list[SessionRow]:
+        """All sessions, the latest used first."""
+        return sorted(self._rows.values(), key=lambda row: row.updated_at, reverse=True)
+
+    def find(self, session_id: str) -> SessionRow | None:
+        """A session by the id of its transcript."""
+        return next((row for row in self._rows.values() if row.session_id == session_id), None)
+
+    async def open(self, key: str, origin: SessionOrigin | None = None) -> SessionRow:
+        """The session of a key, made when there is none."""
+        if row := self._rows.get(key):
+            return row
+        now = self._clock.now()
+        origin = origin or _origin_of(key)
+        row = SessionRow(
+            key=key,
+            session_id=str(uuid4()),
+            chat_type=origin.chat_type,
+            channel=origin.channel,
+            display_name=origin.display_name,
+            last_to=origin.to,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._save(row)
+        return row
+
+    async def used(
+        self,
+        key: str,
+        *,
+        origin: SessionOrigin | None = None,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        context_tokens: int = 0,
+        model: str | None = None,
+        aborted: bool | None = None,
+    ) -> None:
+        """Note what a run used; counts are added, the context is replaced."""
+        row = self._rows.get(key)
+        if row is None:
+            return
+        changed = replace(
+            row,
+            updated_at=self._clock.now(),
+            input_tokens=row.input_tokens + input_tokens,
+            output_tokens=row.output_tokens + output_tokens,
+            context_tokens=context_tokens or row.context_tokens,
+            model=model or row.model,
+            aborted_last_run=row.aborted_last_run if aborted is None else int(aborted),
+        )
+        if origin is not None:
+            changed = replace(
+                changed,
+                channel=origin.channel,
+                display_name=origin.display_name or row.display_name,
+                last_to=origin.to or row.last_to,
+            )
+        await self._save(changed)
+
+    async def reset(self, key: str) -> tuple[SessionRow, str | None]:
+        """Begin the session anew; returns it and the id of the transcript it leaves behind."""
+        old = self._rows.get(key)
+        if old is None:
+            return await self.open(key), None
+        now = self._clock.now()
+        row = replace(
+            old,
+            session_id=str(uuid4()),
+            updated_at=now,
+            aborted_last_run=0,
+            input_tokens=0,
+            output_tokens=0,
+            context_tokens=0,
+        )
+        await self._save(row)
+        return row, old.session_id
+
+    async def _save(self, row: SessionRow) -> None:
+        await self._db.write(lambda c: store.save_session(c, row))
+        self._rows[row.key] = row
+
+
+def _origin_of(key: str) -> SessionOrigin:
+    parts = key.split(":")
+    if parts[2:4] == ["discord", "channel"]:
+        return SessionOrigin("channel", "discord", to=f"channel:{parts[4]}" if len(parts) > 4 else None)
+    return SessionOrigin()
+
+
+def age_ms(row: SessionRow, now: datetime) -> int:
+    """Milliseconds since a session was used."""
+    return max(0, int((now - row.updated_at).total_seconds() * 1000))

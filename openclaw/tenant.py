@@ -1,0 +1,252 @@
+"""The OpenClaw process: what it is made of, in which order it starts, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from openclaw import schema
+from openclaw.agent.models import ModelClient
+from openclaw.agent.tools import ToolRegistry
+from openclaw.config import OpenClawPolicy, load_config
+from openclaw.control import operations
+from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running_gateway
+from openclaw.intake import DiscordIntake
+from openclaw.logfile import LogTee
+from openclaw.services import ChannelReport
+from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, InboundMessage
+from shared.channels.inbox import Inbox
+from shared.channels.marks import Marks
+from shared.channels.outbox import Outbox
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.paths import Paths
+from shared.config.process import log_level, tenant_key
+from shared.errors import ExitCode, Unavailable
+from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.lifecycle.control import ControlServer
+from shared.lifecycle.harden import make_undumpable
+from shared.lifecycle.notify import notify
+from shared.lifecycle.singleton import SingleInstance
+from shared.lifecycle.tasks import TaskPool
+from shared.obs.log import configure_logging, get_logger
+from shared.secrets.files import Secret, require_private, write_private
+from shared.storage import Database
+
+_log = get_logger(__name__)
+
+_GATEWAY_WAIT_S = 60.0
+_DRAIN_S = 15.0
+_INTAKE_DRAIN_S = 2.0
+_FLUSH_S = 3.0
+
+MakeChannel = Callable[[ChannelHandlers], Channel]
+
+
+class Tenant:
+    """One OpenClaw: the gateway on 18789, and a Discord bot beside it.
+
+    Args:
+        name: the tenant's name.
+        paths: where its files are.
+        models: where models are reached.
+        policy: the policy in force.
+        secret: the gateway token.
+        make_channel: makes the Discord connector; None without a token.
+        drain_s: how long running answers may go on at the end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        paths: Paths,
+        models: ModelClient,
+        policy: OpenClawPolicy,
+        secret: Secret,
+        *,
+        make_channel: MakeChannel | None,
+        clock: Clock = SYSTEM_CLOCK,
+        drain_s: float = _DRAIN_S,
+    ) -> None:
+        self.name = name
+        self.paths = paths
+        self.policy = policy
+        self.stop_requested = asyncio.Event()
+        self._models = models
+        self._secret = secret
+        self._clock = clock
+        self._drain_s = drain_s
+        self._make_channel = make_channel if policy.discord.enabled else None
+        self._tasks = TaskPool(f"tenant.{name}")
+        self._parts: list[asyncio.Task[object]] = []
+        self._channel: Channel | None = None
+        self._intake: DiscordIntake | None = None
+        self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
+        self.inbox = Inbox(self.db, schema.channels, clock)
+        self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[RunningGateway]:
+        """Be up inside the block. On the way out: nothing new, running answers finish, what is said gets sent.
+
+        Raises:
+            Occupied: another program holds the port.
+        """
+        folder = self.paths.tenant(self.name)
+        options = GatewayOptions(
+            name=self.name,
+            policy=self.policy,
+            folder=folder,
+            secret=self._secret,
+            models=self._models,
+            log_file=log_file(folder),
+            tools=ToolRegistry(),
+            discord=self.report,
+            clock=self._clock,
+            drain_s=self._drain_s,
+        )
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.db.close)
+            await self.db.open()
+            gateway = await stack.enter_async_context(running_gateway(options, self.db))
+            stack.push_async_callback(self._tasks.close)
+            control = ControlServer(
+                self.paths.control_socket(self.name),
+                operations(gateway, self._secret, self.inbox, self.stop_requested),
+            )
+            await control.start()
+            stack.push_async_callback(control.stop)
+            await self._start_discord(gateway)
+            stack.push_async_callback(self._wind_down, gateway)
+            yield gateway
+
+    async def _start_discord(self, gateway: RunningGateway) -> None:
+        if self._make_channel is None:
+            return
+        handlers = ChannelHandlers(
+            on_message=self._on_message, known_chats=self.inbox.cursors, marks=Marks(self.db, schema.channels)
+        )
+        self._channel = self._make_channel(handlers)
+        self._intake = DiscordIntake(gateway.services, self.inbox, self.outbox, self._channel, self._clock)
+        self._parts = [self._tasks.start(self.outbox.run(), name="outbox")]
+        await self._intake.start()
+        self._parts.append(self._tasks.start(self._channel.run(), name="channel"))
+
+    async def _on_message(self, message: InboundMessage) -> None:
+        if self._intake is not None:
+            await self._intake.on_message(message)
+
+    async def wait(self) -> int:
+        """Wait until told to stop; returns the exit code.
+
+        Raises:
+            GatewayError: Discord refused the bot for good; the class decides the exit code.
+        """
+        stopping = self._tasks.start(self.stop_requested.wait(), name="stop")
+        await asyncio.wait([stopping, *self._parts], return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            return ExitCode.STOP
+        failure = self.report().status.failure
+        if failure is not None:
+            raise failure
+        return ExitCode.CRASH
+
+    def report(self) -> ChannelReport:
+        """How Discord is doing."""
+        policy = self.policy.discord
+        if self._channel is None or self._intake is None:
+            reason = "" if policy.enabled else "switched off in policies/openclaw.toml"
+            reason = reason or "no Discord bot token is configured for this tenant"
+            return ChannelReport(policy.enabled, configured=False, status=ChannelStatus("off", reason))
+        return ChannelReport(
+            policy.enabled,
+            configured=True,
+            status=self._channel.status,
+            last_inbound_at=self._intake.last_inbound_at,
+            last_outbound_at=self._intake.last_outbound_at,
+        )
+
+    def _channel_for(self, chat: str) -> Channel:
+        if self._channel is None:
+            raise Unavailable(f"no channel is configured for {chat}", code="channel.off")
+        return self._channel
+
+    async def _wind_down(self, gateway: RunningGateway) -> None:
+        notify("STOPPING=1")
+        gateway.ready = False
+        await gateway.services.runs.stop(self._drain_s)
+        flushed = True
+        if self._intake is not None:
+            await self._intake.stop(_INTAKE_DRAIN_S)
+            flushed = await self.outbox.flush(_FLUSH_S)
+        _log.info("tenant.stopped", tenant=self.name, flushed=flushed)
+
+
+def log_file(folder: Path) -> Path:
+    """Where a tenant's log lines go."""
+    return folder / "logs" / "openclaw.log"
+
+
+def gateway_token(folder: Path, startup: TenantStartup) -> Secret:
+    """The token from ``.env``; without one, a generated token that is kept in the tenant's own state."""
+    if given := startup.secrets.get("gateway_token"):
+        return Secret(given)
+    path = folder / "data" / "gateway-token"
+    if path.exists():
+        require_private(path)
+        return Secret(path.read_text(encoding="ascii").strip())
+    token = secrets.token_urlsafe(32)
+    write_private(path, token + "\n")
+    _log.info("openclaw.token_generated", kept_in=str(path))
+    return Secret(token)
+
+
+def discord_channel(startup: TenantStartup) -> MakeChannel | None:
+    """How to make this tenant's Discord connector; None without a token."""
+    token = startup.secrets.get("discord_bot_token", "")
+    if not token:
+        return None
+    from shared.channels.discord.addresses import API_BASE, GATEWAY_URL, use_addresses
+    from shared.channels.discord.channel import DiscordChannel
+
+    upstreams = startup.upstreams
+    use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
+    return lambda handlers: DiscordChannel(Secret(token), handlers)
+
+
+async def run(name: str, paths: Paths) -> int:
+    """Run the tenant until it is told to stop; returns the process's exit code.
+
+    Raises:
+        ConfigError: a file or setting must be fixed first; `Occupied` when the port or the state is taken.
+        AuthRequired: Discord refused the bot's token.
+        Unavailable: the gateway did not come up in time.
+    """
+    make_undumpable()
+    folder = paths.tenant(name)
+    configure_logging(name, level=log_level(), stream=LogTee(log_file(folder), sys.stderr))  # type: ignore[arg-type] # a text stream
+    lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
+    lock.acquire()
+    try:
+        policy = load_config(paths)
+        client = GatewayClient(paths.tenant_socket(name), tenant_key())
+        try:
+            startup = await client.wait_ready(_GATEWAY_WAIT_S)
+            secret = gateway_token(folder, startup)
+            tenant = Tenant(name, paths, client, policy, secret, make_channel=discord_channel(startup))
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, tenant.stop_requested.set)
+            async with tenant.running() as gateway:
+                notify(f"READY=1\nMAINPID={os.getpid()}")
+                _log.info("tenant.ready", tenant=name, port=gateway.port, discord=tenant.report().status.state)
+                return await tenant.wait()
+        finally:
+            await client.close()
+    finally:
+        lock.release()

@@ -1,0 +1,51 @@
+/** Starts the page: theme, token from the address, device key, stores, connection. */
+
+import './app.js';
+import {ChatStore} from './chat-store.js';
+import {Connection} from './connection.js';
+import {Credentials, takeTokenFromAddress} from './credentials.js';
+import {DeviceUnavailable, loadDevice} from './device.js';
+import {DevicesStore} from './devices-store.js';
+import {GatewayStore} from './gateway-store.js';
+import {adoptPath, readRoute} from './route.js';
+import {SessionsStore} from './sessions-store.js';
+import {applyTheme} from './theme.js';
+
+/** The socket lives where the page lives, whatever prefix a proxy puts before it. */
+function socketUrl() {
+  const url = new URL('./', location.href);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  url.search = '';
+  url.hash = '';
+  return url.href;
+}
+
+async function boot() {
+  const app = /** @type {import('./app.js').App} */ (document.querySelector('openclaw-app'));
+  const offered = takeTokenFromAddress();
+  applyTheme();
+  adoptPath();
+  let device;
+  try {
+    device = await loadDevice();
+  } catch (error) {
+    app.obstacle = error instanceof DeviceUnavailable ? error.reason : 'denied';
+    return;
+  }
+  const credentials = new Credentials(device.id);
+  if (offered && offered !== credentials.gatewayToken) credentials.keepGatewayToken(offered);
+  const connection = new Connection(socketUrl(), device, credentials);
+  const sessions = new SessionsStore(connection);
+  const chats = new ChatStore(connection, sessions);
+  app.stores = {connection, sessions, chats, gateway: new GatewayStore(connection), devices: new DevicesStore(connection)};
+  sessions.set({current: readRoute(location.hash).session});
+  addEventListener('hashchange', () => {
+    const token = takeTokenFromAddress();
+    if (!token) return;
+    credentials.keepGatewayToken(token);
+    if (connection.state.phase !== 'ready') connection.start();
+  });
+  connection.start();
+}
+
+boot();

@@ -1,0 +1,25 @@
+/** Pictures, drawn on a 20 by 20 grid in the current text colour; all are decoration beside words. */
+
+import {svg} from './vendor/lit.js';
+
+/** @param {unknown} shape */
+const icon = (shape) => svg`<svg width="20" height="20" viewBox="0 0 20 20" fill="none" stroke="currentColor"
+  stroke-width="1.600" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">${shape}</svg>`;
+
+export const chatIcon = icon(svg`<path d="M4 4.500h12a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1H9.500L6 16.500v-3H4a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1Z"/>`);
+export const overviewIcon = icon(svg`<path d="M3 10.500h3l2-5.500 4 10 2-4.500h3"/>`);
+export const devicesIcon = icon(svg`<rect x="3" y="4" width="10" height="9" rx="1.500"/><path d="M6 16h4"/><rect x="12.500" y="8" width="5" height="8.500" rx="1.200"/>`);
+export const sunIcon = icon(svg`<circle cx="10" cy="10" r="3.200"/><path d="M10 2.500v1.500M10 16v1.500M2.500 10H4M16 10h1.500M4.700 4.700l1 1M14.300 14.300l1 1M15.300 4.700l-1 1M5.700 14.300l-1 1"/>`);
+export const moonIcon = icon(svg`<path d="M16 11.800A6.500 6.500 0 0 1 8.200 4a6.500 6.500 0 1 0 7.800 7.800Z"/>`);
+export const systemIcon = icon(svg`<circle cx="10" cy="10" r="6.500"/><path d="M10 3.500v13a6.500 6.500 0 0 0 0-13Z" fill="currentColor" stroke="none"/>`);
+export const sendIcon = icon(svg`<path d="M10 16V4.500M5 9l5-5 5 5"/>`);
+export const stopIcon = icon(svg`<rect x="6" y="6" width="8" height="8" rx="1.500" fill="currentColor"/>`);
+export const lockIcon = icon(svg`<rect x="4.500" y="9" width="11" height="7.500" rx="1.500"/><path d="M7 9V6.500a3 3 0 0 1 6 0V9"/>`);
+export const keyIcon = icon(svg`<circle cx="7" cy="13" r="3.500"/><path d="m9.500 10.500 6-6M13 7l2 2"/>`);
+export const linkIcon = icon(svg`<rect x="3" y="5" width="9" height="7" rx="1.200"/><path d="M5.500 15h4M14.500 8v6M12 11.500l2.500 2.500 2.500-2.500"/>`);
+export const offlineIcon = icon(svg`<path d="M3 3l14 14M6.500 12.500a5 5 0 0 1 3-1.450M13.500 12.500l-.4-.35M4 9.700a9 9 0 0 1 3-1.800M16 9.700a9 9 0 0 0-5.500-2.650"/><circle cx="10" cy="15.500" r=".6" fill="currentColor"/>`);
+export const deniedIcon = icon(svg`<circle cx="10" cy="10" r="6.700"/><path d="M5.300 5.300l9.400 9.400"/>`);
+export const refreshIcon = icon(svg`<path d="M16 8a6.300 6.300 0 0 0-11.500-1M4 3.500V7h3.500M4 12a6.300 6.300 0 0 0 11.500 1M16 16.500V13h-3.500"/>`);
+export const copyIcon = icon(svg`<rect x="7" y="7" width="9" height="9" rx="1.500"/><path d="M4.500 13H4V4.500A.5.5 0 0 1 4.500 4H13v.5"/>`);
+export const outIcon = icon(svg`<path d="M8 4H5a1 1 0 0 0-1 1v10a1 1 0 0 0 1 1h3M12.500 13.500 16 10l-3.500-3.500M16 10H8"/>`);
+export const brandIcon = svg`<svg width="26" height="26" viewBox="0 0 32 32" aria-hidden="true" focusable="false"><rect width="32" height="32" rx="9" fill="var(--brand)"/><path d="M10 24c-3-3-3.500-8.500-.5-13 1.500-2.200 3.700-3.700 6-4.500-1 2-1.400 3.700-1.200 5.500 1.700-1.800 3.900-2.600 7.200-2.500-3 1.300-5 3.300-6 6-1.200 3.200-.9 6 1 8.500-2.500 1-4.700 1-6.500 0Z" fill="#fff"/></svg>`;

@@ -1,0 +1,1 @@
+"""Libraries that know nothing of any tenant; everything above may import them."""

@@ -1,0 +1,226 @@
+"""What a chat platform looks like to a tenant: a few frozen values and the `Channel` contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from shared.errors import GatewayError
+
+ChatKind = Literal["guild", "thread", "dm"]
+ChannelState = Literal["off", "connecting", "online", "waiting", "failed"]
+MessageId = str
+ChatId = str
+"""A chat's address, ``dc:<channelId>`` on Discord (policy N1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wrote a message."""
+
+    id: str
+    name: str
+    is_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message. `url` is short-lived: fetch at once, keep the bytes."""
+
+    id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """One message as a platform delivered it.
+
+    Attributes:
+        chat: where it was written (`ChatId`).
+        id: the platform's message id; unique within the platform.
+        text: what was said, with the bot's own mention taken out.
+        addressed: the bot was mentioned, replied to, or this is a direct message.
+        guild: the server's id, empty in a direct message.
+        parent: in a thread, the chat the thread belongs to.
+        reply_to: text of the message this one answers, empty when it answers none.
+        sent_at: the platform's time, aware UTC.
+    """
+
+    chat: ChatId
+    chat_name: str
+    chat_kind: ChatKind
+    id: MessageId
+    sender: Sender
+    text: str
+    addressed: bool
+    sent_at: datetime
+    guild: str = ""
+    parent: ChatId = ""
+    reply_to: str = ""
+    reply_to_sender: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button under a message; `action` comes back in `ButtonPress`."""
+
+    action: str
+    label: str
+    style: Literal["primary", "secondary", "success", "danger"] = "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundMessage:
+    """One message to write.
+
+    Attributes:
+        nonce: at most 25 characters, the same at every retry: the platform makes the message once.
+    """
+
+    chat: ChatId
+    text: str
+    nonce: str
+    reply_to: MessageId = ""
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPress:
+    """A person pressed a button of ours."""
+
+    chat: ChatId
+    message: MessageId
+    action: str
+    sender: Sender
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatus:
+    """How a channel is doing, for `status`, `doctor` and health checks.
+
+    Attributes:
+        state: ``off`` not configured · ``connecting`` · ``online`` · ``waiting`` between tries · ``failed`` for good.
+        reason: why, in words a person can act on.
+        failure: when failed for good, the error that says so: its class decides the exit code.
+    """
+
+    state: ChannelState
+    reason: str = ""
+    user_id: str = ""
+    user_name: str = ""
+    since: datetime | None = None
+    identifies: int = 0
+    failure: GatewayError | None = None
+
+
+OnMessage = Callable[[InboundMessage], Awaitable[None]]
+"""Called for every message; must make it durable and return soon. Order within a chat is kept.
+
+The same message may come twice, live and from history: `Inbox.append` says which is new. It is repeated until it
+returns; an error that is not a `GatewayError` is repeated three times only.
+"""
+
+OnPress = Callable[[ButtonPress], Awaitable[str]]
+"""Called for every press; the text answers the presser alone."""
+
+
+class MarkStore(Protocol):
+    """Small named facts that outlive the process."""
+
+    async def get(self, name: str) -> str:
+        """A fact, empty when there is none."""
+        ...
+
+    async def put(self, name: str, value: str) -> None:
+        """Remember a fact."""
+        ...
+
+
+@dataclass(slots=True)
+class ChannelHandlers:
+    """What a tenant wants to be told."""
+
+    on_message: OnMessage
+    on_press: OnPress | None = None
+    known_chats: Callable[[], Awaitable[dict[ChatId, MessageId]]] | None = None
+    """Chats to catch up after an outage, with the newest message already stored of each."""
+    commands: dict[str, str] = field(default_factory=dict)
+    """Slash commands: name → description."""
+    on_command: Callable[[str, InboundMessage], Awaitable[str]] | None = None
+    """Called for every slash command; the text answers the caller alone."""
+    marks: MarkStore | None = None
+    """Where small facts outlive the process, such as the hash of the commands that were uploaded."""
+
+
+class Channel(Protocol):
+    """A connector to one chat platform, supervised on its own.
+
+    Raises from every call: `Unavailable` (may have been done all the same: repeat with the same nonce),
+    `RateLimited` (was not done), `NotFound`, `Denied`, `Invalid`.
+    """
+
+    @property
+    def text_limit(self) -> int:
+        """Longest text of one message, in the units of `text.length`."""
+        ...
+
+    @property
+    def status(self) -> ChannelStatus:
+        """How it is doing now."""
+        ...
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; returns only when the channel failed for good (see `status`)."""
+        ...
+
+    async def wait_online(self, timeout_s: float) -> bool:
+        """Wait until connected; false when that did not happen in time or never will."""
+        ...
+
+    async def send(self, message: OutboundMessage) -> MessageId:
+        """Write one message; returns its id. Safe to repeat with the same nonce."""
+        ...
+
+    async def edit(self, chat: ChatId, message: MessageId, text: str, buttons: tuple[Button, ...] = ()) -> None:
+        """Replace the text (and buttons) of a message of ours."""
+        ...
+
+    async def delete(self, chat: ChatId, message: MessageId) -> None:
+        """Take a message of ours back; one that is gone already is success."""
+        ...
+
+    async def find_sent(
+        self, chat: ChatId, text: str, *, since: datetime, not_among: frozenset[MessageId]
+    ) -> MessageId | None:
+        """The oldest message of ours with this text in the chat's history, made after `since` and not known yet.
+
+        Tells, after a lost answer, whether a message was made.
+        """
+        ...
+
+    async def react(self, chat: ChatId, message: MessageId, emoji: str) -> None:
+        """Add a reaction."""
+        ...
+
+    def typing(self, chat: ChatId) -> AbstractAsyncContextManager[None]:
+        """Show that an answer is being written, for as long as the context is open."""
+        ...
+
+    def history(self, chat: ChatId, after: MessageId, limit: int) -> AsyncIterator[InboundMessage]:
+        """Messages of others after an id, oldest first; when there are more than `limit`, the newest ones."""
+        ...
+
+    async def fetch_attachment(self, attachment: Attachment, limit_bytes: int) -> bytes:
+        """A file's content.
+
+        Raises:
+            Invalid: it is larger than `limit_bytes`.
+        """
+        ...

@@ -1,0 +1,467 @@
+"""The Discord channel: one bot that stays up, supervised on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import discord
+from discord import app_commands
+
+from shared.channels.base import (
+    Attachment,
+    Button,
+    ButtonPress,
+    ChannelHandlers,
+    ChannelState,
+    ChannelStatus,
+    ChatId,
+    InboundMessage,
+    MessageId,
+    OutboundMessage,
+    Sender,
+)
+from shared.channels.discord.answering import answer
+from shared.channels.discord.client import BotClient, TooManyIdentifies, chats_newer_than
+from shared.channels.discord.commands import declare, upload
+from shared.channels.discord.components import view_of
+from shared.channels.discord.faults import final_failure, translated
+from shared.channels.discord.feed import Feed
+from shared.channels.discord.identify import IdentifyBudget
+from shared.channels.discord.reading import kind_of, read_me, read_message
+from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
+from shared.channels.text import DISCORD_LIMIT
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.errors import GatewayError, Invalid, NotFound, Unavailable
+from shared.lifecycle.backoff import Backoff
+from shared.lifecycle.tasks import TaskPool
+from shared.obs.log import get_logger
+from shared.secrets.files import Secret
+
+_log = get_logger(__name__)
+
+_CALL_TIMEOUT_S = 60.0
+_CLOSE_TIMEOUT_S = 5.0
+_STEADY_S = 60.0
+"""A connection that held this long was a good one: the next failure is treated as the first."""
+_TYPING_EVERY_S = 8.0
+_TYPING_TIMEOUT_S = 5.0
+_PROBE_TIMEOUT_S = 10.0
+_CATCH_UP_LIMIT = 500
+_CATCH_UP_AGE = timedelta(hours=24)
+_SEARCH_LIMIT = 300
+
+
+class _Stalled(Exception):
+    """Discord answers, but this client does not get ready."""
+
+
+class DiscordChannel:
+    """A `Channel` onto Discord.
+
+    Every attempt gets a new client, since one that ended cannot be used again. What ends an attempt is either final
+    (token, intents) and leaves the channel ``failed``, or answered with a back-off and a new attempt.
+
+    Args:
+        token: the bot's token.
+        handlers: what the tenant wants to be told.
+        name: for log lines.
+        clock: for stamps and the identify budget.
+        answer_bots: also hand over what other bots and webhooks write.
+        stall_s: how long a client may be not ready, while Discord answers, before it is replaced.
+        backoff: delays between attempts.
+        budget: how often it may identify.
+    """
+
+    text_limit = DISCORD_LIMIT
+
+    def __init__(
+        self,
+        token: Secret,
+        handlers: ChannelHandlers,
+        *,
+        name: str = "discord",
+        clock: Clock = SYSTEM_CLOCK,
+        answer_bots: bool = False,
+        stall_s: float = 30.0,
+        backoff: Backoff | None = None,
+        budget: IdentifyBudget | None = None,
+    ) -> None:
+        self._token = token
+        self._handlers = handlers
+        self._name = name
+        self._clock = clock
+        self._answer_bots = answer_bots
+        self._stall_s = stall_s
+        self._backoff = backoff or Backoff(base_s=1.0, ceiling_s=60.0)
+        self._budget = budget or IdentifyBudget(clock)
+        self._pool = TaskPool(name)
+        self._feed = Feed(handlers, self._missed, self._pool, name=name)
+        self._client: BotClient | None = None
+        self._status = ChannelStatus("connecting", since=clock.now())
+        self._changed = asyncio.Event()
+        self._online_since: float | None = None
+        self._tree: app_commands.CommandTree[BotClient] | None = None
+        self._uploaded = False
+        _keep_tokens_out_of_logs()
+
+    # --- staying up --------------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> ChannelStatus:
+        """How it is doing now."""
+        return replace(self._status, identifies=self._budget.total)
+
+    async def wait_online(self, timeout_s: float) -> bool:
+        """Wait until connected; false when that did not happen in time or never will."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._status.state not in ("online", "failed"):
+                    await self._changed.wait()
+        return self._status.state == "online"
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; returns only when the channel failed for good (see `status`)."""
+        try:
+            while self._status.state != "failed":
+                if (wait_s := self._budget.wait_s()) > 0:
+                    self._set("waiting", f"identified often lately: the next try is in {wait_s:.0f} s")
+                    await asyncio.sleep(wait_s)
+                error, held_s = await self._attempt()
+                if (failure := final_failure(error)) is not None:
+                    self._set("failed", failure.detail, failure=failure)
+                    _log.error("discord.failed", channel=self._name, code=failure.code, reason=failure.detail)
+                elif not isinstance(error, TooManyIdentifies):
+                    if held_s >= _STEADY_S:
+                        self._backoff.reset()
+                    delay_s = self._backoff.next_delay_s()
+                    reason = _in_words(error)
+                    log = _log.warning if self._backoff.attempts == 1 else _log.debug
+                    log("discord.attempt_ended", channel=self._name, reason=reason, retry_in_s=round(delay_s, 1))
+                    self._set("waiting", f"{reason}; the next try is in {delay_s:.0f} s")
+                    await asyncio.sleep(delay_s)
+        finally:
+            await self._pool.close()
+
+    async def _attempt(self) -> tuple[BaseException, float]:
+        """Connect and stay so; returns what ended it, and how many seconds after it first came online."""
+        client = BotClient(self, self._budget)
+        self._client = client
+        self._online_since = None
+        if self._handlers.commands or self._handlers.marks is not None:
+            self._tree = declare(client, self._handlers.commands)
+        self._set("connecting")
+        error: BaseException = Unavailable("the connection was closed")
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch(client), name=f"{self._name}.watch")
+                await client.start(self._token.reveal())
+                watch.cancel()
+        except ExceptionGroup as errors:
+            error = errors.exceptions[0]
+        finally:
+            self._client = None
+            self._set("waiting")
+            with suppress(Exception):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await client.close()
+        held_s = 0.0 if self._online_since is None else self._clock.monotonic() - self._online_since
+        return error, held_s
+
+    async def _watch(self, client: BotClient) -> None:
+        """End the attempt when its client is not ready for too long although Discord answers.
+
+        discord.py's own waits between tries grow to minutes, and it waits without end for some answers.
+        """
+        offline_since = self._clock.monotonic()
+        while True:
+            await asyncio.sleep(self._stall_s / 6)
+            if self._status.state == "online":
+                offline_since = self._clock.monotonic()
+            elif self._clock.monotonic() - offline_since > self._stall_s and await self._answers(client):
+                raise _Stalled
+
+    async def _answers(self, client: BotClient) -> bool:
+        if client.user is None:
+            return True  # the login itself hangs: nothing is lost by trying anew
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                await client.http.request(discord.http.Route("GET", "/users/@me"))
+        except discord.HTTPException as error:
+            return error.status == 401
+        except Exception:  # noqa: BLE001 - whatever it is, that is no answer
+            return False
+        return True
+
+    def _set(self, state: ChannelState, reason: str = "", *, failure: GatewayError | None = None) -> None:
+        user = self._client.user if self._client else None
+        is_new = state != self._status.state
+        self._status = ChannelStatus(
+            state,
+            reason,
+            user_id=str(user.id) if user else self._status.user_id,
+            user_name=user.display_name if user else self._status.user_name,
+            since=self._clock.now() if is_new else self._status.since,
+            failure=failure,
+        )
+        if is_new:
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
+
+    # --- what the client tells ---------------------------------------------------------------------------------------
+
+    async def logged_in(self, client: discord.Client) -> None:
+        """The token was accepted: upload the commands, once per process."""
+        del client
+        if self._uploaded or self._tree is None:
+            return
+        try:
+            await upload(self._tree, self._handlers.marks)
+            self._uploaded = True
+        except GatewayError as error:
+            _log.warning("discord.commands_not_uploaded", channel=self._name, reason=error.detail)
+
+    def session_began(self) -> None:
+        """READY: what was missed must be read from history."""
+        self._feed.begin_session()
+
+    def came_online(self) -> None:
+        """READY or RESUMED."""
+        if self._status.state == "online" or self._client is None:
+            return
+        self._set("online")
+        if self._online_since is None:
+            self._online_since = self._clock.monotonic()
+        _log.info("discord.online", channel=self._name, user=self._status.user_name, identifies=self._budget.total)
+
+    def guilds_known(self) -> None:
+        """Look for what was written in places nobody wrote in before."""
+        if self._client is not None:
+            self._pool.start(self._touch_unknown(self._client), name="unknown-chats")
+
+    def went_offline(self) -> None:
+        """The client tries to resume by itself."""
+        if self._status.state == "online":
+            _log.warning("discord.disconnected", channel=self._name)
+            self._set("connecting", "the connection broke, and is being resumed")
+
+    def message_arrived(self, message: discord.Message) -> None:
+        """A live message."""
+        if self._client is None:
+            return  # a late event of a client that was given up: the next session catches up
+        inbound = self._inbound(self._client, message)
+        if inbound is not None:
+            self._feed.push(inbound)
+
+    def _inbound(self, client: BotClient, message: discord.Message) -> InboundMessage | None:
+        guild = getattr(message.channel, "guild", None)
+        result = translate(read_message(message), read_me(client, guild), answer_bots=self._answer_bots)
+        if isinstance(result, Skipped):
+            _log.debug("discord.message_skipped", channel=self._name, message=str(message.id), reason=result.reason)
+            return None
+        return result
+
+    async def button_pressed(self, interaction: discord.Interaction, action: str) -> None:
+        """Ask the tenant, and answer the presser."""
+        if self._handlers.on_press is None or interaction.message is None:
+            return
+        press = ButtonPress(
+            chat_of(interaction.channel_id), str(interaction.message.id), action, _sender(interaction.user)
+        )
+        await answer(interaction, self._handlers.on_press(press), self._pool)
+
+    async def command_called(self, interaction: discord.Interaction, name: str, text: str) -> None:
+        """Ask the tenant, and answer the caller."""
+        if self._handlers.on_command is None:
+            return
+        kind = kind_of(interaction.channel) if interaction.channel else "guild" if interaction.guild_id else "dm"
+        message = InboundMessage(
+            chat=chat_of(interaction.channel_id),
+            chat_name=getattr(interaction.channel, "name", None) or interaction.user.display_name,
+            chat_kind=kind,
+            id=str(interaction.id),
+            sender=_sender(interaction.user),
+            text=text,
+            addressed=True,
+            sent_at=interaction.created_at,
+            guild=str(interaction.guild_id or ""),
+        )
+        await answer(interaction, self._handlers.on_command(name, message), self._pool)
+
+    # --- what was missed ---------------------------------------------------------------------------------------------
+
+    async def _touch_unknown(self, client: BotClient) -> None:
+        """Catch up also on places where nothing was ever stored, if something was written there meanwhile."""
+        floor = await self._feed.floor()
+        if floor.isdecimal():
+            for channel_id in chats_newer_than(client, int(floor)):
+                self._feed.touch(chat_of(channel_id))
+
+    async def _missed(self, chat: ChatId, after: MessageId) -> AsyncIterator[InboundMessage]:
+        oldest = discord.utils.time_snowflake(self._clock.now() - _CATCH_UP_AGE)
+        start = str(max(int(after), oldest))
+        async for message in self.history(chat, start, _CATCH_UP_LIMIT):
+            yield message
+
+    async def history(self, chat: ChatId, after: MessageId, limit: int) -> AsyncIterator[InboundMessage]:
+        """Messages of others after an id, oldest first; when there are more than `limit`, the newest ones."""
+        client = self._ready_client()
+        start = discord.Object(int(after or 0))
+        with translated("read the history of a channel"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                channel = await self._messageable(client, chat)
+                newest_first = [m async for m in channel.history(limit=limit, after=start, oldest_first=False)]
+        if len(newest_first) == limit:
+            _log.warning("discord.history_truncated", channel=self._name, chat=chat, kept=limit)
+        for message in reversed(newest_first):
+            if (inbound := self._inbound(client, message)) is not None:
+                yield inbound
+
+    async def find_sent(
+        self, chat: ChatId, text: str, *, since: datetime, not_among: frozenset[MessageId]
+    ) -> MessageId | None:
+        """The oldest message of ours with this text made after `since` and not known yet."""
+        client = self._ready_client()
+        mine = client.user.id if client.user else 0
+        with translated("search the history of a channel"):
+            place = self._place(client, chat)
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                async for message in place.history(limit=_SEARCH_LIMIT, after=since, oldest_first=True):
+                    is_ours = message.author.id == mine and str(message.id) not in not_among
+                    if is_ours and message.content.strip() == text.strip():
+                        return str(message.id)
+        return None
+
+    async def _messageable(self, client: BotClient, chat: ChatId) -> discord.abc.Messageable:
+        """The channel with what is known of it, asked for when it is not cached (direct messages never are)."""
+        channel = client.get_channel(channel_of(chat)) or await client.fetch_channel(channel_of(chat))
+        if not isinstance(channel, discord.abc.Messageable):
+            raise Invalid(f"{chat} is no place to write in")
+        return channel
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _ready_client(self) -> BotClient:
+        if self._client is None or self._client.user is None or self._client.is_closed():
+            raise Unavailable(f"Discord is not connected ({self._status.state})")
+        return self._client
+
+    def _place(self, client: BotClient, chat: ChatId) -> discord.PartialMessageable:
+        return client.get_partial_messageable(channel_of(chat))
+
+    async def send(self, message: OutboundMessage) -> MessageId:
+        """Write one message; safe to repeat with the same nonce, which Discord is told to enforce."""
+        place = self._place(self._ready_client(), message.chat)
+        reference = None
+        if message.reply_to:
+            reference = discord.MessageReference(
+                message_id=int(message.reply_to), channel_id=place.id, fail_if_not_exists=False
+            )
+        with translated("send a message"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                sent = await place.send(
+                    message.text,
+                    nonce=message.nonce,
+                    reference=reference,  # type: ignore[arg-type]
+                    view=view_of(message.buttons),  # type: ignore[arg-type]
+                )
+        return str(sent.id)
+
+    async def edit(self, chat: ChatId, message: MessageId, text: str, buttons: tuple[Button, ...] = ()) -> None:
+        """Replace the text (and buttons) of a message of ours."""
+        place = self._place(self._ready_client(), chat)
+        with translated("edit a message"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                await place.get_partial_message(int(message)).edit(content=text, view=view_of(buttons))
+
+    async def delete(self, chat: ChatId, message: MessageId) -> None:
+        """Take a message of ours back; one that is gone already is success."""
+        place = self._place(self._ready_client(), chat)
+        with suppress(NotFound), translated("delete a message"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                await place.get_partial_message(int(message)).delete()
+
+    async def react(self, chat: ChatId, message: MessageId, emoji: str) -> None:
+        """Add a reaction."""
+        place = self._place(self._ready_client(), chat)
+        with translated("add a reaction"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                await place.get_partial_message(int(message)).add_reaction(emoji)
+
+    @asynccontextmanager
+    async def typing(self, chat: ChatId) -> AsyncIterator[None]:
+        """Show that an answer is being written; failing to show it never matters."""
+        task = self._pool.start(self._show_typing(chat), name="typing")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _show_typing(self, chat: ChatId) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_TYPING_TIMEOUT_S):
+                    await self._place(self._ready_client(), chat).typing()
+            except Exception as error:  # noqa: BLE001 - see above
+                _log.debug("discord.typing_not_shown", channel=self._name, chat=chat, reason=type(error).__name__)
+            await asyncio.sleep(_TYPING_EVERY_S)
+
+    async def fetch_attachment(self, attachment: Attachment, limit_bytes: int) -> bytes:
+        """A file's content; its address expires after about a day.
+
+        Raises:
+            Invalid: it is larger than `limit_bytes`.
+            NotFound: it is gone, or its address expired.
+        """
+        too_large = Invalid(
+            f"the file {attachment.name} is larger than {limit_bytes} bytes", code="attachment.too_large"
+        )
+        if attachment.size_bytes > limit_bytes:
+            raise too_large
+        client = self._ready_client()
+        with translated("fetch a file"):
+            try:
+                async with asyncio.timeout(_CALL_TIMEOUT_S):
+                    data = await client.http.get_from_cdn(attachment.url)
+            except (discord.Forbidden, discord.NotFound):
+                raise NotFound(f"the file {attachment.name} is gone, or its address expired") from None
+        if len(data) > limit_bytes:
+            raise too_large
+        return data
+
+
+def _sender(user: discord.User | discord.Member) -> Sender:
+    return Sender(str(user.id), user.display_name, is_bot=user.bot)
+
+
+def _in_words(error: BaseException) -> str:
+    """Why an attempt ended, for a log line and `status`."""
+    if isinstance(error, _Stalled):
+        return "Discord answers but the bot did not get ready"
+    if isinstance(error, discord.ConnectionClosed):
+        return f"Discord closed the connection (code {error.code})"
+    if isinstance(error, discord.HTTPException):
+        return f"Discord answered HTTP {error.status}"
+    if isinstance(error, GatewayError):
+        return error.detail
+    if isinstance(error, AttributeError) and "sequence" in str(error):
+        return "Discord's gateway cannot be reached"  # what discord.py makes of a refused first connection
+    if isinstance(error, OSError):
+        return f"Discord cannot be reached ({type(error).__name__})"
+    return f"the Discord client ended with {type(error).__name__}"
+
+
+def _keep_tokens_out_of_logs() -> None:
+    """discord.py prints payloads at debug level, and every reconnect with a traceback."""
+    for name in ("discord", "discord.http", "discord.gateway"):
+        logger = logging.getLogger(name)
+        if logger.getEffectiveLevel() < logging.WARNING:
+            logger.setLevel(logging.WARNING)
+    logging.getLogger("discord.client").setLevel(logging.CRITICAL)
+
+
+__all__ = ["PREFIX", "DiscordChannel"]

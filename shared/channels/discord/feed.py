@@ -1,0 +1,177 @@
+"""Handing messages to the tenant: in order within each chat, and what was missed before what came after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from shared.channels.base import ChannelHandlers, ChatId, InboundMessage, MessageId
+from shared.errors import GatewayError
+from shared.lifecycle.backoff import Backoff
+from shared.lifecycle.tasks import TaskPool
+from shared.obs.log import get_logger
+
+_log = get_logger(__name__)
+
+_QUEUE_LIMIT = 1000
+_CATCH_UPS_AT_ONCE = 4
+_DEFECT_TRIES = 3
+
+FetchMissed = Callable[[ChatId, MessageId], AsyncIterator[InboundMessage]]
+"""Messages of a chat after an id, oldest first."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One chat: what waits, and up to which session it was caught up."""
+
+    session: int
+    queue: deque[InboundMessage] = field(default_factory=deque)
+    is_running: bool = False
+
+
+class Feed:
+    """Feeds `ChannelHandlers.on_message`.
+
+    A session is the life of one identify: within it Discord replays what a broken connection missed, but between two
+    of them events are lost. So in a new session every known chat is first caught up from its history, and its live
+    messages wait meanwhile; the stored cursor of a chat therefore never passes over a message that was missed.
+
+    Args:
+        handlers: whom to feed.
+        fetch: reads a chat's history.
+        pool: where the lanes run.
+        name: for log lines.
+    """
+
+    def __init__(self, handlers: ChannelHandlers, fetch: FetchMissed, pool: TaskPool, *, name: str) -> None:
+        self._handlers = handlers
+        self._fetch = fetch
+        self._pool = pool
+        self._name = name
+        self._session = 0
+        self._lanes: dict[ChatId, _Lane] = {}
+        self._cursors: asyncio.Task[dict[ChatId, MessageId]] | None = None
+        self._begun = asyncio.Event()
+        self._slots = asyncio.Semaphore(_CATCH_UPS_AT_ONCE)
+
+    def begin_session(self) -> None:
+        """Catch up before anything else; call before the first message of the session is pushed."""
+        self._session += 1
+        begun, self._begun = self._begun, asyncio.Event()
+        begun.set()
+        if self._handlers.known_chats is None:
+            return
+        self._cursors = self._pool.start(self._load_cursors(), name="cursors")
+        self._pool.start(self._touch_known(self._cursors), name="catch-up")
+
+    def push(self, message: InboundMessage) -> None:
+        """Take a live message; does not wait, so the order of calls is the order of handing over."""
+        lane = self._lane(message.chat)
+        if len(lane.queue) >= _QUEUE_LIMIT:
+            # The tenant cannot keep up, or its store fails: forget what waits and read it again from history.
+            _log.warning("channel.feed_overflowed", channel=self._name, chat=message.chat)
+            lane.queue.clear()
+            self.begin_session()
+            return
+        lane.queue.append(message)
+        self._wake(message.chat, lane)
+
+    def touch(self, chat: ChatId) -> None:
+        """See to it that a chat is caught up in this session."""
+        self._wake(chat, self._lane(chat))
+
+    async def floor(self) -> MessageId:
+        """The newest message stored of any chat when the session began, empty when there is none."""
+        cursors = await self._known()
+        return max(cursors.values(), key=lambda id_: (len(id_), id_), default="")
+
+    async def is_known(self, chat: ChatId) -> bool:
+        """Whether messages of a chat were stored before this session."""
+        return chat in await self._known()
+
+    async def _known(self) -> dict[ChatId, MessageId]:
+        return {} if self._cursors is None else await asyncio.shield(self._cursors)
+
+    def _lane(self, chat: ChatId) -> _Lane:
+        return self._lanes.setdefault(chat, _Lane(0 if self._cursors else self._session))
+
+    def _wake(self, chat: ChatId, lane: _Lane) -> None:
+        if not lane.is_running:
+            lane.is_running = True
+            self._pool.start(self._run(chat, lane), name=chat)
+
+    async def _load_cursors(self) -> dict[ChatId, MessageId]:
+        backoff = Backoff(base_s=0.2, ceiling_s=5)
+        while True:
+            try:
+                return await self._handlers.known_chats() if self._handlers.known_chats else {}
+            except GatewayError as error:
+                _log.warning("channel.cursors_unreadable", channel=self._name, reason=error.detail)
+                await asyncio.sleep(backoff.next_delay_s())
+
+    async def _touch_known(self, cursors: asyncio.Task[dict[ChatId, MessageId]]) -> None:
+        for chat in await asyncio.shield(cursors):
+            self.touch(chat)
+
+    async def _run(self, chat: ChatId, lane: _Lane) -> None:
+        try:
+            while True:
+                if lane.session != self._session and self._cursors is not None:
+                    session = self._session
+                    async with self._slots:
+                        await self._catch_up(chat)
+                    lane.session = session
+                elif lane.queue:
+                    await self._hand_over(lane.queue.popleft())
+                else:
+                    return
+        finally:
+            lane.is_running = False
+
+    async def _catch_up(self, chat: ChatId) -> None:
+        """Hand over what the chat's history has beyond its cursor; again and again until it was read to its end."""
+        session = self._session
+        cursors = await self._known()
+        cursor = cursors.get(chat) or await self.floor()
+        if not cursor:
+            return
+        backoff = Backoff(base_s=1.0, ceiling_s=30.0)
+        count = 0
+        while session == self._session:
+            try:
+                async for message in self._fetch(chat, cursor):
+                    await self._hand_over(message)
+                    cursor = message.id
+                    count += 1
+            except GatewayError as error:
+                if not error.retryable:
+                    _log.info("channel.catch_up_refused", channel=self._name, chat=chat, reason=error.detail)
+                    return
+                _log.debug("channel.catch_up_postponed", channel=self._name, chat=chat, reason=error.detail)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(backoff.next_delay_s()):
+                        await self._begun.wait()  # a new session is worth a try at once
+            else:
+                if count:
+                    _log.info("channel.caught_up", channel=self._name, chat=chat, messages=count)
+                return
+
+    async def _hand_over(self, message: InboundMessage) -> None:
+        """Give the tenant a message until it has it: its store may fail for a while, a defect is tried thrice."""
+        backoff = Backoff(base_s=0.2, ceiling_s=5.0)
+        while True:
+            try:
+                await self._handlers.on_message(message)
+            except GatewayError as error:
+                _log.warning("channel.message_not_stored", channel=self._name, message=message.id, reason=error.detail)
+            except Exception:  # noqa: BLE001 - one message's defect must not stop the chat
+                if backoff.attempts >= _DEFECT_TRIES - 1:
+                    _log.exception("channel.message_dropped", channel=self._name, chat=message.chat, message=message.id)
+                    return
+            else:
+                return
+            await asyncio.sleep(backoff.next_delay_s())

@@ -1,0 +1,143 @@
+"""The durable inbox: a message is stored before anybody acts on it, and every one ends in a state with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from shared.channels import store
+from shared.channels.base import ChatId, InboundMessage, MessageId
+from shared.channels.schema import ChannelTables
+from shared.channels.store import Also, InboxItem, InboxState, OpenChat
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.errors import Conflict
+from shared.storage import Database
+
+Claimed = InboxItem
+"""An inbox item in the hands of a run."""
+
+_CONTEXT_LIMIT = 50
+_LIST_LIMIT = 200
+
+
+class Inbox:
+    """What people wrote and what became of it.
+
+    States: ``new`` waits · ``claimed`` a run has it · ``context`` needs no answer itself and comes along with the
+    next one that does · ``done`` · ``ignored`` · ``dead`` given up, waits for the operator.
+    """
+
+    def __init__(self, db: Database, tables: ChannelTables, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._db = db
+        self._tables = tables
+        self._clock = clock
+
+    async def append(self, message: InboundMessage, *, state: InboxState = "new", reason: str = "") -> bool:
+        """Store a message; false when it was stored before.
+
+        The chat's catch-up cursor moves in the same transaction. Pass `state` ``context`` or ``ignored`` with the
+        reason when the decision is already made.
+        """
+        now = self._clock.now()
+        return await self._db.write(
+            lambda c: store.append(c, self._tables, message, state=state, reason=reason, now=now)
+        )
+
+    async def claim(self, chat: ChatId, *, run_id: str = "", context_limit: int = _CONTEXT_LIMIT) -> list[Claimed]:
+        """Take everything open in a chat, oldest first; empty when nothing is due.
+
+        One message that is due takes those along that wait for a later try, so that order is kept. Items keep the
+        `run_id` of the run that first took them: a repeated try finds its own outbox rows through it. Context comes
+        along (`InboxItem.context`), at most the newest `context_limit`.
+        """
+        now = self._clock.now()
+        return await self._db.write(
+            lambda c: store.claim(c, self._tables, chat, run_id=run_id, now=now, context_limit=context_limit)
+        )
+
+    async def finish(self, ids: Sequence[int], *, run_id: str, reason: str = "answered") -> None:
+        """Mark messages as dealt with."""
+        await self._db.write(self.finishing(ids, run_id=run_id, reason=reason))
+
+    def finishing(self, ids: Sequence[int], *, run_id: str, reason: str = "answered") -> Also:
+        """`finish` as work for another transaction, such as the one that puts the answer into the outbox.
+
+        Answer and mark become durable together: a crash leaves either both or neither.
+        """
+        now = self._clock.now()
+        return lambda c: store.settle(c, self._tables, ids, state="done", reason=reason, run_id=run_id, now=now)
+
+    async def use_context(self, chat: ChatId, *, up_to: int, run_id: str) -> None:
+        """Mark the chat's context before inbox id `up_to` as used, so that it does not come along again."""
+        now = self._clock.now()
+        await self._db.write(lambda c: store.use_context(c, self._tables, chat, up_to=up_to, run_id=run_id, now=now))
+
+    async def ignore(self, item_id: int, reason: str) -> None:
+        """Mark a message as not to be answered."""
+        await self._settle([item_id], "ignored", reason)
+
+    async def keep_as_context(self, item_id: int, reason: str) -> None:
+        """Mark a message as background for the next one that asks for an answer."""
+        await self._settle([item_id], "context", reason)
+
+    async def retry(self, ids: Sequence[int], delay_s: float, *, reason: str = "will be tried again") -> None:
+        """Give messages back, to be tried again after `delay_s` seconds."""
+        now = self._clock.now()
+        due = now + timedelta(seconds=delay_s)
+        await self._db.write(
+            lambda c: store.settle(c, self._tables, ids, state="new", reason=reason, next_try_at=due, now=now)
+        )
+
+    async def bury(self, ids: Sequence[int], reason: str) -> None:
+        """Give messages up; they stay visible in `dead_letters`."""
+        await self._settle(ids, "dead", reason)
+
+    async def _settle(self, ids: Sequence[int], state: InboxState, reason: str) -> None:
+        now = self._clock.now()
+        await self._db.write(lambda c: store.settle(c, self._tables, ids, state=state, reason=reason, now=now))
+
+    async def open_chats(self) -> list[OpenChat]:
+        """Chats with unclaimed messages, the longest waiting first; each says when it is due."""
+        return await self._db.read(lambda c: store.open_chats(c, self._tables))
+
+    async def reset_claims(self) -> int:
+        """Open what an earlier process had taken and not settled; call once at start, before the first claim."""
+        return await self._db.write(
+            lambda c: store.reset_claims(c, self._tables, reason="the process ended while it was being answered")
+        )
+
+    async def dead_letters(self, limit: int = _LIST_LIMIT) -> list[InboxItem]:
+        """Messages that were given up, oldest first."""
+        return await self._db.read(lambda c: store.inbox_items(c, self._tables, state="dead", limit=limit))
+
+    async def requeue(self, item_id: int) -> InboxItem:
+        """Open a dead message again.
+
+        Raises:
+            Conflict: it is not dead, or does not exist.
+        """
+        item = await self._db.write(lambda c: store.revive_inbox(c, self._tables, item_id))
+        if item is None:
+            raise Conflict(f"message {item_id} is not a dead letter: list them first", code="inbox.not_dead")
+        return item
+
+    async def item(self, item_id: int) -> InboxItem | None:
+        """One message by inbox id."""
+        return await self._db.read(lambda c: store.inbox_item(c, self._tables, item_id))
+
+    async def find(self, chat: ChatId, message: MessageId) -> InboxItem | None:
+        """One message by the platform's id."""
+        return await self._db.read(lambda c: store.inbox_by_message(c, self._tables, chat, message))
+
+    async def counts(self) -> dict[str, int]:
+        """How many messages are in each state."""
+        return await self._db.read(lambda c: store.count_inbox(c, self._tables))
+
+    async def cursors(self, platform: str = "dc") -> dict[ChatId, MessageId]:
+        """Known chats with the newest message stored of each: what `ChannelHandlers.known_chats` wants."""
+        return await self._db.read(lambda c: store.cursors(c, self._tables, platform))
+
+    async def prune(self, *, older_than_s: float) -> int:
+        """Forget settled messages older than this; returns how many. Dead ones stay."""
+        before = self._clock.now() - timedelta(seconds=older_than_s)
+        return await self._db.write(lambda c: store.prune_inbox(c, self._tables, before=before))

@@ -1,0 +1,623 @@
+"""Statements of the inbox and the outbox: plain functions over a connection, each one unit of work or part of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, delete, func, literal, or_, select, update
+
+from shared.channels.base import Attachment, Button, ChatId, InboundMessage, MessageId, Sender
+from shared.channels.schema import ChannelTables
+from shared.storage import insert_new, upsert
+
+Also = Callable[[Connection], None]
+"""More work for the same transaction, so that two facts become durable together."""
+
+InboxState = Literal["new", "claimed", "context", "done", "ignored", "dead"]
+OutboxState = Literal["pending", "sent", "failed", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """An inbound message with what became of it.
+
+    Attributes:
+        id: rises in the order of arrival; the order of answering within a chat.
+        run_id: the run that first took it; a later try keeps it, so that its outbox keys stay the same.
+        attempts: how often it was claimed.
+        context: it did not ask for an answer itself, and comes along for the ones that did.
+    """
+
+    id: int
+    message: InboundMessage
+    state: InboxState
+    reason: str
+    run_id: str
+    attempts: int
+    received_at: datetime
+    next_try_at: datetime | None
+    context: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChat:
+    """A chat with messages that wait for an answer.
+
+    Attributes:
+        due_at: when the earliest of them may be tried.
+        first_id: inbox id of the oldest: chats are served in this order.
+    """
+
+    chat: ChatId
+    count: int
+    first_id: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An outbound message with what became of it (see `schema` for the states)."""
+
+    id: int
+    key: str
+    ordinal: int
+    chat: ChatId
+    text: str
+    nonce: str
+    buttons: tuple[Button, ...]
+    reply_to: MessageId
+    state: OutboxState
+    reason: str
+    message_id: MessageId
+    attempts: int
+    next_try_at: datetime | None
+    doubt_at: datetime | None
+    doubt_text: str | None
+    created_at: datetime
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One message about to be put into the outbox."""
+
+    ordinal: int
+    chat: ChatId
+    text: str
+    nonce: str
+    reply_to: MessageId = ""
+    buttons: tuple[Button, ...] = ()
+
+
+# --- inbox ---------------------------------------------------------------------------------------------------------
+
+
+def append(
+    connection: Connection,
+    tables: ChannelTables,
+    message: InboundMessage,
+    *,
+    state: InboxState,
+    reason: str,
+    now: datetime,
+) -> bool:
+    """Store a message and move its chat's cursor; false when the message is known already."""
+    is_new = insert_new(
+        connection,
+        tables.inbox,
+        {
+            "channel": platform_of(message.chat),
+            "chat": message.chat,
+            "message_id": message.id,
+            "sender_id": message.sender.id,
+            "sender_name": message.sender.name,
+            "is_bot": message.sender.is_bot,
+            "text": message.text,
+            "payload": _payload(message),
+            "sent_at": message.sent_at,
+            "received_at": now,
+            "state": state,
+            "reason": reason,
+            "settled_at": now if state in ("ignored", "done", "dead") else None,
+        },
+    )
+    _see_chat(connection, tables, message, now)
+    return is_new
+
+
+def _see_chat(connection: Connection, tables: ChannelTables, message: InboundMessage, now: datetime) -> None:
+    chat = tables.chat
+    row = connection.execute(
+        select(chat.c.last_message_id, chat.c.first_seen_at).where(chat.c.id == message.chat)
+    ).first()
+    newest = message.id if row is None else max(row.last_message_id, message.id, key=_id_order)
+    upsert(
+        connection,
+        chat,
+        {
+            "id": message.chat,
+            "channel": platform_of(message.chat),
+            "name": message.chat_name,
+            "kind": message.chat_kind,
+            "guild": message.guild,
+            "parent": message.parent,
+            "last_message_id": newest,
+            "first_seen_at": now if row is None else row.first_seen_at,
+            "last_seen_at": now,
+        },
+        key=["id"],
+    )
+
+
+def claim(
+    connection: Connection, tables: ChannelTables, chat: ChatId, *, run_id: str, now: datetime, context_limit: int
+) -> list[InboxItem]:
+    """Take what is open in a chat, oldest first; nothing when none of it is due."""
+    inbox = tables.inbox
+    is_open = (inbox.c.chat == chat) & (inbox.c.state == "new")
+    due = connection.execute(
+        select(func.max(inbox.c.id)).where(is_open, or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= now))
+    ).scalar()
+    if due is None:
+        return []
+    newest = connection.execute(select(func.max(inbox.c.id)).where(is_open)).scalar_one()
+    context = connection.scalars(
+        select(inbox.c.id)
+        .where(inbox.c.chat == chat, inbox.c.state == "context", inbox.c.id < newest)
+        .order_by(inbox.c.id.desc())
+        .limit(context_limit)
+    ).all()
+    taken = connection.execute(
+        update(inbox)
+        .where(is_open)
+        .values(
+            state="claimed",
+            attempts=inbox.c.attempts + 1,
+            next_try_at=None,
+            run_id=func.coalesce(func.nullif(inbox.c.run_id, ""), run_id),
+        )
+        .returning(*inbox.c)
+    ).all()
+    along = connection.execute(select(inbox).where(inbox.c.id.in_(context))).all() if context else []
+    items = [_inbox_item(row) for row in taken] + [_inbox_item(row, context=True) for row in along]
+    return sorted(items, key=lambda item: item.id)
+
+
+def settle(
+    connection: Connection,
+    tables: ChannelTables,
+    ids: Sequence[int],
+    *,
+    state: InboxState,
+    reason: str,
+    now: datetime,
+    run_id: str | None = None,
+    next_try_at: datetime | None = None,
+) -> None:
+    """Give messages a new state with its reason."""
+    values: dict[str, Any] = {"state": state, "reason": reason, "next_try_at": next_try_at}
+    values["settled_at"] = now if state in ("done", "ignored", "dead") else None
+    if run_id is not None:
+        values["run_id"] = run_id
+    connection.execute(update(tables.inbox).where(tables.inbox.c.id.in_(list(ids))).values(values))
+
+
+def use_context(
+    connection: Connection, tables: ChannelTables, chat: ChatId, *, up_to: int, run_id: str, now: datetime
+) -> None:
+    """Mark a chat's context as used by a run: it will not come along again."""
+    inbox = tables.inbox
+    connection.execute(
+        update(inbox)
+        .where(inbox.c.chat == chat, inbox.c.state == "context", inbox.c.id < up_to)
+        .values(state="done", run_id=run_id, settled_at=now)
+    )
+
+
+def reset_claims(connection: Connection, tables: ChannelTables, *, reason: str) -> int:
+    """Open again what a process that is gone had taken; returns how many."""
+    inbox = tables.inbox
+    result = connection.execute(
+        update(inbox).where(inbox.c.state == "claimed").values(state="new", reason=reason, next_try_at=None)
+    )
+    return result.rowcount
+
+
+def open_chats(connection: Connection, tables: ChannelTables) -> list[OpenChat]:
+    """Chats with unclaimed messages, the longest waiting first."""
+    inbox = tables.inbox
+    first = func.min(inbox.c.id)
+    rows = connection.execute(
+        select(inbox.c.chat, func.count(), first, func.min(func.coalesce(inbox.c.next_try_at, inbox.c.received_at)))
+        .where(inbox.c.state == "new")
+        .group_by(inbox.c.chat)
+        .order_by(first)
+    ).all()
+    return [OpenChat(chat, count, first_id, due_at) for chat, count, first_id, due_at in rows]
+
+
+def inbox_items(connection: Connection, tables: ChannelTables, *, state: InboxState, limit: int) -> list[InboxItem]:
+    """The newest messages in a state, oldest first."""
+    inbox = tables.inbox
+    rows = connection.execute(
+        select(inbox).where(inbox.c.state == state).order_by(inbox.c.id.desc()).limit(limit)
+    ).all()
+    return [_inbox_item(row) for row in reversed(rows)]
+
+
+def inbox_item(connection: Connection, tables: ChannelTables, item_id: int) -> InboxItem | None:
+    """One message."""
+    row = connection.execute(select(tables.inbox).where(tables.inbox.c.id == item_id)).first()
+    return None if row is None else _inbox_item(row)
+
+
+def inbox_by_message(
+    connection: Connection, tables: ChannelTables, chat: ChatId, message: MessageId
+) -> InboxItem | None:
+    """The item of a platform's message."""
+    inbox = tables.inbox
+    row = connection.execute(
+        select(inbox).where(inbox.c.channel == platform_of(chat), inbox.c.message_id == message)
+    ).first()
+    return None if row is None else _inbox_item(row)
+
+
+def revive_inbox(connection: Connection, tables: ChannelTables, item_id: int) -> InboxItem | None:
+    """Open a dead message again, with a fresh count of tries and no run."""
+    inbox = tables.inbox
+    row = connection.execute(
+        update(inbox)
+        .where(inbox.c.id == item_id, inbox.c.state == "dead")
+        .values(
+            state="new", attempts=0, run_id="", reason="requeued by the operator", next_try_at=None, settled_at=None
+        )
+        .returning(*inbox.c)
+    ).first()
+    return None if row is None else _inbox_item(row)
+
+
+def count_inbox(connection: Connection, tables: ChannelTables) -> dict[str, int]:
+    """How many messages are in each state."""
+    rows = connection.execute(select(tables.inbox.c.state, func.count()).group_by(tables.inbox.c.state)).all()
+    return {state: count for state, count in rows}  # noqa: C416 - rows are not tuples to the type checker
+
+
+def cursors(connection: Connection, tables: ChannelTables, platform: str) -> dict[ChatId, MessageId]:
+    """Every known chat of a platform with the newest message stored of it."""
+    rows = connection.execute(
+        select(tables.chat.c.id, tables.chat.c.last_message_id).where(tables.chat.c.channel == platform)
+    )
+    return {row.id: row.last_message_id for row in rows}
+
+
+def prune_inbox(connection: Connection, tables: ChannelTables, *, before: datetime) -> int:
+    """Forget messages settled before a time; dead ones stay."""
+    inbox = tables.inbox
+    result = connection.execute(
+        delete(inbox).where(inbox.c.state.in_(["done", "ignored"]), inbox.c.settled_at < before)
+    )
+    return result.rowcount
+
+
+# --- outbox --------------------------------------------------------------------------------------------------------
+
+
+def put(
+    connection: Connection,
+    tables: ChannelTables,
+    key: str,
+    drafts: Iterable[Draft],
+    *,
+    whole: bool,
+    now: datetime,
+    also: Also | None = None,
+) -> list[OutboxRow]:
+    """Store messages under a key, and do `also`; a message that is there already stays as it is.
+
+    With `whole` the drafts are all the messages of the key: when it has some already, they are another telling of the
+    same answer, and nothing is added.
+    """
+    if not (whole and outbox_rows(connection, tables, key)):
+        for draft in drafts:
+            insert_new(connection, tables.outbox, _outbox_values(key, draft, now))
+    if also is not None:
+        also(connection)
+    return outbox_rows(connection, tables, key)
+
+
+def rewrite(
+    connection: Connection,
+    tables: ChannelTables,
+    key: str,
+    drafts: Sequence[Draft],
+    *,
+    shown: Mapping[int, str],
+    now: datetime,
+    also: Also | None = None,
+) -> list[OutboxRow]:
+    """Make the messages of a key read like `drafts`: new ones are added, others edited, superfluous ones deleted.
+
+    Args:
+        connection: inside a write transaction.
+        tables: where the rows are.
+        key: whose messages.
+        drafts: the final parts, in order.
+        shown: text each ordinal is known to show on the platform now; equal text needs no edit.
+        now: when.
+        also: further work for the transaction.
+    """
+    outbox = tables.outbox
+    existing = {row.ordinal: row for row in outbox_rows(connection, tables, key)}
+    for draft in drafts:
+        row = existing.pop(draft.ordinal, None)
+        if row is None:
+            insert_new(connection, outbox, _outbox_values(key, draft, now))
+        elif row.state in ("pending", "sent"):
+            settled = bool(row.message_id) and row.buttons == draft.buttons and shown.get(draft.ordinal) == draft.text
+            _change(
+                connection,
+                tables,
+                row.id,
+                text=draft.text,
+                buttons=_buttons(draft.buttons),
+                state="sent" if settled else "pending",
+            )
+    for row in existing.values():
+        if row.message_id or (row.state == "pending" and row.doubt_at is not None):
+            _change(connection, tables, row.id, text="", buttons=[], state="pending")
+        elif row.state == "pending":
+            _change(connection, tables, row.id, state="failed", reason="withdrawn before it was sent")
+    if also is not None:
+        also(connection)
+    return outbox_rows(connection, tables, key)
+
+
+def _change(connection: Connection, tables: ChannelTables, row_id: int, **values: object) -> None:
+    if values.get("state") == "pending":
+        values |= {"next_try_at": None, "attempts": 0}
+    connection.execute(update(tables.outbox).where(tables.outbox.c.id == row_id).values(values))
+
+
+def head(connection: Connection, tables: ChannelTables, chat: ChatId) -> OutboxRow | None:
+    """The message of a chat that has to go next."""
+    outbox = tables.outbox
+    row = connection.execute(
+        select(outbox).where(outbox.c.state == "pending", outbox.c.chat == chat).order_by(outbox.c.id).limit(1)
+    ).first()
+    return None if row is None else _outbox_row(row)
+
+
+def begin_try(connection: Connection, tables: ChannelTables, row_id: int, *, now: datetime) -> OutboxRow | None:
+    """Note that a try begins: from here until it is settled the outcome is in doubt."""
+    outbox = tables.outbox
+    row = connection.execute(
+        update(outbox)
+        .where(outbox.c.id == row_id, outbox.c.state == "pending")
+        .values(
+            attempts=outbox.c.attempts + 1,
+            doubt_at=func.coalesce(outbox.c.doubt_at, literal(now, outbox.c.doubt_at.type)),
+            doubt_text=func.coalesce(outbox.c.doubt_text, outbox.c.text),
+        )
+        .returning(*outbox.c)
+    ).first()
+    return None if row is None else _outbox_row(row)
+
+
+def settle_sent(
+    connection: Connection,
+    tables: ChannelTables,
+    row_id: int,
+    *,
+    message_id: MessageId,
+    text: str,
+    buttons: tuple[Button, ...],
+    now: datetime,
+) -> OutboxRow:
+    """Note what the platform shows as `message_id`; the row stays pending when it asks for something else by now."""
+    outbox = tables.outbox
+    wanted = connection.execute(select(outbox.c.text, outbox.c.buttons).where(outbox.c.id == row_id)).one()
+    is_as_wanted = wanted.text == text and (not text or wanted.buttons == _buttons(buttons))
+    row = connection.execute(
+        update(outbox)
+        .where(outbox.c.id == row_id)
+        .values(
+            message_id=message_id,
+            sent_at=now,
+            state="sent" if is_as_wanted else "pending",
+            reason="",
+            attempts=0,
+            next_try_at=None,
+            doubt_at=None,
+            doubt_text=None,
+        )
+        .returning(*outbox.c)
+    ).one()
+    return _outbox_row(row)
+
+
+def settle_failed(
+    connection: Connection,
+    tables: ChannelTables,
+    row_id: int,
+    *,
+    state: OutboxState,
+    reason: str,
+    next_try_at: datetime | None = None,
+    clear_doubt: bool = False,
+    refund: bool = False,
+) -> OutboxRow:
+    """Note a try that did not work.
+
+    Args:
+        connection: inside a write transaction.
+        tables: where the row is.
+        row_id: which.
+        state: ``pending`` to try again, ``failed`` or ``dead`` for good.
+        reason: for people.
+        next_try_at: when to try again.
+        clear_doubt: the platform is known not to have made the message.
+        refund: the try does not count.
+    """
+    outbox = tables.outbox
+    values: dict[str, Any] = {"state": state, "reason": reason, "next_try_at": next_try_at}
+    if clear_doubt:
+        values |= {"doubt_at": None, "doubt_text": None}
+    if refund:
+        values["attempts"] = outbox.c.attempts - 1
+    return _outbox_row(
+        connection.execute(update(outbox).where(outbox.c.id == row_id).values(values).returning(*outbox.c)).one()
+    )
+
+
+def outbox_rows(connection: Connection, tables: ChannelTables, key: str) -> list[OutboxRow]:
+    """The messages of a key, in order."""
+    outbox = tables.outbox
+    return [
+        _outbox_row(row)
+        for row in connection.execute(select(outbox).where(outbox.c.key == key).order_by(outbox.c.ordinal))
+    ]
+
+
+def outbox_in_state(
+    connection: Connection, tables: ChannelTables, states: Sequence[OutboxState], limit: int
+) -> list[OutboxRow]:
+    """The newest messages in the states, oldest first."""
+    outbox = tables.outbox
+    rows = connection.execute(
+        select(outbox).where(outbox.c.state.in_(list(states))).order_by(outbox.c.id.desc()).limit(limit)
+    ).all()
+    return [_outbox_row(row) for row in reversed(rows)]
+
+
+def pending_chats(connection: Connection, tables: ChannelTables) -> list[ChatId]:
+    """Chats with something to send."""
+    outbox = tables.outbox
+    return list(connection.scalars(select(outbox.c.chat).where(outbox.c.state == "pending").distinct()))
+
+
+def count_outbox(connection: Connection, tables: ChannelTables) -> dict[str, int]:
+    """How many messages are in each state."""
+    rows = connection.execute(select(tables.outbox.c.state, func.count()).group_by(tables.outbox.c.state)).all()
+    return {state: count for state, count in rows}  # noqa: C416 - rows are not tuples to the type checker
+
+
+def known_message_ids(connection: Connection, tables: ChannelTables, chat: ChatId, limit: int) -> frozenset[MessageId]:
+    """Ids of the messages of ours that we know of in a chat, the newest ones."""
+    outbox = tables.outbox
+    return frozenset(
+        connection.scalars(
+            select(outbox.c.message_id)
+            .where(outbox.c.chat == chat, outbox.c.message_id != "")
+            .order_by(outbox.c.id.desc())
+            .limit(limit)
+        )
+    )
+
+
+def revive_outbox(connection: Connection, tables: ChannelTables, row_id: int) -> OutboxRow | None:
+    """Make a failed or dead message pending again, with a fresh count of tries."""
+    outbox = tables.outbox
+    row = connection.execute(
+        update(outbox)
+        .where(outbox.c.id == row_id, outbox.c.state.in_(["failed", "dead"]))
+        .values(state="pending", attempts=0, next_try_at=None, reason="requeued by the operator")
+        .returning(*outbox.c)
+    ).first()
+    return None if row is None else _outbox_row(row)
+
+
+def prune_outbox(connection: Connection, tables: ChannelTables, *, before: datetime) -> int:
+    """Forget messages delivered before a time."""
+    outbox = tables.outbox
+    return connection.execute(delete(outbox).where(outbox.c.state == "sent", outbox.c.sent_at < before)).rowcount
+
+
+# --- marks ---------------------------------------------------------------------------------------------------------
+
+
+def get_mark(connection: Connection, tables: ChannelTables, name: str) -> str:
+    """A stored fact, empty when there is none."""
+    return connection.execute(select(tables.mark.c.value).where(tables.mark.c.name == name)).scalar() or ""
+
+
+def put_mark(connection: Connection, tables: ChannelTables, name: str, value: str) -> None:
+    """Store a fact."""
+    upsert(connection, tables.mark, {"name": name, "value": value}, key=["name"])
+
+
+# --- rows and values -----------------------------------------------------------------------------------------------
+
+
+def platform_of(chat: ChatId) -> str:
+    """The platform's prefix of a chat address: ``dc`` of ``dc:123``."""
+    return chat.partition(":")[0]
+
+
+def _id_order(message_id: MessageId) -> tuple[int, str]:
+    """Discord's ids are decimal without leading zeros: longer is newer, then the text decides."""
+    return len(message_id), message_id
+
+
+def _payload(message: InboundMessage) -> dict[str, Any]:
+    return {
+        "chat_name": message.chat_name,
+        "chat_kind": message.chat_kind,
+        "addressed": message.addressed,
+        "guild": message.guild,
+        "parent": message.parent,
+        "reply_to": message.reply_to,
+        "reply_to_sender": message.reply_to_sender,
+        "attachments": [asdict(attachment) for attachment in message.attachments],
+    }
+
+
+def _inbox_item(row: Row[Any], *, context: bool = False) -> InboxItem:
+    payload = dict(row.payload)
+    attachments = tuple(Attachment(**attachment) for attachment in payload.pop("attachments"))
+    message = InboundMessage(
+        chat=row.chat,
+        id=row.message_id,
+        sender=Sender(row.sender_id, row.sender_name, is_bot=row.is_bot),
+        text=row.text,
+        sent_at=row.sent_at,
+        attachments=attachments,
+        **payload,
+    )
+    return InboxItem(
+        id=row.id,
+        message=message,
+        state=row.state,
+        reason=row.reason,
+        run_id=row.run_id,
+        attempts=row.attempts,
+        received_at=row.received_at,
+        next_try_at=row.next_try_at,
+        context=context,
+    )
+
+
+def _buttons(buttons: tuple[Button, ...]) -> list[dict[str, str]]:
+    return [asdict(button) for button in buttons]
+
+
+def _outbox_values(key: str, draft: Draft, now: datetime) -> dict[str, Any]:
+    return {
+        "key": key,
+        "ordinal": draft.ordinal,
+        "chat": draft.chat,
+        "text": draft.text,
+        "nonce": draft.nonce,
+        "buttons": _buttons(draft.buttons),
+        "reply_to": draft.reply_to,
+        "state": "pending",
+        "created_at": now,
+    }
+
+
+def _outbox_row(row: Row[Any]) -> OutboxRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    values["buttons"] = tuple(Button(**button) for button in values["buttons"])
+    return OutboxRow(**values)

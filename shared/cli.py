@@ -1,0 +1,98 @@
+"""What all three commands share: how errors and results reach a person.
+
+Answers go to standard output, progress and errors to standard error; every read command has ``--json``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.config.paths import Paths
+from shared.config.process import log_level
+from shared.errors import ExitCode, GatewayError, Internal
+from shared.obs.redact import redact_text
+
+
+def guarded(main: Callable[[], Any], *, prog: str) -> int:
+    """Run a command so that no traceback reaches a person.
+
+    Args:
+        main: the click entry, called with ``standalone_mode=False``.
+        prog: the command's name, for messages.
+
+    Returns:
+        The process exit code (see `shared.errors.ExitCode`).
+    """
+    try:
+        result = main()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return 130
+    except GatewayError as error:
+        report(error, prog=prog)
+        return int(getattr(error, "remote_exit_code", error.exit_code))
+    except BrokenPipeError:
+        return int(ExitCode.STOP)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a person
+        return _defect(error, prog=prog)
+    return result if isinstance(result, int) else int(ExitCode.STOP)
+
+
+def _defect(error: Exception, *, prog: str) -> int:
+    if log_level() == "DEBUG":
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}" if not isinstance(error, ExceptionGroup) else repr(error.exceptions[0])
+    hint = "this is a defect of ours; set CLAWGATE_LOG_LEVEL=DEBUG to see where"
+    report(Internal(f"{redact_text(what)} ({hint})"), prog=prog)
+    return int(ExitCode.CRASH)
+
+
+def report(error: GatewayError, *, prog: str) -> None:
+    """Print an error for a person, or as JSON when the command was called with ``--json``."""
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"ok": False, "code": error.code, "detail": error.detail}, ensure_ascii=False))
+        return
+    click.secho(f"{prog}: {error.detail}", fg="red" if sys.stderr.isatty() else None, err=True)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """One JSON value on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A plain table, or a sentence that says what to do when there is nothing to show."""
+    body = [[str(cell) if cell is not None else "-" for cell in row] for row in rows]
+    if not body:
+        click.echo(empty)
+        return
+    widths = [max(len(row[i]) for row in [list(columns), *body]) for i in range(len(columns))]
+    for row in [list(columns), *body]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The ``--state`` option: which installation is meant."""
+    return click.option(
+        "--state",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=None,
+        help="State directory (default: CLAWGATE_STATE, else the service's or the user's own).",
+    )(function)
+
+
+def paths_of(state: Path | None) -> Paths:
+    """Directories of the installation a command speaks of."""
+    return Paths.resolve(state)

@@ -1,0 +1,133 @@
+"""Every path of the state and runtime directories is spelled here and nowhere else.
+
+State outlives a restart (``CLAWGATE_STATE``); the runtime directory holds sockets and does not
+(``CLAWGATE_RUNTIME``). Socket paths end at 107 bytes, so the runtime directory must be short.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import ConfigError
+
+_SOCKET_PATH_LIMIT = 107
+_LONGEST_SOCKET_NAME = len("/w/0123456789abcdef/api.sock")
+
+
+def default_state_dir() -> Path:
+    """``CLAWGATE_STATE``, else the service's directory for root, else the user's data directory."""
+    if value := os.environ.get("CLAWGATE_STATE"):
+        return Path(value).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/clawgate")
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
+    return Path(base) / "clawgate"
+
+
+def default_runtime_dir(state: Path) -> Path:
+    """``CLAWGATE_RUNTIME``, else a short directory that belongs to this user and this state directory."""
+    if value := os.environ.get("CLAWGATE_RUNTIME"):
+        return Path(value).absolute()
+    digest = hashlib.sha256(str(state.absolute()).encode()).hexdigest()[:8]
+    base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108 - 0700 and owner-checked on creation
+    return base / f"clawgate-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """One installation's directories.
+
+    Attributes:
+        state: what must survive a restart.
+        runtime: sockets; recreated at start.
+    """
+
+    state: Path
+    runtime: Path
+
+    @classmethod
+    def resolve(cls, state: Path | None = None, runtime: Path | None = None) -> Paths:
+        """Fill in defaults.
+
+        Raises:
+            ConfigError: the runtime directory is too long for a unix socket path.
+        """
+        state = (state or default_state_dir()).absolute()
+        runtime = (runtime or default_runtime_dir(state)).absolute()
+        if len(str(runtime)) + _LONGEST_SOCKET_NAME > _SOCKET_PATH_LIMIT:
+            raise ConfigError(
+                f"the runtime directory {runtime} is too long for a unix socket path ({_SOCKET_PATH_LIMIT} bytes): "
+                "set CLAWGATE_RUNTIME to a shorter one",
+                code="config.runtime_path",
+            )
+        return cls(state=state, runtime=runtime)
+
+    # --- gateway -----------------------------------------------------------------
+    @property
+    def gateway(self) -> Path:
+        """The gateway's own state."""
+        return self.state / "gateway"
+
+    @property
+    def env_file(self) -> Path:
+        """Secrets a person types in; mode 600, read by the gateway alone."""
+        return self.gateway / ".env"
+
+    @property
+    def gateway_db(self) -> Path:
+        """The gateway's database."""
+        return self.gateway / "gateway.db"
+
+    @property
+    def policies(self) -> Path:
+        """The operator's policy files, laid over the shipped ones."""
+        return self.state / "policies"
+
+    # --- tenants -----------------------------------------------------------------
+    def tenant(self, name: str) -> Path:
+        """A tenant's own state; no other tenant may read it."""
+        return self.state / name
+
+    def tenant_db(self, name: str) -> Path:
+        """A tenant's database."""
+        return self.tenant(name) / f"{name}.db"
+
+    def pid_file(self, name: str) -> Path:
+        """The single-instance lock; holds the process id and nothing else (policy N14)."""
+        return self.tenant(name) / "data" / "host.pid"
+
+    def group(self, tenant: str, folder: str) -> Path:
+        """A NanoClaw group's folder: the agent's working directory."""
+        return self.tenant(tenant) / "groups" / folder
+
+    def group_session(self, tenant: str, folder: str) -> Path:
+        """Claude's configuration folder of a group: settings, skills, transcripts."""
+        return self.tenant(tenant) / "data" / "sessions" / folder / ".claude"
+
+    def routing_metrics(self, tenant: str) -> Path:
+        """One JSON line for each routed message batch (policy N11)."""
+        return self.tenant(tenant) / "logs" / "routing-metrics.jsonl"
+
+    # --- runtime -----------------------------------------------------------------
+    def control_socket(self, process: str) -> Path:
+        """The operator's socket of a running process, mode 0600."""
+        return self.runtime / f"{process}.ctl"
+
+    def tenant_socket_dir(self, tenant: str) -> Path:
+        """The folder that guards a tenant's gateway socket, 0750 with the tenant's group."""
+        return self.runtime / "t" / tenant
+
+    def tenant_socket(self, tenant: str) -> Path:
+        """Where the gateway serves one tenant."""
+        return self.tenant_socket_dir(tenant) / "gateway.sock"
+
+    def worker_dir(self, worker_id: str) -> Path:
+        """The folder mounted into one worker; the socket in it is that worker's identity."""
+        return self.runtime / "w" / worker_id
+
+    def worker_socket(self, worker_id: str) -> Path:
+        """A worker's only way out."""
+        return self.worker_dir(worker_id) / "api.sock"

@@ -1,0 +1,48 @@
+"""What a process was handed by whoever started it: a key on an inherited descriptor, a log level."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shared.errors import ConfigError
+from shared.secrets.files import Secret
+
+KEY_DESCRIPTOR = "CLAWGATE_TENANT_KEY_FD"
+
+
+def tenant_key() -> Secret:
+    """The key that opens the gateway's socket, read once from the inherited descriptor or credential directory.
+
+    It never passes through the environment or the command line, so that a command the tenant runs cannot see it.
+
+    Raises:
+        ConfigError: the process was started by hand instead of by the supervisor or a service unit.
+    """
+    descriptor = os.environ.pop(KEY_DESCRIPTOR, None)
+    if descriptor is not None:
+        with os.fdopen(int(descriptor), "rb") as pipe:
+            return Secret(pipe.read().decode().strip())
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory and (path := Path(directory) / "tenant-key").exists():
+        return Secret(path.read_text(encoding="ascii").strip())
+    raise ConfigError(
+        "no tenant key was handed over: tenants are started by `clawgate up` or their service unit, not by hand",
+        code="config.tenant_key",
+    )
+
+
+def log_level() -> str:
+    """``CLAWGATE_LOG_LEVEL``, else ``INFO``."""
+    return os.environ.get("CLAWGATE_LOG_LEVEL", "INFO")
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """The environment for a child process of ours: a short list of harmless names, and what is added."""
+    names = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "CLAWGATE_LOG_LEVEL")
+    return {name: value for name in names if (value := os.environ.get(name)) is not None} | extra
+
+
+def environment(name: str, default: str = "") -> str:
+    """One named process option."""
+    return os.environ.get(name, default)

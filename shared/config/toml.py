@@ -1,0 +1,130 @@
+"""Policy files: the shipped TOML, the operator's copy laid over it, and errors that name file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from shared.config.paths import Paths
+from shared.config.tomlwrite import merge
+from shared.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+_TABLE = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+?)\s*=")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    path: str
+    text: str
+    values: dict[str, Any]
+
+    def line_of(self, location: tuple[str | int, ...]) -> int:
+        """Line of a key, or of the nearest table around it; 0 when the file does not mention it."""
+        wanted = [str(part) for part in location]
+        lines = dict(_key_lines(self.text))
+        while wanted:
+            if line := lines.get(".".join(wanted)):
+                return line
+            wanted.pop()
+        return 0
+
+    def mentions(self, location: tuple[str | int, ...]) -> bool:
+        """The file itself holds this key."""
+        node: Any = self.values
+        for part in location:
+            if not isinstance(node, Mapping) or part not in node:
+                return False
+            node = node[part]
+        return True
+
+
+def _key_lines(text: str) -> Iterator[tuple[str, int]]:
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := _TABLE.match(line):
+            table = match[1].replace('"', "").replace("'", "")
+            yield table, number
+        elif match := _KEY.match(line):
+            key = match[1].replace('"', "").replace("'", "")
+            yield (f"{table}.{key}" if table else key), number
+
+
+def _read(path: str, text: str) -> _Source:
+    try:
+        return _Source(path, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", code="config.syntax") from None
+
+
+def load_policy(name: str, model: type[M], paths: Paths) -> M:
+    """Load ``policies/<name>.toml`` with the operator's copy from the state directory laid over it.
+
+    Args:
+        name: file name without ``.toml``.
+        model: a frozen pydantic model with ``extra="forbid"``.
+        paths: where the operator's copy lies.
+
+    Raises:
+        ConfigError: every problem of both files at once, each with file, line, key and, for an unknown key, the
+            nearest valid one.
+    """
+    shipped = files("policies") / f"{name}.toml"
+    sources = [_read(f"policies/{name}.toml", shipped.read_text(encoding="utf-8"))]
+    own = paths.policies / f"{name}.toml"
+    if own.exists():
+        sources.append(_read(str(own), own.read_text(encoding="utf-8")))
+    merged: dict[str, Any] = {}
+    for source in sources:
+        merged = merge(merged, source.values)
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        problems = [_explain(model, issue["loc"], issue, sources) for issue in error.errors(include_url=False)]
+        raise ConfigError("\n".join(problems), code="config.policy") from None
+
+
+def _explain(
+    model: type[BaseModel], location: tuple[str | int, ...], issue: Mapping[str, Any], sources: list[_Source]
+) -> str:
+    source = next((s for s in reversed(sources) if s.mentions(location)), sources[-1])
+    key = ".".join(str(part) for part in location)
+    place = f"{source.path}:{line}" if (line := source.line_of(location)) else source.path
+    if issue["type"] != "extra_forbidden":
+        return f"{place}: {key}: {issue['msg']}"
+    valid = valid_keys(model, location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"valid here: {', '.join(valid)}"
+    return f"{place}: unknown key {key!r}; {hint}"
+
+
+def valid_keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    """Names a table may hold, for the hint after an unknown key."""
+    current: type[BaseModel] | None = model
+    for part in location:
+        current = (
+            _table_model(current.model_fields[str(part)].annotation)
+            if current and part in current.model_fields
+            else current
+        )
+    return sorted(current.model_fields) if current else []
+
+
+def _table_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - a type form
+    candidates = [annotation, *get_args(annotation)]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def operator_file(name: str, paths: Paths) -> Path:
+    """Where the operator's copy of a policy file belongs."""
+    return paths.policies / f"{name}.toml"

@@ -1,0 +1,55 @@
+"""Every upstream address of the product (``policies/upstreams.toml``)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+SocketUrl = Annotated[str, Field(pattern=r"^wss?://[^\s]+$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DiscordUpstream(_Section):
+    """Discord's REST root and gateway WebSocket."""
+
+    api_base: HttpUrl = "https://discord.com/api/v10"
+    gateway_url: SocketUrl = "wss://gateway.discord.gg/"
+
+
+class ClaudeUpstream(_Section):
+    """The Claude Messages API."""
+
+    api_base: HttpUrl = "https://api.anthropic.com"
+
+
+class CodexUpstream(_Section):
+    """The ChatGPT backend that serves Codex; ``/codex/responses`` is appended."""
+
+    api_base: HttpUrl = "https://chatgpt.com/backend-api"
+
+
+class CopilotUpstream(_Section):
+    """The Copilot API; empty means the address that comes with the Copilot token."""
+
+    api_base: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
+
+
+class GithubUpstream(_Section):
+    """GitHub's API, where a Copilot token is exchanged."""
+
+    api_base: HttpUrl = "https://api.github.com"
+
+
+class Upstreams(_Section):
+    """All upstream addresses; the defaults are the real ones."""
+
+    discord: DiscordUpstream = DiscordUpstream()
+    claude: ClaudeUpstream = ClaudeUpstream()
+    codex: CodexUpstream = CodexUpstream()
+    copilot: CopilotUpstream = CopilotUpstream()
+    github: GithubUpstream = GithubUpstream()

@@ -1,0 +1,164 @@
+"""Calls to the gateway's tenant socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from json import loads as decode
+from pathlib import Path
+from typing import Any, Literal
+
+from shared.errors import (
+    AuthRequired,
+    Busy,
+    Conflict,
+    Denied,
+    GatewayError,
+    Internal,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Unavailable,
+    UpstreamError,
+)
+from shared.gatewayclient.models import TenantStartup, WorkerInfo, WorkerRequest
+from shared.gatewayclient.stream import WorkerStream
+from shared.http.unixclient import StreamedResponse, UnixClient
+from shared.secrets.files import Secret
+
+ModelRoute = Literal["messages", "chat/completions", "responses"]
+
+_BY_STATUS: dict[int, type[GatewayError]] = {
+    400: Invalid,
+    401: AuthRequired,
+    403: Denied,
+    404: NotFound,
+    409: Conflict,
+    422: Invalid,
+}
+_MODEL_READ_TIMEOUT_S = 600.0
+_FIRST_ERROR_STATUS = 400
+_RATE_LIMITED, _UPSTREAM, _UNAVAILABLE, _DEADLINE = 429, 502, 503, 504
+
+
+ModelResponse = StreamedResponse
+
+
+class GatewayClient:
+    """One tenant's connection to the gateway.
+
+    Args:
+        socket: the tenant's socket, made by the gateway.
+        key: the tenant's key for this start.
+    """
+
+    def __init__(self, socket: Path, key: Secret) -> None:
+        self._socket = socket
+        self._key = key
+        self._http = UnixClient(socket, headers=self._headers(), server="the gateway")
+
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._key.reveal()}"}
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._http.close()
+
+    async def startup(self) -> TenantStartup:
+        """This tenant's own tokens, settings and addresses."""
+        return TenantStartup.model_validate(await self._call("GET", "/v1/startup"))
+
+    async def wait_ready(self, timeout_s: float = 30.0) -> TenantStartup:
+        """`startup`, repeated while the gateway is still coming up.
+
+        Raises:
+            Unavailable: it did not come up in time.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            try:
+                return await self.startup()
+            except Unavailable:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def model(self, route: ModelRoute, body: Mapping[str, Any], *, run_id: str) -> AsyncIterator[ModelResponse]:
+        """Call a model; the gateway adds the credential and chooses the address.
+
+        Raises:
+            Unavailable: the gateway does not answer.
+        """
+        stream = self._http.stream(
+            f"/v1/model/{route}", json=body, headers={"x-run-id": run_id}, read_timeout_s=_MODEL_READ_TIMEOUT_S
+        )
+        async with stream as response:
+            yield response
+
+    async def lease_worker(self, request: WorkerRequest) -> WorkerInfo:
+        """Get the worker of a group, started if need be.
+
+        Raises:
+            Busy: every slot is taken by a run; try again after `retry_after_s`.
+            Unavailable: the engine is down or the image is missing.
+        """
+        body = request.model_dump(mode="json")
+        return WorkerInfo.model_validate(await self._call("POST", "/v1/workers", json=body, timeout_s=120.0))
+
+    async def workers(self) -> list[WorkerInfo]:
+        """This tenant's workers."""
+        return [WorkerInfo.model_validate(item) for item in await self._call("GET", "/v1/workers")]
+
+    async def mark_busy(self, worker_id: str, run_id: str) -> None:
+        """A run begins on a worker: it will not be ended as idle or evicted."""
+        await self._call("POST", f"/v1/workers/{worker_id}/busy", json={"run_id": run_id})
+
+    async def mark_idle(self, worker_id: str) -> None:
+        """The run is over: the worker may be kept, evicted or ended when idle too long."""
+        await self._call("POST", f"/v1/workers/{worker_id}/idle")
+
+    async def end_worker(self, worker_id: str) -> None:
+        """Stop a worker; fine when it is gone already."""
+        try:
+            await self._call("DELETE", f"/v1/workers/{worker_id}")
+        except NotFound:
+            return
+
+    async def rebuild_image(self) -> dict[str, Any]:
+        """Build the worker image anew; answers with its tag."""
+        answer: dict[str, Any] = await self._call("POST", "/v1/workers/image", timeout_s=900.0)
+        return answer
+
+    def attach(self, worker_id: str, after: int = 0) -> WorkerStream:
+        """A worker's stdin and stdout; survives a restart of the gateway.
+
+        Args:
+            worker_id: from `lease_worker`.
+            after: number of the last stdout line already handled.
+        """
+        return WorkerStream(self._socket, f"/v1/workers/{worker_id}/stdio", self._headers(), after=after)
+
+    async def _call(self, method: str, path: str, *, json: Any = None, timeout_s: float = 30.0) -> Any:  # noqa: ANN401 - JSON
+        status, body = await self._http.request(method, path, json=json, timeout_s=timeout_s)
+        if status >= _FIRST_ERROR_STATUS:
+            raise error_from(status, body)
+        return decode(body) if body else None
+
+
+def error_from(status: int, answer: bytes) -> GatewayError:
+    """The error class that matches an error answer of the gateway."""
+    try:
+        body = decode(answer)["error"]
+        detail, code = str(body["detail"]), str(body["code"])
+    except (ValueError, KeyError, TypeError):
+        return Internal(f"the gateway answered {status} without saying why", code="gateway.answer")
+    if status in {_RATE_LIMITED, _UNAVAILABLE} and "retry_after_s" in body:
+        kind = RateLimited if status == _RATE_LIMITED else Busy
+        return kind(detail, code=code, retry_after_s=float(body["retry_after_s"]))
+    if status == _UPSTREAM:
+        return UpstreamError(detail, code=code, status=int(body.get("upstream_status", 0)))
+    if status in {_UNAVAILABLE, _DEADLINE}:
+        return Unavailable(detail, code=code)
+    return _BY_STATUS.get(status, Internal)(detail, code=code)

@@ -1,0 +1,81 @@
+"""Values of the tenant socket: what a tenant may ask the gateway, and what it gets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantStartup(_Value):
+    """What a tenant needs to begin: its own tokens and names, and where its platforms are. Never a model credential."""
+
+    tenant: Slug
+    kind: Literal["nanoclaw", "openclaw"]
+    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+    """The tenant's own secrets by lower-case name: ``discord_bot_token``, ``gateway_token``."""
+    settings: dict[str, str] = Field(default_factory=dict)
+    """Plain ``.env`` settings of this tenant, such as ``ASSISTANT_NAME``."""
+    upstreams: dict[str, str] = Field(default_factory=dict)
+    """Addresses the tenant itself speaks to: ``discord_api_base``, ``discord_gateway_url``."""
+
+
+class WorkerRequest(_Value):
+    """Ask for the worker of a group. The gateway builds the container; nothing here can widen it.
+
+    Attributes:
+        session_id: UUID of the Claude session; chosen by the tenant so that it is known before the first byte.
+        resume: continue that session instead of beginning it.
+        system_prompt: appended to the agent's standard prompt.
+        tools: names of the command line's built-in tools the agent may use.
+        host_tools: names of SDK-type MCP servers answered by the tenant over the same stream.
+    """
+
+    group: Slug
+    session_id: str = Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+    resume: bool = False
+    model: str = Field(default="", pattern=r"^[A-Za-z0-9._:/\[\]-]{0,80}$")
+    system_prompt: str = Field(default="", max_length=65_536)
+    tools: tuple[Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")], ...] = ()
+    host_tools: tuple[Slug, ...] = ()
+
+
+class WorkerInfo(_Value):
+    """A worker as the gateway sees it.
+
+    Attributes:
+        reused: it was already running for this group with the same settings.
+        session_id: the session it was started with.
+        lines: stdout lines it has written so far; attach with ``after=lines`` to hear only what comes next.
+        start_ms: how long the start took; 0 when reused.
+    """
+
+    worker_id: str
+    tenant: Slug
+    group: Slug
+    container: str
+    session_id: str
+    state: Literal["starting", "busy", "idle", "stopping", "gone"]
+    reused: bool = False
+    lines: int = 0
+    start_ms: float = 0.0
+    started_at: str = ""
+    run_id: str = ""
+
+
+class WorkerEvent(_Value):
+    """Something about a worker that is not one of its output lines.
+
+    ``exit`` ends the stream. ``evicted`` and ``idle`` name why the gateway ended it.
+    """
+
+    event: Literal["exit", "stderr"]
+    code: int = 0
+    reason: Literal["", "stopped", "evicted", "idle", "oom", "crashed", "gateway"] = ""
+    text: str = ""

@@ -1,0 +1,1 @@
+"""Observability: one log pipeline, one redactor."""

@@ -1,0 +1,83 @@
+"""One structlog pipeline for every record of a process, its libraries' included.
+
+Events are named ``area.verb_past`` with fields, not prose. A terminal gets columns, anything else JSON lines.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO, cast
+
+import structlog
+
+from shared.obs.redact import redact
+
+Logger = structlog.typing.FilteringBoundLogger
+
+_QUIET = (
+    "discord",
+    "httpx",
+    "httpcore",
+    "websockets",
+    "docker",
+    "urllib3",
+    "asyncio",
+    "uvicorn",
+    "litestar",
+    "mcp",
+    "alembic",
+)
+
+
+def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        event[key] = value if key == "event" and isinstance(value, str) and " " not in value else redact(value, key=key)
+    return event
+
+
+def configure_logging(process: str, *, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Set up logging for a process; call once, before anything logs.
+
+    Args:
+        process: bound to every line as ``process`` (``gateway``, a tenant's name, …).
+        level: least severe level that is written.
+        stream: where lines go; standard error unless told otherwise.
+    """
+    stream = stream or sys.stderr
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.format_exc_info,
+        _redact_event,
+    ]
+    final: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=True)
+        if stream.isatty()
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, final]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+def get_logger(name: str) -> Logger:
+    """A logger whose lines carry ``logger=name``."""
+    return cast(Logger, structlog.stdlib.get_logger(name))

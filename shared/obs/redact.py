@@ -1,0 +1,59 @@
+"""The only redactor: by key name and by the shape of the value.
+
+Applied to log events, tracebacks, audit lines and diagnostics alike. It errs towards hiding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "[redacted]"
+
+_SECRET_KEY = re.compile(
+    r"(token|secret|password|passwd|api[_-]?key|authorization|cookie|credential|private[_-]?key|signature|"
+    r"^code$|^state$|verifier|^key$)",
+    re.IGNORECASE,
+)
+_SAFE_KEYS = frozenset({"input_tokens", "output_tokens", "max_tokens", "tokens", "state", "token_file"})
+_SECRET_VALUE = re.compile(
+    r"""
+    sk-ant-[A-Za-z0-9_-]{8,}                                       # Anthropic
+    | sk-[A-Za-z0-9_-]{20,}                                        # OpenAI
+    | gh[opusr]_[A-Za-z0-9]{16,} | github_pat_[A-Za-z0-9_]{20,}    # GitHub
+    | xox[abprs]-[A-Za-z0-9-]{10,} | xapp-[A-Za-z0-9-]{10,}        # Slack
+    | eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*      # JWT
+    | [A-Za-z0-9_-]{23,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}   # Discord bot
+    | tid=[^\s;"']+;[^\s"']+                                       # Copilot
+    | \b(?:TH|IG)[A-Za-z0-9]{40,}                                  # Threads, Instagram
+    | AGE-SECRET-KEY-1[A-Z0-9]{50,}
+    """,
+    re.VERBOSE,
+)
+_BEARER = re.compile(r"\b(Bearer|Bot|token)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
+_URL_SECRET = re.compile(
+    r"([?&#](?:[^=&#\s]*(?:token|key|secret|code|state|auth|sig)[^=&#\s]*)=)[^&#\s\"']+", re.IGNORECASE
+)
+
+
+def redact_text(text: str) -> str:
+    """Hide anything in a text that looks like a credential."""
+    text = _URL_SECRET.sub(rf"\1{HIDDEN}", text)
+    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    return _SECRET_VALUE.sub(HIDDEN, text)
+
+
+def redact(value: Any, *, key: str = "") -> Any:  # noqa: ANN401 - any JSON-like value
+    """A copy of a JSON-like value with secrets hidden; other objects are shown through `str`."""
+    if key and key not in _SAFE_KEYS and _SECRET_KEY.search(key) and value not in (None, "", 0, False, True):
+        return HIDDEN
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Mapping):
+        return {str(k): redact(v, key=str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact_text(str(value))

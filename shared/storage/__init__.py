@@ -1,0 +1,6 @@
+"""Durable state: one database per process, written by one thread."""
+
+from shared.storage.database import Database
+from shared.storage.types import BigId, JsonValue, UtcTime, insert_new, upsert
+
+__all__ = ["BigId", "Database", "JsonValue", "UtcTime", "insert_new", "upsert"]

@@ -1,0 +1,156 @@
+"""A database with one write thread and a small pool of readers.
+
+A unit of work is a plain function ``fn(connection) -> T``: it cannot await, so no transaction ever spans
+network traffic. Writes run one after the other inside ``BEGIN IMMEDIATE``; with the driver's default
+transactions, concurrent read-modify-write loops lose updates without an error (measured: 44 of 60).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from shared.errors import ConfigError, Unavailable
+
+T = TypeVar("T")
+
+_READERS = 2
+_REVISION_FILE = re.compile(r"(\d{4})_\w+\.py")
+
+
+class Database:
+    """One process's durable state.
+
+    Args:
+        url: SQLAlchemy URL, or a path for SQLite.
+        migrations: import name of the package whose ``versions`` folder holds the schema's history.
+    """
+
+    def __init__(self, url: str | Path, *, migrations: str) -> None:
+        self.url = f"sqlite:///{url}" if isinstance(url, Path) else url
+        self._migrations = migrations
+        self._engine: Engine | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-write")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-read")
+
+    @property
+    def engine(self) -> Engine:
+        """The open engine."""
+        if self._engine is None:
+            raise RuntimeError("the database is not open")
+        return self._engine
+
+    async def open(self) -> None:
+        """Open the database and bring its schema up to date.
+
+        Raises:
+            ConfigError: the file cannot be opened, or was written by a newer version of the program.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
+
+    def _open(self) -> None:
+        url = make_url(self.url)
+        if url.drivername.startswith("sqlite") and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = create_engine(url, pool_size=1 + _READERS, max_overflow=0, pool_timeout=30)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        try:
+            self._migrate(engine)
+        except DBAPIError as error:
+            engine.dispose()
+            raise ConfigError(
+                f"the database {url.render_as_string()} cannot be opened: {error.orig}", code="config.database"
+            ) from error
+        self._engine = engine
+
+    def _migrate(self, engine: Engine) -> None:
+        """Run Alembic only when the schema is behind: importing it costs a third of a second."""
+        scripts = files(self._migrations)
+        names = (_REVISION_FILE.fullmatch(entry.name) for entry in (scripts / "versions").iterdir())
+        known = sorted(match[1] for match in names if match)
+        with engine.connect() as connection:
+            has_table = engine.dialect.has_table(connection, "alembic_version")
+            current = (
+                connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if has_table else None
+            )
+        if current == known[-1]:
+            return
+        if current is not None and current not in known:
+            raise ConfigError(
+                f"{make_url(self.url).render_as_string()} was written by a newer version (schema {current}; "
+                f"we know up to {known[-1]}): upgrade the program, or restore a backup from before the upgrade",
+                code="config.database_newer",
+            )
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(scripts))
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    async def close(self) -> None:
+        """Finish the writes under way and close."""
+        self._writer.shutdown(wait=False)
+        self._readers.shutdown(wait=False)
+        await asyncio.to_thread(self._writer.shutdown, wait=True)
+        await asyncio.to_thread(self._readers.shutdown, wait=True)
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run a unit of work on the write thread; it is durable when this returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._in_transaction, work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a query on a reader, in a snapshot of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._in_snapshot, work)
+
+    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self.engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            if (
+                error.connection_invalidated
+                or "disk" in str(error.orig).lower()
+                or "readonly" in str(error.orig).lower()
+            ):
+                raise Unavailable(f"the database refused a write: {error.orig}", code="storage.write") from error
+            raise
+
+    def _in_snapshot(self, work: Callable[[Connection], T]) -> T:
+        with self.engine.connect().execution_options(clawgate_read=True) as connection:
+            return work(connection)
+
+
+def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+    dbapi_connection.isolation_level = None  # transactions are begun by `_begin_sqlite`
+    cursor = dbapi_connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=5000",
+        "cache_size=-4096",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("clawgate_read")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,1 @@
+"""What tests of several packages share: contract suites and stand-ins that keep a contract."""

@@ -1,0 +1,1 @@
+"""Schema history of a database that holds the channel tables only."""

@@ -1,0 +1,5 @@
+"""Alembic's entry point."""
+
+from shared.storage.alembic_env import run
+
+run()

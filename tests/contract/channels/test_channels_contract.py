@@ -1,0 +1,65 @@
+"""Every implementation of `Channel` keeps the contract."""
+
+from contextlib import asynccontextmanager
+
+from gateway.sandbox.discord.limits import LimitPolicy, Rule
+from gateway.sandbox.discord.server import DiscordEmulator
+from gateway.sandbox.discord.world import World
+from gateway.sandbox.faults import FaultPlan
+from shared.channels.base import ChannelHandlers
+from shared.channels.discord.addresses import use_addresses
+from shared.channels.discord.channel import DiscordChannel
+from shared.channels.discord.translate import chat_of
+from shared.lifecycle.tasks import TaskPool
+from shared.secrets.files import Secret
+from shared.testing.channel_bed import MemoryChannel
+from shared.testing.channel_contract import Bed, ChannelContract
+
+
+class TestMemoryChannel(ChannelContract):
+    @asynccontextmanager
+    async def bed(self):
+        heard = []
+
+        async def on_message(message):
+            heard.append(message)
+
+        channel = MemoryChannel(ChannelHandlers(on_message))
+
+        async def say(text):
+            return await channel.say("dc:7", text)
+
+        yield Bed(channel, "dc:7", say, lambda: channel.texts("dc:7"), heard)
+
+
+class TestDiscordChannel(ChannelContract):
+    @asynccontextmanager
+    async def bed(self):
+        heard = []
+
+        async def on_message(message):
+            heard.append(message)
+
+        world = World()
+        owner, bot = world.add_user("owner"), world.add_application("bot")
+        guild = world.add_guild("lab", owner=owner)
+        general = world.add_channel(guild, "general")
+        world.join(guild, bot)
+
+        async def say(text):
+            return str((await world.say(owner, general.id, text)).id)
+
+        def texts():
+            messages = world.state.messages.get(general.id, {}).values()
+            return [message.content for message in messages if message.author_id == bot.id]
+
+        pool = TaskPool("test")
+        async with DiscordEmulator(world, FaultPlan(), limits=LimitPolicy(rules=(Rule("*", 100, 1.0),))) as server:
+            use_addresses(server.api_base, server.gateway_url)
+            channel = DiscordChannel(Secret(world.bot_token(bot)), ChannelHandlers(on_message))
+            pool.start(channel.run(), name="channel")
+            try:
+                assert await channel.wait_online(10)
+                yield Bed(channel, chat_of(general.id), say, texts, heard)
+            finally:
+                await pool.close()

@@ -1,0 +1,3 @@
+from tests.support.engine import docker_host
+
+__all__ = ["docker_host"]

@@ -1,0 +1,128 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.channels.base import Attachment, InboundMessage
+from shared.channels.discord.translate import Facts, Me, Skipped, channel_of, chat_of, translate
+
+ME = Me("900", "나노봇", role_id="901")
+PLAIN = Facts(
+    id="1",
+    channel_id="7",
+    channel_name="general",
+    kind="guild",
+    author_id="200",
+    author_name="Owner",
+    content="hello",
+    sent_at=datetime(2026, 1, 1, tzinfo=UTC),
+    guild_id="5",
+)
+MENTIONED = replace(PLAIN, content="<@900> hello", mentioned_users=frozenset({"900"}))
+
+
+def inbound(facts, **more) -> InboundMessage:
+    result = translate(facts, ME, **more)
+    assert isinstance(result, InboundMessage)
+    return result
+
+
+def test_plain_talk_is_passed_on_but_not_addressed():
+    message = inbound(PLAIN)
+    assert (message.chat, message.text, message.addressed, message.guild) == ("dc:7", "hello", False, "5")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<@900> hello", "hello"),
+        ("<@!900>, hello", "hello"),
+        ("  <@900>  <@900>: hello", "hello"),
+        ("hello <@900>", "hello"),
+        ("hello <@900>, are you there", "hello @나노봇, are you there"),
+        ("<@900>", ""),
+        ("<@900>안녕", "안녕"),
+    ],
+)
+def test_the_bots_own_mention_is_taken_out(content, text):
+    message = inbound(replace(MENTIONED, content=content))
+    assert (message.text, message.addressed) == (text, True)
+
+
+def test_a_mention_of_the_bots_role_counts():
+    message = inbound(replace(PLAIN, content="<@&901> hello", mentioned_roles=frozenset({"901"})))
+    assert (message.text, message.addressed) == ("hello", True)
+
+
+def test_a_mention_of_another_role_does_not():
+    facts = replace(PLAIN, content="<@&902> hello", mentioned_roles=frozenset({"902"}), role_names={"902": "staff"})
+    message = inbound(facts)
+    assert (message.text, message.addressed) == ("@staff hello", False)
+
+
+def test_without_a_role_no_role_matches():
+    facts = replace(PLAIN, mentioned_roles=frozenset({""}))
+    result = translate(facts, Me("900", "bot"))
+    assert isinstance(result, InboundMessage)
+    assert not result.addressed
+
+
+def test_a_reply_to_the_bot_counts_and_carries_what_it_answers():
+    facts = replace(
+        PLAIN, reply_author_id="900", reply_author_name="나노봇", reply_text="ask <@200>", names={"200": "Owner"}
+    )
+    message = inbound(facts)
+    assert message.addressed
+    assert (message.reply_to, message.reply_to_sender) == ("ask @Owner", "나노봇")
+
+
+def test_a_reply_to_somebody_else_does_not_count():
+    assert not inbound(replace(PLAIN, reply_author_id="201", reply_text="x")).addressed
+
+
+def test_a_direct_message_is_always_addressed():
+    message = inbound(replace(PLAIN, kind="dm", guild_id=""))
+    assert (message.addressed, message.chat_kind, message.guild) == (True, "dm", "")
+
+
+def test_a_thread_knows_its_parent():
+    assert inbound(replace(PLAIN, kind="thread", parent_id="6")).parent == "dc:6"
+
+
+def test_ids_in_the_text_become_names():
+    facts = replace(
+        PLAIN,
+        content="<@201> see <#8> <:party:77> <a:wave:78> <@999>",
+        names={"201": "Friend"},
+        channel_names={"8": "lab"},
+    )
+    assert inbound(facts).text == "@Friend see #lab :party: :wave: @unknown-user"
+
+
+def test_names_are_not_read_as_patterns():
+    facts = replace(PLAIN, content="<@201> hi", names={"201": r"\1 <@900>"})
+    assert inbound(facts).text == r"@\1 <@900> hi"
+
+
+@pytest.mark.parametrize("change", [{"author_is_bot": True}, {"is_webhook": True}])
+def test_bots_and_webhooks_are_skipped_unless_wanted(change):
+    facts = replace(MENTIONED, **change)
+    assert isinstance(translate(facts, ME), Skipped)
+    assert inbound(facts, answer_bots=True).sender.is_bot
+
+
+def test_our_own_messages_and_notices_are_always_skipped():
+    assert isinstance(translate(replace(PLAIN, author_id="900"), ME, answer_bots=True), Skipped)
+    assert isinstance(translate(replace(PLAIN, is_system=True), ME, answer_bots=True), Skipped)
+
+
+def test_files_come_along_also_without_text():
+    file = Attachment("1", "a.txt", "text/plain", 3, "http://127.0.0.1/a.txt")
+    message = inbound(replace(PLAIN, content="", attachments=(file,)))
+    assert (message.text, message.attachments) == ("", (file,))
+
+
+def test_addresses_go_both_ways():
+    assert channel_of(chat_of(7)) == 7
+    with pytest.raises(ValueError, match="not an address on Discord"):
+        channel_of("sl:7")

@@ -1,0 +1,56 @@
+"""The policy file: the shipped one loads, bad ones name the place and the fix, ``.env`` lies over it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nanoclaw.config import load, with_settings
+from shared.config.paths import Paths
+from shared.errors import ConfigError
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(tmp_path / "s", tmp_path / "r")
+
+
+def write(paths: Paths, text: str) -> None:
+    paths.policies.mkdir(parents=True)
+    (paths.policies / "nanoclaw.toml").write_text(text)
+
+
+def test_the_shipped_policy_is_deny_by_default(paths):
+    policy = load(paths)
+    assert policy.chats.register_mode == "explicit"
+    assert not policy.light.enabled
+    assert policy.runs.retry_delays_s == (5, 10, 20, 40, 80)
+    assert policy.runs.max_concurrent == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("asistant_name = 'X'", ["nanoclaw.toml:1", "asistant_name", "assistant_name"]),
+        ("[chats]\nregister = 'always'", ["nanoclaw.toml:2", "chats.register"]),
+        ("[runs]\nmax_concurrent = 0", ["nanoclaw.toml:2", "max_concurrent"]),
+        ("trigger_pattern = '('", ["nanoclaw.toml:1", "regular expression"]),
+        ("[agent]\ntools = ['WebFetch']", ["no network"]),
+        ("[groups.a]\nchat='dc:1'\n[groups.b]\nchat='dc:1'", ["same chat"]),
+        ("[groups.'../x']\nchat='dc:1'", ["groups"]),
+    ],
+)
+def test_a_bad_policy_says_where_and_what(paths, text, words):
+    write(paths, text)
+    with pytest.raises(ConfigError) as caught:
+        load(paths)
+    assert all(word in caught.value.detail for word in words), caught.value.detail
+
+
+def test_settings_of_the_env_file_win_and_empty_ones_do_not(paths):
+    policy = load(paths)
+    changed = with_settings(policy, {"ASSISTANT_NAME": "나노봇", "TRIGGER_PATTERN": "", "COPILOT_MODEL": "gpt-5-mini"})
+    assert changed.trigger.search("@나노봇 hi")
+    assert changed.light.model == "gpt-5-mini"
+    assert changed.chats == policy.chats
+    with pytest.raises(ConfigError, match=r"\.env"):
+        with_settings(policy, {"TRIGGER_PATTERN": "("})
