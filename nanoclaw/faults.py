@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Literal
 
-from nanoclaw.agent.session import WorkerLost
+from nanoclaw.agent.errors import WorkerLost
 from nanoclaw.agent.stream import Done
 from shared.errors import Busy, DeadlineExceeded, GatewayError
 

@@ -17,7 +17,6 @@ from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
-_AFTER_DEFECT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +60,14 @@ class Lanes:
     Args:
         turn: does one turn of a chat, all that its inbox holds; called for one chat at a time only once.
         max_running: turns at once over all chats.
+        after_defect_s: rest of a chat whose turn ended with an unexpected error.
     """
 
-    def __init__(self, turn: TakeTurn, *, max_running: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, turn: TakeTurn, *, max_running: int, after_defect_s: float = 5.0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._turn = turn
+        self._after_defect_s = after_defect_s
         self._max_running = max_running
         self._clock = clock
         self._tasks = TaskPool("nanoclaw.lanes")
@@ -147,7 +150,7 @@ class Lanes:
         except Exception:  # noqa: BLE001 - a turn is other code; its defects end here
             # A defect in one chat's turn must not take the chat out of service, nor spin.
             _log.exception("lane.failed", chat=chat)
-            turn = Turn(again=True, delay_s=_AFTER_DEFECT_S)
+            turn = Turn(again=True, delay_s=self._after_defect_s)
         self._running -= 1
         self._settle(chat, turn)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from nanoclaw.agent.stream import Usage
 from nanoclaw.config import LightPolicy
+from nanoclaw.router import FORCED_ROUTE
 from shared.channels.base import InboundMessage
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError
@@ -79,7 +80,7 @@ class LightRoute:
             f"You are {self._name}, answering in a chat. Answer in one or two sentences, in the message's language. "
             f"If it needs tools, files, the web, memory of earlier talk or more than that, answer only {_ESCAPE_WORD}."
         )
-        turns = [{"role": "user", "content": f"{m.sender.name}: {m.text}"} for m in messages]
+        turns = [{"role": "user", "content": FORCED_ROUTE.sub("", m.text).strip()} for m in messages]
         body = {
             "model": self._policy.model,
             "messages": [{"role": "system", "content": system}, *turns],

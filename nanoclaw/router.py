@@ -13,7 +13,9 @@ from shared.channels.base import InboundMessage
 
 Tier = Literal["LIGHT", "STANDARD"]
 
-_FORCED = re.compile(r"^\s*(?:@\S+\s+)?!(light|claude)\b", re.IGNORECASE)
+FORCED_ROUTE = re.compile(r"^\s*(?:@\S+\s+)?!(light|claude)\b", re.IGNORECASE)
+"""A person's own choice at the start of a message."""
+
 _NEEDS_AGENT = re.compile(
     r"```|https?://|\b(?:file|folder|directory|code|script|run|execute|install|browse|search|website|remember|remind|"
     r"schedule|every (?:day|week|hour|morning)|repo|git|commit|test|debug|fix|write|create|edit|delete|analy[sz]e)\b|"
@@ -81,7 +83,7 @@ def decide_route(messages: Sequence[InboundMessage], group: Group, policy: Light
 
 
 def _forced(text: str, group: Group) -> Route | None:
-    if match := _FORCED.search(text):
+    if match := FORCED_ROUTE.search(text):
         return Route("LIGHT" if match[1].lower() == "light" else "STANDARD", "asked for by prefix")
     if group.route == "auto":
         return None

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
 from nanoclaw.agent.residents import Residents
-from nanoclaw.agent.session import AgentSession
 from nanoclaw.agent.stream import Done, LimitReached, Text, TextDelta, ToolUse, Usage
 from nanoclaw.config import NanoclawPolicy
 from nanoclaw.faults import Fault, decide_fault, fault_of_error, fault_of_result
@@ -31,6 +31,9 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError
 from shared.ids import new_id
 from shared.obs.log import get_logger
+
+if TYPE_CHECKING:
+    from nanoclaw.agent.session import AgentSession
 
 _log = get_logger(__name__)
 

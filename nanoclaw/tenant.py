@@ -131,6 +131,8 @@ class Tenant:
             await control.start()
             stack.push_async_callback(control.stop)
             if self.channel is not None:
+                if len(self.registry):
+                    self.residents.warm()
                 self._delivering = self._tasks.start(self.outbox.run(), name="outbox")
                 await recover(self.inbox, self.residents, self.lanes, self.registry, self.clock)
                 self._listening = self._tasks.start(self.channel.run(), name="channel")

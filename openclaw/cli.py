@@ -319,6 +319,28 @@ def devices_remove(target: Target, device_id: str, *, as_json: bool) -> None:
         click.echo(f"Removed {answer['deviceId']}")
 
 
+@devices.command("clear")
+@click.option("--yes", is_flag=True, help="Really forget every paired device.")
+@_target
+@_json
+def devices_clear(target: Target, *, yes: bool, as_json: bool) -> None:
+    """Forget every paired device; this command line's own one goes last."""
+    if not yes:
+        raise Invalid("this forgets every paired device: add --yes", code="device.clear")
+
+    async def clear(client: OpenClawClient) -> list[str]:
+        ids = [device["deviceId"] for device in (await client.request("device.pair.list", {}))["paired"]]
+        for device_id in sorted(ids, key=lambda found: found == client.device_id):
+            await client.request("device.pair.remove", {"deviceId": device_id})
+        return ids
+
+    removed = target.with_client(clear)
+    if as_json:
+        print_json({"removed": removed})
+    else:
+        click.echo(f"Cleared {len(removed)} paired devices")
+
+
 @devices.command("rotate")
 @click.option("--device", "device_id", required=True, help="Device id.")
 @click.option("--role", required=True, help="Role of the token, as a rule operator.")

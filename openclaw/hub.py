@@ -58,8 +58,9 @@ _log = get_logger(__name__)
 AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
 
 MAX_UNAUTHORIZED: Final = 10
-_HEALTH_MAX_AGE_S: Final = 60.0
-_HEALTH_MIN_REFRESH_S: Final = 5.0
+_HEALTH_MAX_AGE_S: Final = 1.0
+_HEALTH_TELL_S: Final = 5.0
+_HEALTH_REFRESH_S: Final = 60.0
 _CLOSE_WAIT_S: Final = 1.0
 REVOKED: Final = "device access ended"
 
@@ -118,6 +119,7 @@ class Hub:
         self._health_version = 1
         self._health: dict[str, Any] | None = None
         self._health_at = float("-inf")
+        self._health_told_at = clock.monotonic()
         self._tasks = TaskPool("hub")
         self._started_at = clock.monotonic()
         self._stopping = False
@@ -169,29 +171,22 @@ class Hub:
         while True:
             await asyncio.sleep(self._limits.tick_s)
             self.broadcast(events.TICK, {"ts": unix_ms(self._clock.now())})
+            if self._connections and self._clock.monotonic() - self._health_at > _HEALTH_REFRESH_S:
+                self.health()
 
     def _tell_presence(self) -> None:
         self.broadcast(events.PRESENCE, {"presence": self._presence.listing()}, state_version=True)
 
     def health(self, *, fresh: bool = False) -> dict[str, Any]:
-        """The health payload, at most a minute old; asking for it makes a newer one follow as an event."""
-        age = self._clock.monotonic() - self._health_at
-        if self._health is None or fresh or age > _HEALTH_MAX_AGE_S:
-            self._refresh_health(tell=self._health is not None)
-        elif age > _HEALTH_MIN_REFRESH_S:
-            self._tasks.start(self._refresh_later(), name="health")
-        return self._health or {}
-
-    async def _refresh_later(self) -> None:
-        if self._clock.monotonic() - self._health_at > _HEALTH_MIN_REFRESH_S:
-            self._refresh_health(tell=True)
-
-    def _refresh_health(self, *, tell: bool) -> None:
-        self._health = health(self.services)
-        self._health_at = self._clock.monotonic()
-        self._health_version += 1
-        if tell:
-            self.broadcast(events.HEALTH, self._health, state_version=True)
+        """The health payload, at most a second old; everybody is told of a newer one now and then."""
+        now = self._clock.monotonic()
+        if self._health is None or fresh or now - self._health_at > _HEALTH_MAX_AGE_S:
+            self._health, self._health_at = health(self.services), now
+            if now - self._health_told_at > _HEALTH_TELL_S:
+                self._health_told_at = now
+                self._health_version += 1
+                self.broadcast(events.HEALTH, self._health, state_version=True)
+        return self._health
 
     # --- one socket ----------------------------------------------------------------
 
@@ -314,23 +309,21 @@ class Hub:
         return self._hello(connection, (token, row)), grant
 
     def _source(self, upgrade: handshake.Upgrade) -> str:
-        """Whom failures of a browser count against; empty for programs, which are not limited here.
+        """Whom failures count against; empty for programs at this machine, which are not limited.
 
         Browsers at this machine share one count, visitors that come through a tunnel to this machine another: they
         must not be able to lock the owner out.
         """
-        if not upgrade.origin:
-            return ""
-        if handshake.is_loopback_ip(upgrade.client_ip):
-            return "browser:local" if upgrade.local else "browser:forwarded"
-        return f"browser:{upgrade.client_ip}"
+        if upgrade.local:
+            return "local" if upgrade.origin else ""
+        return "forwarded" if handshake.is_loopback_ip(upgrade.client_ip) else upgrade.client_ip
 
     def _enforce(self, reason: handshake.AuthReason, params: ConnectParams, source: str) -> None:
         if reason == "ok":
             if source:
                 self._limiter.passed(source)
             return
-        # A page that has no token yet is not guessing.
+        # Who has no token yet is not guessing.
         if source and reason != "token_missing":
             self._limiter.failed(source)
         raise handshake.refuse_auth(reason, params)

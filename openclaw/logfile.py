@@ -46,4 +46,10 @@ class LogTee(io.TextIOBase):
     def flush(self) -> None:
         """Flush both."""
         self._stream.flush()
-        self._file.flush()
+        if not self._file.closed:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; the other place belongs to somebody else."""
+        super().close()
+        self._file.close()

@@ -11,6 +11,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 from openclaw import store
@@ -38,6 +39,7 @@ WEBCHAT: Final = "webchat"
 DELTA_INTERVAL_S: Final = 0.15
 QUEUE_CAP: Final = 20
 _HISTORY_ENTRIES: Final = 1000
+_KEEP_RUNS: Final = timedelta(days=7)
 
 StopReason = Literal["rpc", "stop", "timeout"]
 Emit = Callable[[str, dict[str, Any]], None]
@@ -134,6 +136,8 @@ class Runs:
 
     async def recover(self) -> int:
         """Take up what the last process accepted and did not finish; call once, after everything is connected."""
+        oldest = self._clock.now() - _KEEP_RUNS
+        await self._db.write(lambda c: store.prune_runs(c, oldest))
         rows = await self._db.read(lambda c: store.open_runs(c, WEBCHAT))
         for row in rows:
             self._enqueue(self._run(row))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TextIO
 
 from openclaw import schema
 from openclaw.agent.models import ModelClient
@@ -27,7 +28,7 @@ from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.config.process import log_level, tenant_key
-from shared.errors import ExitCode, Unavailable
+from shared.errors import ConfigError, ExitCode, Unavailable
 from shared.gatewayclient import GatewayClient, TenantStartup
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.harden import make_undumpable
@@ -192,6 +193,16 @@ def log_file(folder: Path) -> Path:
     return folder / "logs" / "openclaw.log"
 
 
+def _log_stream(folder: Path) -> TextIO:
+    try:
+        return LogTee(log_file(folder), sys.stderr)  # type: ignore[return-value] # a text stream in all but name
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {log_file(folder)}: {error.strerror}; the state directory must belong to this user",
+            code="config.state_dir",
+        ) from None
+
+
 def gateway_token(folder: Path, startup: TenantStartup) -> Secret:
     """The token from ``.env``; without one, a generated token that is kept in the tenant's own state."""
     if given := startup.secrets.get("gateway_token"):
@@ -229,7 +240,7 @@ async def run(name: str, paths: Paths) -> int:
     """
     make_undumpable()
     folder = paths.tenant(name)
-    configure_logging(name, level=log_level(), stream=LogTee(log_file(folder), sys.stderr))  # type: ignore[arg-type] # a text stream
+    configure_logging(name, level=log_level(), stream=_log_stream(folder))
     lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
     lock.acquire()
     try:

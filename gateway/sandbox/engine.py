@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import fcntl
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -22,10 +23,11 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, NoReturn
+from urllib.parse import quote
 
 from shared.config.process import child_environment, environment
 from shared.errors import ConfigError, GatewayError, Unavailable
@@ -107,6 +109,18 @@ def answers(docker_host: str, *, limit_s: float = 2.0) -> bool:
         with suppress(UnboundLocalError):
             link.close()
         return False
+
+
+def _prune(place: Path) -> None:
+    """Remove stopped workers a day old: their installation was thrown away, or it would have taken them by now."""
+    filters = quote(json.dumps({"label": ["clawgate.instance"], "until": ["24h"]}))
+    with suppress(OSError, http.client.HTTPException), closing(socket.socket(socket.AF_UNIX)) as link:
+        link.settimeout(10)
+        link.connect(str(place))
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = link
+        connection.request("POST", f"/containers/prune?filters={filters}", headers={"Connection": "close"})
+        connection.getresponse().read()
 
 
 def find_engine(docker_host: str | None, docker_host_variable: str = "") -> EngineHandle | None:
@@ -235,6 +249,7 @@ class PrivateEngineUser:
         deadline = time.monotonic() + _START_LIMIT_S
         while time.monotonic() < deadline:
             if answers(folders.docker_host):
+                _prune(folders.socket)
                 return
             if not _is_held(folders.runtime / "keeper.lock"):
                 break
@@ -293,34 +308,34 @@ class Keeper:
         self._daemon: subprocess.Popen[bytes] | None = None
         self._adopted = 0
 
-    def run(self) -> int:
-        """Go into the background and stay until the engine is gone; returns an exit code to both processes."""
-        # Locked before the fork, so that whoever started us sees the lock as soon as its child is back.
-        with (self._folders.runtime / "keeper.lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if os.fork():
-                os._exit(0)
-            os.setsid()
-            with Path(os.devnull).open("r+b") as nothing:
-                for descriptor in (0, 1, 2):
-                    os.dup2(nothing.fileno(), descriptor)
-            lock.truncate(0)
-            lock.write(str(os.getpid()).encode())
-            lock.flush()
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, self._stop)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    def run(self) -> NoReturn:
+        """Go into the background, and stay there until the engine is gone."""
+        # Locked before the fork, so that whoever started us sees the lock as soon as its child is back. Never unlocked:
+        # when the lock is free, this process is gone.
+        lock = os.open(self._folders.runtime / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if child := os.fork():
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(child).encode(), 0)
+            os._exit(0)  # now it can be told to stop
+        os.setsid()
+        with Path(os.devnull).open("r+b") as nothing:
+            for descriptor in (0, 1, 2):
+                os.dup2(nothing.fileno(), descriptor)
+        try:
             if answers(self._folders.docker_host):
                 self._adopted = _read_pid(self._folders.pid_file)
             else:
                 self._clean()
                 self._launch()
-            try:
-                self._watch()
-            finally:
-                self._end()
-                self._clean()
-        return 0
+            self._watch()
+        finally:
+            self._end()
+            self._clean()
+            os._exit(0)
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -352,20 +367,16 @@ class Keeper:
             )
 
     def _watch(self) -> None:
-        claimed = False
-        began = time.monotonic()
-        plain = True
+        came_up = plain = False
         while not self._stopping:
             time.sleep(_TICK_S)
+            came_up = came_up or answers(self._folders.docker_host)
             if not self._alive():
-                if plain and not claimed and "driver" in _last_lines(self._folders.log):
-                    plain = False  # a data root on a file system that overlays cannot use, as in a nested container
-                    self._launch("--storage-driver=vfs")
-                    continue
-                return
-            if _is_held(self._folders.runtime / "users.lock"):
-                claimed = True
-            elif (claimed or time.monotonic() - began > _START_LIMIT_S) and self._nobody_is_coming():
+                if came_up or plain or "driver" not in _last_lines(self._folders.log):
+                    return
+                plain = True  # a data root on a file system that overlays cannot use, as in a nested container
+                self._launch("--storage-driver=vfs")
+            elif not _is_held(self._folders.runtime / "users.lock") and self._nobody_is_coming():
                 return
 
     def _nobody_is_coming(self) -> bool:
@@ -483,7 +494,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         if options.command == "keep":
-            return Keeper(PrivateEngineFolders(options.data, options.runtime)).run()
+            Keeper(PrivateEngineFolders(options.data, options.runtime)).run()
         words = options.words[1:] if options.words[:1] == ["--"] else options.words
         if not words:
             parser.error("run needs a command")

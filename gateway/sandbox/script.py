@@ -257,7 +257,7 @@ class _Facts:
             text=text,
             command=_command(text),
             people=tuple(said for _, said in people),
-            results="\n".join(turn.text for turn in results),
+            results="\n".join(_REMINDER.sub("", turn.text).strip() for turn in results),
             tool=calls.get(results[-1].call_id, "") if results else "",
             turn_key=digest.hexdigest(),
         )

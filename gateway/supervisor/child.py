@@ -91,6 +91,7 @@ class Child:
         self._notify_path = runtime / f"{spec.name}.ntf"
         self._process: asyncio.subprocess.Process | None = None
         self._wanted = True
+        self._restart_wanted = False
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
 
@@ -101,10 +102,11 @@ class Child:
             started = self._clock.monotonic()
             code = await self._run_once()
             self.status.last_exit, self.status.pid = code, None
-            if not self._wanted or code == ExitCode.STOP:
+            asked, self._restart_wanted = self._restart_wanted, False
+            if not self._wanted or (code == ExitCode.STOP and not asked):
                 await self._set("stopped", "")
                 return
-            if code in _FINAL_EXITS:
+            if code in _FINAL_EXITS and not asked:
                 await self._set("failed", f"exit {code}: {ExitCode(code).name.lower()}; see its log for what to fix")
                 return
             if self._clock.monotonic() - started >= STABLE_AFTER_S:
@@ -112,7 +114,7 @@ class Child:
             if backoff.attempts >= FAILURE_LIMIT:
                 await self._set("failed", f"died {backoff.attempts} times in a row, last with exit {code}")
                 return
-            delay = 0.0 if code == ExitCode.RESTART else backoff.next_delay_s()
+            delay = 0.0 if asked or code == ExitCode.RESTART else backoff.next_delay_s()
             self.status.restarts += 1
             _log.warning("child.exited", child=self.spec.name, exit=code, retry_in_s=round(delay, 1))
             await self._set("waiting", f"exit {code}; next start in {delay:.1f} s")
@@ -130,7 +132,8 @@ class Child:
         return self.status.state == "ready"
 
     async def restart(self) -> None:
-        """End the process; it is started again."""
+        """End the process; it is started again, also when it was waiting for its next try."""
+        self._restart_wanted = True
         self._wake.set()
         await self._terminate(self.spec.stop_grace_s)
 

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.broker.auth import hash_key
 from gateway.settings import Settings
 from gateway.supervisor.child import Child, ChildSpec
+from shared.config.process import environment as environment_of
 from shared.errors import ExitCode, GatewayError, NotFound, Unavailable
 from shared.lifecycle.control import ControlServer, call
 from shared.lifecycle.tasks import TaskPool
@@ -65,7 +66,8 @@ class Supervisor:
             ChildSpec(
                 GATEWAY,
                 self._command("gateway.cli.main", "gateway"),
-                self._environment,
+                # Of all processes only the gateway may know where the engine is.
+                {**self._environment, "DOCKER_HOST": environment_of("DOCKER_HOST")},
                 log_file=self._log_file(GATEWAY),
             )
         )

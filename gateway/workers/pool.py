@@ -15,6 +15,7 @@ import asyncio
 import builtins
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -133,12 +134,12 @@ class WorkerPool:
         self._group_locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._tasks = TaskPool("workers")
         self._image_id = ""
-        self._stopping = False
+        self._adopted = False
+        self._adopting = asyncio.Lock()
 
     # --- life ------------------------------------------------------------------
     async def start(self) -> None:
         """Adopt what an earlier gateway left and begin to watch. An engine that is down is reported, not fatal."""
-        self._stopping = False
         try:
             await self.adopt()
         except GatewayError as error:
@@ -148,7 +149,6 @@ class WorkerPool:
 
     async def stop(self, *, end_workers: bool = False) -> None:
         """Let go of all workers; they go on and are adopted by the next gateway, unless told to end them."""
-        self._stopping = True
         if end_workers:
             await self.end_all(reason="gateway")
         else:
@@ -158,8 +158,7 @@ class WorkerPool:
         await self._tasks.close()
         for worker in self._workers.values():
             if worker.stream is not None:
-                await worker.stream.close()
-                worker.stream.finish(WorkerEvent(event="exit", reason="gateway"))
+                await worker.stream.close()  # no exit event: a reader comes back to the next gateway
         self._workers.clear()
 
     async def end_all(self, *, reason: EndReason = "stopped") -> int:
@@ -170,6 +169,12 @@ class WorkerPool:
 
     async def adopt(self) -> None:
         """Take over running containers that carry our labels; take away what cannot be taken over."""
+        async with self._adopting:
+            await self._adopt()
+            self._adopted = True
+            await asyncio.to_thread(self._tidy, frozenset(self._workers))
+
+    async def _adopt(self) -> None:
         for container in await self._engine.find({f"{LABEL}instance": self._instance}):
             labels = container.labels
             worker_id = labels.get(f"{LABEL}worker", "")
@@ -224,6 +229,8 @@ class WorkerPool:
             Unavailable: the engine is down or the image missing.
             Denied: a symbolic link leads a mount out of the tenant's state.
         """
+        if not self._adopted:
+            await self.adopt()  # the engine was down when we started
         lock = self._group_locks.setdefault((tenant, request.group), asyncio.Lock())
         async with lock:
             image_id = self._image_id or await self._engine.image_id(self._policy.image)
@@ -231,7 +238,10 @@ class WorkerPool:
             resident = self._resident(tenant, request.group)
             if resident is not None:
                 wanted = spec_hash(request, self._policy, image_id)
-                if (resident.spec, resident.session_id) == (wanted, request.session_id):
+                same_session = resident.session_id == request.session_id
+                if same_session and (
+                    resident.spec == wanted or resident.state == "busy"
+                ):  # new settings wait for the run
                     resident.used_at = self._clock.monotonic()
                     return resident.info(reused=True)
                 if resident.state == "busy":
@@ -467,9 +477,13 @@ class WorkerPool:
         if worker.state in {"stopping", "gone"}:
             await worker.ended.wait()
             return
-        worker.state = "stopping"
-        worker.reason = reason
-        await self._engine.stop(worker.container, grace_s=self._policy.stop_grace_s)
+        before, worker.state, worker.reason = worker.state, "stopping", reason
+        try:
+            await self._engine.stop(worker.container, grace_s=self._policy.stop_grace_s)
+        except GatewayError:
+            if worker.state == "stopping":
+                worker.state, worker.reason = before, ""
+            raise
         with suppress(TimeoutError):
             async with asyncio.timeout(self._policy.stop_grace_s + 5):
                 await worker.ended.wait()
@@ -487,7 +501,6 @@ class WorkerPool:
                 try:
                     await self._end(worker, "idle")
                 except GatewayError as error:
-                    worker.state = "idle"
                     _log.warning("worker.end_failed", worker=worker.worker_id, reason=error.detail)
 
     async def _watch_idle(self) -> None:
@@ -523,6 +536,17 @@ class WorkerPool:
             return Checkpoint.model_validate_json(self._note_file(worker_id).read_text())
         except (OSError, ValueError):
             return Checkpoint()
+
+    def _tidy(self, known: frozenset[str]) -> None:
+        """Clear away socket folders and notes of workers that are no more."""
+        folder = self._paths.worker_dir("x").parent
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            if entry.stem in known:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
     def _forget_note(self, worker: _Worker) -> None:
         self._note_file(worker.worker_id).unlink(missing_ok=True)

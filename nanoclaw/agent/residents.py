@@ -7,16 +7,20 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from nanoclaw.agent.session import AgentSession, SessionMissing, WorkerLost
+from nanoclaw.agent.errors import SessionMissing, WorkerLost
+from nanoclaw.agent.stdio import ByteLines
 from nanoclaw.agent.tools import SERVER_NAME, Say
-from nanoclaw.agent.transport import ByteLines
 from nanoclaw.groups import Group
 from shared.errors import GatewayError, NotFound, Unavailable
 from shared.gatewayclient import WorkerInfo, WorkerRequest
 from shared.lifecycle.backoff import Backoff
+from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
+
+if TYPE_CHECKING:
+    from nanoclaw.agent.session import AgentSession
 
 _log = get_logger(__name__)
 _GATEWAY_RESTART_S = 20.0
@@ -95,6 +99,11 @@ class Residents:
         self._say_of = say_of
         self._live: dict[str, AgentSession] = {}
         self._spent_usd: dict[str, float | None] = {}
+        self._tasks = TaskPool("nanoclaw.residents")
+
+    def warm(self) -> None:
+        """Load in the background what the first worker will need; for a tenant that has groups to answer."""
+        self._tasks.start(asyncio.to_thread(_load_session), name="warm")
 
     async def acquire(self, group: Group, run_id: str) -> AgentSession:
         """The agent of a group, marked busy with this run.
@@ -139,6 +148,7 @@ class Residents:
         """Let go of all; their workers live on."""
         for folder in list(self._live):
             await self.drop(folder)
+        await self._tasks.close()
 
     async def adopt(self, groups: Iterable[Group]) -> tuple[int, int]:
         """Take over workers an earlier process of ours left behind; returns how many were kept and how many ended.
@@ -162,7 +172,8 @@ class Residents:
         if worker.state != "idle" or group.folder in self._live or not known or known != worker.session_id:
             return False
         stream = self._gateway.attach(worker.worker_id, worker.lines)
-        session = AgentSession(worker.worker_id, stream, self._say_of(group), is_adopted=True, spent_usd=None)
+        make_session = await asyncio.to_thread(_load_session)
+        session = make_session(worker.worker_id, stream, self._say_of(group), is_adopted=True, spent_usd=None)
         try:
             async with asyncio.timeout(_ADOPTION_S):
                 await session.open()
@@ -198,6 +209,7 @@ class Residents:
             tools=spec.tools,
             host_tools=(SERVER_NAME,),
         )
+        loading = self._tasks.start(asyncio.to_thread(_load_session), name="load")
         info = await _patiently(partial(self._gateway.lease_worker, request))
         if info.reused:
             # Started for us in an earlier life: we do not know what it has been asked since.
@@ -205,7 +217,8 @@ class Residents:
             info = await self._gateway.lease_worker(request)
         stream = self._gateway.attach(info.worker_id, info.lines)
         spent_usd = self._spent_usd.get(group.folder) if resume else 0.0
-        session = AgentSession(info.worker_id, stream, self._say_of(group), spent_usd=spent_usd)
+        make_session = await loading
+        session = make_session(info.worker_id, stream, self._say_of(group), spent_usd=spent_usd)
         try:
             await self._gateway.mark_busy(info.worker_id, run_id)
             await session.open()
@@ -222,6 +235,13 @@ class Residents:
             await self._gateway.end_worker(worker_id)
         except GatewayError as error:
             _log.warning("worker.end_failed", worker=worker_id, reason=error.detail)
+
+
+def _load_session() -> type[AgentSession]:
+    """Import the Agent SDK: half a second and 18 MB, so not before a worker is wanted, and beside its start."""
+    from nanoclaw.agent.session import AgentSession
+
+    return AgentSession
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nanoclaw.agent.errors import SessionMissing, WorkerLost
+from nanoclaw.agent.stdio import ByteLines
 from nanoclaw.agent.stream import AgentEvent, Done, translate
 from nanoclaw.agent.tools import SERVER_NAME, Say, host_tools
-from nanoclaw.agent.transport import ByteLines, WorkerTransport
-from shared.errors import Conflict, DeadlineExceeded, GatewayError, Unavailable
+from nanoclaw.agent.transport import WorkerTransport
+from shared.errors import DeadlineExceeded, GatewayError
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
@@ -29,18 +31,6 @@ _REASONS = {
     "crashed": "it crashed",
     "gateway": "the gateway no longer has it",
 }
-
-
-class WorkerLost(Unavailable):
-    """The worker is gone, or cannot be heard any more; a new one can take over the conversation."""
-
-    code = "worker.lost"
-
-
-class SessionMissing(Conflict):
-    """The conversation to be continued does not exist any more; begin a new one."""
-
-    code = "agent.session_missing"
 
 
 class AgentSession:
@@ -74,6 +64,7 @@ class AgentSession:
         self._tasks = TaskPool(f"agent.{worker_id}")
         self._events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._asked = ""
+        self._messages = 0
         self._lost: GatewayError | None = None
         self._closed = False
 
@@ -133,10 +124,13 @@ class AgentSession:
         except GatewayError as error:
             raise WorkerLost(f"the agent could not be reached: {error.detail}", worker=self.worker_id) from None
         while True:
+            heard = self._messages
             try:
                 async with asyncio.timeout(silence_s):
                     event = await self._events.get()
             except TimeoutError:
+                if self._messages != heard:
+                    continue  # a long job makes no events of ours, but it is not silent
                 raise DeadlineExceeded(f"the agent said nothing for {silence_s:.0f} s", code="agent.silent") from None
             if event is None:
                 raise self._lost or WorkerLost("the agent is gone", worker=self.worker_id)
@@ -175,6 +169,7 @@ class AgentSession:
         self._events.put_nowait(None)
 
     def _heard(self, message: Message) -> None:
+        self._messages += 1
         for event in translate(message):
             if isinstance(event, Done) and not self._is_ours(message):
                 _log.info("agent.result_skipped", worker=self.worker_id, reason="it answers another prompt")

@@ -11,10 +11,11 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 from claude_agent_sdk import ProcessError, Transport
 
+from nanoclaw.agent.stdio import ByteLines
 from shared.errors import GatewayError
 from shared.gatewayclient import WorkerEvent
 from shared.obs.log import get_logger
@@ -23,20 +24,6 @@ _log = get_logger(__name__)
 _CLOSE_DEADLINE_S = 5.0
 _STDERR_LINES = 20
 _OWN_REQUEST = "clawgate-greeting"
-
-
-class ByteLines(Protocol):
-    """A worker's stdio: numbered stdout lines and events in, bytes out. `WorkerStream` is one."""
-
-    def __aiter__(self) -> AsyncIterator[tuple[int, bytes] | WorkerEvent]: ...
-
-    async def write(self, data: bytes) -> None:
-        """Send whole lines to stdin."""
-        ...
-
-    async def close(self) -> None:
-        """Detach."""
-        ...
 
 
 class WorkerTransport(Transport):

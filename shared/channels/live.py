@@ -51,6 +51,7 @@ class LiveMessage:
         self._text = ""
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
+        self._is_posting = False
         self._ids: dict[int, MessageId] = {}
         self._shown: dict[int, str] = {}
         self._pool = TaskPool("live")
@@ -87,10 +88,13 @@ class LiveMessage:
         return await self._outbox.rewrite(self._key, drafts, shown=self._shown, also=also)
 
     async def _stop(self) -> None:
-        """End the stream; an edit under way is awaited, lest it overtakes the final text."""
+        """End the stream; an edit under way is awaited, lest it overtakes the final text.
+
+        A post is not: it is in the outbox, which goes on with it and knows how to change its text afterwards.
+        """
         self._closing.set()
         self._news.set()
-        if not await self._pool.drain(_CALL_TIMEOUT_S):
+        if self._is_posting or not await self._pool.drain(_CALL_TIMEOUT_S):
             await self._pool.close()
 
     async def _pump(self) -> None:
@@ -124,8 +128,12 @@ class LiveMessage:
                 await channel.edit(self._chat, self._ids[ordinal], part)
             else:
                 reply_to = self._reply_to if ordinal == 0 else ""
-                row = await self._outbox.put(self._key, ordinal, chat=self._chat, text=part, reply_to=reply_to)
-                self._ids[ordinal] = await self._outbox.deliver(self._key, ordinal)
+                self._is_posting = True
+                try:
+                    row = await self._outbox.put(self._key, ordinal, chat=self._chat, text=part, reply_to=reply_to)
+                    self._ids[ordinal] = await self._outbox.deliver(self._key, ordinal)
+                finally:
+                    self._is_posting = False
                 part = row.text
             self._shown[ordinal] = part
             if ordinal + 1 < len(parts):

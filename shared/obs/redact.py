@@ -46,7 +46,9 @@ def redact_text(text: str) -> str:
 
 def redact(value: Any, *, key: str = "") -> Any:  # noqa: ANN401 - any JSON-like value
     """A copy of a JSON-like value with secrets hidden; other objects are shown through `str`."""
-    if key and key not in _SAFE_KEYS and _SECRET_KEY.search(key) and value not in (None, "", 0, False, True):
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if key and key not in _SAFE_KEYS and value and _SECRET_KEY.search(key):
         return HIDDEN
     if isinstance(value, str):
         return redact_text(value)
@@ -54,6 +56,4 @@ def redact(value: Any, *, key: str = "") -> Any:  # noqa: ANN401 - any JSON-like
         return {str(k): redact(v, key=str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
     return redact_text(str(value))

@@ -256,6 +256,11 @@ class OpenClawClient:
         }
 
     @property
+    def device_id(self) -> str:
+        """This client's device id, empty without a device."""
+        return self._device.device_id if self._device else ""
+
+    @property
     def issued_token(self) -> Secret | None:
         """The device token the gateway gave at this connect."""
         token = self.hello.get("auth", {}).get("deviceToken")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, async_playwright, expect
+
+from tests.support.ui_pages import NewPage
 
 LAUNCH = [
     "--no-sandbox",
@@ -50,9 +52,6 @@ async def chromium() -> AsyncIterator[Browser]:
             pytest.skip(reason)
         yield browser
         await browser.close()
-
-
-NewPage = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

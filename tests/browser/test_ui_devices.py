@@ -87,6 +87,19 @@ async def test_replacing_its_own_token_keeps_this_browser_connected(page: Page, 
         await expect(page.get_by_text("connected", exact=True)).to_be_visible()
 
 
+async def test_a_second_tab_takes_over_the_token_that_the_first_was_given(page: Page, tmp_path: Path):
+    async with running_rig(tmp_path) as rig:
+        await open_ui(page, rig, "devices")
+        await page.evaluate("localStorage.removeItem('openclaw.control.settings.v1')")
+        second = await page.context.new_page()
+        await second.goto(rig.gateway.http_url)
+        await expect(second.get_by_text("connected", exact=True)).to_be_visible()
+        await device(page, "Chrome on Linux").get_by_role("button", name="Replace the token").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Replace").click()
+        await expect(second.get_by_role("status").filter(has_text="connection is lost")).to_be_visible()
+        await expect(second.get_by_text("connected", exact=True)).to_be_visible()
+
+
 async def test_revoking_its_own_token_brings_the_gateway_token_into_use(page: Page, tmp_path: Path):
     async with running_rig(tmp_path) as rig:
         await open_ui(page, rig, "devices")

@@ -186,6 +186,18 @@ async def test_no_markdown_makes_anything_that_acts_or_fetches(page: Page):
                 assert (name, value) in {("type", "checkbox"), ("disabled", ""), ("checked", "")}, text
 
 
+async def test_what_markdown_means_is_kept(page: Page):
+    texts = ["- [ ] task\n- [x] done", "3. three\n4. four", "| a |\n|--:|\n| 1 |", "one\ntwo", "`x` and ~~y~~"]
+    async with blank_page_of_the_ui(page):
+        task, numbered, table, lines, inline = await page.evaluate(module("markdown.js", INSPECT), texts)
+    assert task["tags"].count("input") == 2
+    assert ["input", "checked", ""] in task["attributes"]
+    assert ["ol", "start", "3"] in numbered["attributes"]
+    assert ["td", "align", "right"] in table["attributes"]
+    assert "br" in lines["tags"]
+    assert {"code", "del"} <= set(inline["tags"])
+
+
 async def test_a_route_survives_any_session_key(page: Page):
     keys = ["agent:main:main", "agent:main:discord:channel:1", "a/b#c?d", "나노봇 %", "main"]
     body = "return given.map((key) => m.readRoute(m.address('chat', key)))"

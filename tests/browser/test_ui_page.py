@@ -10,9 +10,8 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from openclaw.config import OpenClawPolicy
-from tests.browser.conftest import NewPage
 from tests.integration.openclaw.openclaw_rig import TOKEN, running_rig
-from tests.support.ui_pages import answers, field, open_ui, own, say
+from tests.support.ui_pages import NewPage, answers, field, open_ui, own, say
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -90,7 +89,8 @@ async def test_nothing_is_cut_off_on_a_narrow_screen(new_page: NewPage, tmp_path
           const look = (root) => root.querySelectorAll('*').forEach((e) => {
             const box = e.getBoundingClientRect();
             const scrolls = e.closest('pre, table, .unseen, .skip');
-            if (box.width && !scrolls && (box.right > innerWidth + 1 || box.left < -1)) wide.push(e.outerHTML.slice(0, 80));
+            const outside = box.right > innerWidth + 1 || box.left < -1;
+            if (box.width && !scrolls && outside) wide.push(e.outerHTML.slice(0, 80));
             if (e.shadowRoot) look(e.shadowRoot);
           });
           look(document);

@@ -9,9 +9,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from openclaw.config import OpenClawPolicy
-from tests.browser.conftest import NewPage
 from tests.integration.openclaw.openclaw_rig import TOKEN, running_rig
-from tests.support.ui_pages import open_ui
+from tests.support.ui_pages import NewPage, open_ui
 from tests.support.ui_tunnel import VISITOR, tunnel
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -37,9 +38,11 @@ def user_texts(body: dict[str, Any]) -> list[str]:
 def reply_events(body: dict[str, Any]) -> list[dict[str, Any]]:
     """``run: COMMAND`` calls Bash once; anything else is echoed with the number of things said so far."""
     texts = user_texts(body)
+    roles = [message["role"] for message in body["messages"]]
+    since = len(roles) - roles[::-1].index("assistant") if "assistant" in roles else 0
     results = [
         block
-        for message in body["messages"][-2:]
+        for message in body["messages"][since:]
         if message["role"] == "user" and isinstance(message["content"], list)
         for block in message["content"]
         if block.get("type") == "tool_result"
@@ -52,13 +55,13 @@ def reply_events(body: dict[str, Any]) -> list[dict[str, Any]]:
     elif texts and texts[-1].startswith("run: "):
         stop = "tool_use"
         command = json.dumps({"command": texts[-1].removeprefix("run: "), "description": "test"})
-        start = {"type": "tool_use", "id": f"toolu_{len(body['messages']):04d}", "name": "Bash", "input": {}}
+        start = {"type": "tool_use", "id": f"toolu_{secrets.token_hex(6)}", "name": "Bash", "input": {}}
         delta = {"type": "input_json_delta", "partial_json": command}
     else:
         start = {"type": "text", "text": ""}
         delta = {"type": "text_delta", "text": f"echo {len(texts)}: {texts[-1] if texts else ''}"}
     message = {
-        "id": "msg_1", "type": "message", "role": "assistant", "model": body.get("model", "m"), "content": [],
+        "id": f"msg_{secrets.token_hex(6)}", "type": "message", "role": "assistant", "model": body.get("model", "m"), "content": [],
         "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
     }  # fmt: skip
     return [

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from playwright.async_api import Locator, Page, expect
 
 from tests.integration.openclaw.openclaw_rig import TOKEN, Rig
+
+NewPage = Callable[..., Awaitable[Page]]
+"""Opens a page in a browser profile of its own; takes Playwright's context options."""
 
 
 async def open_ui(page: Page, rig: Rig, view: str = "chat", *, token: str = TOKEN) -> None:

@@ -55,7 +55,8 @@ class StandIn:
 
     Attributes:
         admit: looks at the connect parameters; raises Refusal, or returns the device token to hand out.
-        hold: while set, an answer stays half written.
+        reply: what is said to a message.
+        hold: while it is not set, an answer stops after `hold_after` words.
         received: every request, in order.
     """
 
@@ -66,7 +67,9 @@ class StandIn:
     paired: list[Json] = field(default_factory=list)
     sessions: list[Json] = field(default_factory=list)
     received: list[tuple[str, Json]] = field(default_factory=list)
+    reply: Callable[[str], str] = "echo: {}".format
     hold: asyncio.Event = field(default_factory=asyncio.Event)
+    hold_after: int = 1
     fail_with: str = ""
     port: int = 0
     _seq: int = 0
@@ -267,14 +270,15 @@ class StandIn:
         if self.fail_with:
             await self.emit("chat", {**head, "state": "error", "errorMessage": self.fail_with})
             return
-        answer = f"echo: {text}"
+        answer = self.reply(text)
         shown = ""
         try:
-            for word in answer.split(" "):
+            for number, word in enumerate(answer.split(" "), start=1):
                 shown = f"{shown} {word}".strip()
                 await self.emit("chat", {**head, "state": "delta", "message": message("assistant", shown)})
                 await asyncio.sleep(0.03)
-                await self.hold.wait()
+                if number >= self.hold_after:
+                    await self.hold.wait()
         except asyncio.CancelledError:
             log.append(message("assistant", shown, stopReason="aborted"))
             await self.emit(

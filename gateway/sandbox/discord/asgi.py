@@ -127,6 +127,12 @@ def abort(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+async def until_gone(receive: Receive) -> None:
+    """Wait until the client has left, so that an answer never given is not taken for a defect."""
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+        pass
+
+
 class _Http(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.app_state = {**self.app_state, "transport": transport}

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.sandbox.discord.core import Core
 from gateway.sandbox.discord.errors import invalid_form, unknown
 from gateway.sandbox.discord.models import Application, Channel, Command, Json, User
+from gateway.sandbox.discord.shape import list_at, objects_at, text_at
 from gateway.sandbox.discord.snowflake import parse_snowflake
 from shared.errors import Invalid, NotFound
 
@@ -234,21 +235,26 @@ def _check_command(path: str, spec: object) -> Json:
     if not isinstance(spec, dict):
         raise invalid_form(path, "MODEL_TYPE_CONVERT", "Must be a dictionary.")
     kind = spec.get("type", CHAT_INPUT)
+    if kind not in (CHAT_INPUT, USER_MENU, MESSAGE_MENU):
+        raise invalid_form(f"{path}.type", "BASE_TYPE_CHOICES", "Value must be one of {1, 2, 3}.")
     name = spec.get("name")
     _check_name(f"{path}.name", name, slash=kind == CHAT_INPUT)
-    description = spec.get("description") or ""
+    description = text_at(f"{path}.description", spec.get("description"))
+    permissions = spec.get("default_member_permissions")
+    if permissions is not None and not str(permissions).isdecimal():
+        raise invalid_form(f"{path}.default_member_permissions", "NUMBER_TYPE_COERCE", "Value is not a permission set.")
     if kind == CHAT_INPUT and not 1 <= len(description) <= 100:
         raise invalid_form(f"{path}.description", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
-    _check_options(f"{path}.options", spec.get("options") or [])
+    _check_options(f"{path}.options", objects_at(f"{path}.options", spec.get("options")))
     kept = ("options", "name_localizations", "description_localizations", "handler")
     return {
         "type": kind,
         "name": name,
         "description": description if kind == CHAT_INPUT else "",
-        "default_member_permissions": spec.get("default_member_permissions"),
+        "default_member_permissions": None if permissions is None else str(permissions),
         "dm_permission": spec.get("dm_permission", True),
         "nsfw": bool(spec.get("nsfw")),
-        "contexts": spec.get("contexts"),
+        "contexts": None if spec.get("contexts") is None else list_at(f"{path}.contexts", spec["contexts"]),
         "integration_types": spec.get("integration_types") or [0],
         **{key: spec[key] for key in kept if spec.get(key) is not None},
     }
@@ -268,13 +274,22 @@ def _check_options(path: str, options: list[Json]) -> None:
     for index, option in enumerate(options):
         place = f"{path}.{index}"
         _check_name(f"{place}.name", option.get("name"), slash=True)
-        if not 1 <= len(option.get("description") or "") <= 100:
+        if not 1 <= len(text_at(f"{place}.description", option.get("description"))) <= 100:
             raise invalid_form(f"{place}.description", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
-        if len(option.get("choices") or []) > _OPTION_LIMIT:
+        if len(_choices(place, option)) > _OPTION_LIMIT:
             raise invalid_form(f"{place}.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
         if option.get("required") and optional_seen:
             raise invalid_form(
                 place, "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", "Required options must be placed before others"
             )
         optional_seen = optional_seen or not option.get("required")
-        _check_options(f"{place}.options", option.get("options") or [])
+        _check_options(f"{place}.options", objects_at(f"{place}.options", option.get("options")))
+
+
+def _choices(path: str, option: Json) -> list[Json]:
+    if not isinstance(option.get("type"), int):
+        raise invalid_form(f"{path}.type", "BASE_TYPE_REQUIRED", "This field is required")
+    choices = objects_at(f"{path}.choices", option.get("choices"))
+    if any("name" not in choice or "value" not in choice for choice in choices):
+        raise invalid_form(f"{path}.choices", "BASE_TYPE_REQUIRED", "This field is required")
+    return choices

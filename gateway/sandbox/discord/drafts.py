@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.sandbox.discord.errors import ApiError, invalid_form
 from gateway.sandbox.discord.models import Json, MessageFlag, Upload
+from gateway.sandbox.discord.shape import list_at, object_at, objects_at, text_at
 from gateway.sandbox.discord.snowflake import parse_snowflake
 from gateway.sandbox.discord.wire import ATTACHMENT_SIZE_LIMIT
 
@@ -144,14 +145,15 @@ def _allowed_mentions(value: object) -> Json | None:
         return None
     if not isinstance(value, dict):
         raise invalid_form("allowed_mentions", "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType.")
-    parse = value.get("parse")
-    for name in parse or ():
-        if name not in ("users", "roles", "everyone"):
+    for name in list_at("allowed_mentions.parse", value.get("parse")):
+        if not isinstance(name, str) or name not in ("users", "roles", "everyone"):
             raise invalid_form("allowed_mentions.parse.0", "BASE_TYPE_CHOICES", "Value must be one of known kinds.")
         if value.get(name):
             raise invalid_form(
                 "allowed_mentions", "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", f'parse:["{name}"] and {name}: [ids…]'
             )
+    for name in ("users", "roles"):
+        list_at(f"allowed_mentions.{name}", value.get(name))
     return value
 
 
@@ -171,7 +173,9 @@ def _embeds(value: object) -> list[Json] | None:
 
 
 def _embed_length(index: int, embed: Json) -> int:
-    footer, author, fields = embed.get("footer") or {}, embed.get("author") or {}, embed.get("fields") or []
+    path = f"embeds.{index}"
+    footer, author = object_at(f"{path}.footer", embed.get("footer")), object_at(f"{path}.author", embed.get("author"))
+    fields = objects_at(f"{path}.fields", embed.get("fields"))
     parts: list[tuple[str, object, int]] = [(n, embed.get(n), limit) for n, limit in _EMBED_LIMITS.items()]
     parts += [("footer.text", footer.get("text"), 2_048), ("author.name", author.get("name"), 256)]
     if len(fields) > 25:
@@ -204,19 +208,19 @@ def _components(value: object) -> list[Json] | None:
 def _check_component(path: str, component: object, seen: set[str]) -> None:
     if not isinstance(component, dict) or not isinstance(component.get("type"), int):
         raise invalid_form(f"{path}.type", "BASE_TYPE_REQUIRED", "This field is required")
-    children = component.get("components") or []
+    children = list_at(f"{path}.components", component.get("components"))
     kind = component["type"]
     if kind == _ROW and not 1 <= len(children) <= _ROW_LIMIT:
         raise invalid_form(f"{path}.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
     if kind == _BUTTON:
         _check_button(path, component)
-    if kind in _SELECTS and not 1 <= len(component.get("options") or [None]) <= 25:
+    if kind in _SELECTS and not 1 <= len(objects_at(f"{path}.options", component.get("options")) or [{}]) <= 25:
         raise invalid_form(f"{path}.options", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 25 in length.")
     custom_id = component.get("custom_id")
     if custom_id is not None or kind in (*_SELECTS, _TEXT_INPUT):
         _check_custom_id(path, custom_id, seen)
-    accessory = [component["accessory"]] if component.get("accessory") else []
-    for index, child in enumerate([*children, *accessory]):
+    inner = [component[key] for key in ("accessory", "component") if component.get(key)]
+    for index, child in enumerate([*children, *inner]):
         _check_component(f"{path}.components.{index}", child, seen)
 
 
@@ -228,7 +232,7 @@ def _check_button(path: str, button: Json) -> None:
         raise invalid_form(f"{path}.custom_id", "BASE_TYPE_REQUIRED", "A custom id is required")
     if not button.get("label") and not button.get("emoji"):
         raise invalid_form(f"{path}.label", "BUTTON_COMPONENT_LABEL_REQUIRED", "A label or an emoji is required")
-    if len(button.get("label") or "") > 80:
+    if len(text_at(f"{path}.label", button.get("label"))) > 80:
         raise invalid_form(f"{path}.label", "BASE_TYPE_BAD_LENGTH", "Must be between 0 and 80 in length.")
 
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
-from gateway.sandbox.discord.asgi import Receive, Scope, Send, abort
+from gateway.sandbox.discord.asgi import Receive, Scope, Send, abort, until_gone
 from gateway.sandbox.discord.limits import LimitPolicy
 from gateway.sandbox.discord.models import (
     ALL_INTENTS,
@@ -78,7 +78,7 @@ class GatewayServer:
         """One WebSocket, from the upgrade to its end."""
         fault = self.faults.take("discord", "gateway.connect")
         await receive()
-        if fault is not None and not fault.applied and await self._refused(fault, scope, send):
+        if fault is not None and not fault.applied and await self._refused(fault, scope, receive, send):
             return
         await send({"type": "websocket.accept"})
         if fault is not None and fault.kind == "close":
@@ -86,7 +86,7 @@ class GatewayServer:
             return
         await _Connection(self, scope, receive, send).run()
 
-    async def _refused(self, fault: Fault, scope: Scope, send: Send) -> bool:
+    async def _refused(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> bool:
         if fault.kind == "stall":
             await asyncio.sleep(fault.seconds)
             return False
@@ -100,6 +100,7 @@ class GatewayServer:
             return True
         if fault.kind == "reset":
             abort(scope["state"]["transport"])
+            await until_gone(receive)
             return True
         return False
 
@@ -200,11 +201,11 @@ class _Connection:
         if isinstance(seq, int) and self._session is not None and seq > self._session.seq:
             raise _Close(BAD_SEQ)
         fault = self._server.faults.take("discord", "gateway.heartbeat")
-        if fault is not None and not fault.applied:
+        if fault is not None and not fault.applied and fault.kind != "drop_ack":
             await self._strike(fault)
         if not self._mute_acks and not (fault is not None and fault.kind == "drop_ack"):
             self._outbox.put_nowait({"op": _ACK})
-        if fault is not None and fault.applied:
+        if fault is not None and fault.applied and fault.kind != "drop_ack":
             await self._strike(fault)
 
     async def _identify(self, data: object) -> None:
@@ -224,7 +225,7 @@ class _Connection:
         application = self._world.state.applications.get(user.id)
         intents = ALL_INTENTS if application is None else _check_intents(application, data)
         shard = data.get("shard")
-        if shard is not None and (not isinstance(shard, list) or len(shard) != 2 or shard[0] >= shard[1]):
+        if shard is not None and not _is_shard(shard):
             raise _Close(BAD_SHARD)
         if application is not None and not self._may_identify(application):
             return
@@ -330,7 +331,8 @@ class _Connection:
         users = self._world.state.users
         found = [m for m in guild.members.values() if ids is None and users[m.user_id].name.lower().startswith(prefix)]
         found = [m for m in guild.members.values() if m.user_id in ids] if ids is not None else found
-        limit = data.get("limit") or len(found)
+        limit = data.get("limit")
+        limit = limit if isinstance(limit, int) and limit > 0 else len(found)
         chunk: Json = {
             "guild_id": str(guild.id),
             "members": [self._world.core.scribe.member(member) for member in found[:limit]],
@@ -382,6 +384,8 @@ class _Connection:
         if fault.kind == "stall":
             await asyncio.sleep(fault.seconds)
             return await self._put(frame.text)
+        if fault.kind == "token_revoked" and self._session is not None:
+            self._revoke(self._session.token)
         if fault.applied or fault.kind == "duplicate":
             await self._put(frame.text)
         if fault.kind == "duplicate":
@@ -425,9 +429,9 @@ class _Connection:
             return False
         if fault.kind == "close":
             raise _Close(fault.status or UNKNOWN_ERROR)
-        if fault.kind in ("reset", "reconnect", "invalid_session"):
+        if fault.kind in ("reset", "reconnect", "invalid_session", "drop_ack"):
             self._outbox.put_nowait(_as_disruption(fault))
-            return True
+            return fault.kind != "drop_ack"
         return False
 
     def _revoke(self, token: str) -> None:
@@ -468,6 +472,13 @@ def _check_intents(application: Application, data: Json) -> Intent:
     if intents & PRIVILEGED & ~application.intents_allowed:
         raise _Close(DISALLOWED_INTENTS)
     return Intent(intents)
+
+
+def _is_shard(value: object) -> bool:
+    match value:
+        case [int(number), int(count)]:
+            return 0 <= number < count
+    return False
 
 
 def _as_disruption(fault: Fault) -> _Disrupt:

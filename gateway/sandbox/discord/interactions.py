@@ -23,6 +23,7 @@ from gateway.sandbox.discord.models import (
     Upload,
     User,
 )
+from gateway.sandbox.discord.shape import object_at, objects_at
 from gateway.sandbox.discord.wire import ATTACHMENT_SIZE_LIMIT, Viewer
 from shared.errors import Invalid
 
@@ -177,9 +178,7 @@ class Interactions:
             raise invalid_form("type", "BASE_TYPE_CHOICES", "Value is not an allowed response type here.")
         if kind in (_DEFER_UPDATE, _UPDATE) and interaction.source is None:
             raise invalid_form("type", "INTERACTION_RESPONSE_TYPE_INVALID", "There is no message to update.")
-        data = body.get("data") or {}
-        if not isinstance(data, dict):
-            raise invalid_form("data", "MODEL_TYPE_CONVERT", "Must be a dictionary.")
+        data = object_at("data", body.get("data"))
         resource = self._apply(interaction, kind, data, files)
         if interaction.phase is Phase.WAITING:
             interaction.phase = Phase.ANSWERED
@@ -267,7 +266,7 @@ class Interactions:
     def _apply(self, interaction: Interaction, kind: int, data: Json, files: Mapping[int, Upload]) -> Json | None:
         scribe, viewer = self._core.scribe, Viewer(interaction.application_id)
         if kind == _CHOICES:
-            interaction.choices = list(data.get("choices") or [])
+            interaction.choices = objects_at("data.choices", data.get("choices"))
             return None
         if kind == _MODAL:
             interaction.modal = _check_modal(data)
@@ -393,8 +392,10 @@ def _check_modal(data: Json) -> Json:
         raise invalid_form("data.custom_id", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
     if not 1 <= len(str(data.get("title") or "")) <= 45:
         raise invalid_form("data.title", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 45 in length.")
-    if not 1 <= len(data.get("components") or []) <= 5:
+    rows = objects_at("data.components", data.get("components"))
+    if not 1 <= len(rows) <= 5:
         raise invalid_form("data.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
+    read_draft({"components": rows})
     return data
 
 

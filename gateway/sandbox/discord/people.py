@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.sandbox.discord.asgi import BodyTooLarge, Receive, Request, Response, Scope, Send
+from gateway.sandbox.discord.asgi import BodyTooLarge, Receive, Request, Response, Scope, Send, until_gone
 from gateway.sandbox.discord.models import Channel, Json, Upload, User, dump_compact
 from gateway.sandbox.discord.rest import RestServer
 from gateway.sandbox.discord.snowflake import parse_snowflake
@@ -405,7 +405,7 @@ class PeopleServer:
                 {"type": "http.response.body", "body": b"retry: 500\nevent: HELLO\ndata: {}\n\n", "more_body": True}
             )
             async with asyncio.TaskGroup() as group:
-                gone = group.create_task(_until_gone(request.receive))
+                gone = group.create_task(until_gone(request.receive))
                 pump = group.create_task(_pump(queue, send))
                 await asyncio.wait({gone, pump}, return_when=asyncio.FIRST_COMPLETED)
                 gone.cancel()
@@ -452,11 +452,6 @@ async def _pump(queue: asyncio.Queue[str | None], send: Send) -> None:
         if item is None:
             return
         await send({"type": "http.response.body", "body": item.encode(), "more_body": True})
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _check_origin(request: Request) -> None:

@@ -13,13 +13,24 @@ from urllib.parse import unquote
 
 from multipart import MultipartError, MultipartParser, parse_options_header  # type: ignore[import-untyped]
 
-from gateway.sandbox.discord.asgi import BodyTooLarge, Receive, Request, Response, Scope, Send, abort, read_json
+from gateway.sandbox.discord.asgi import (
+    BodyTooLarge,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    abort,
+    read_json,
+    until_gone,
+)
 from gateway.sandbox.discord.errors import ApiError, invalid_form, unauthorized
 from gateway.sandbox.discord.limits import LimitPolicy, RateLimiter, rate_limited
 from gateway.sandbox.discord.models import Json, Upload, User
 from gateway.sandbox.discord.snowflake import parse_snowflake
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import EDGE_PAGE, Fault, FaultPlan
+from shared.obs.log import get_logger
 
 REQUEST_LIMIT_BYTES = 25 * 1024 * 1024
 VIA = "1.1 clawgate-sandbox"
@@ -128,6 +139,7 @@ class Seen:
     body: Any
 
 
+_log = get_logger(__name__)
 _NOBODY = User(0, "nobody")
 
 
@@ -178,6 +190,7 @@ class RestServer:
             await response.send(send, only=max(1, len(response.body) // 2))
             await asyncio.sleep(0.05)  # let the half arrive before the reset discards it
             abort(request.transport)
+            await until_gone(request.receive)
             return
         skew_s = fault.seconds if fault is not None and fault.kind == "clock_skew" else 0.0
         await self._reply(send, response, skew_s=skew_s)
@@ -209,6 +222,9 @@ class RestServer:
             response = await route.handler(call)
         except ApiError as error:
             response = Response.json(error.body(), error.status, error.headers)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:  # a defect of the emulator
+            _log.error("discord_emulator.call_failed", op=route.op, exc_info=error)
+            response = Response.json({"message": "500: Internal Server Error", "code": 0}, 500)
         response.headers = {**headers, **response.headers}
         self.limiter.note_answer(response.status, shared=response.headers.get("X-RateLimit-Scope") == "shared")
         self.requests.append(Seen(route.op, actor.id, response.status, body))
@@ -234,6 +250,7 @@ class RestServer:
             await self._reply(send, _edge_page(fault.status or 429, fault), via=False)
         elif fault.kind in ("reset", "close"):
             abort(request.transport) if fault.kind == "reset" else request.transport.close()
+            await until_gone(request.receive)
         elif fault.kind == "stall":
             await asyncio.sleep(fault.seconds)
             return False

@@ -11,6 +11,7 @@ from gateway.sandbox.discord.interactions import COMMAND, COMPONENT, MODAL_SUBMI
 from gateway.sandbox.discord.models import Json, Message
 from gateway.sandbox.discord.rest import Call, Route
 from gateway.sandbox.discord.rest_places import own_application
+from gateway.sandbox.discord.shape import list_at, object_at, objects_at
 from gateway.sandbox.discord.snowflake import parse_snowflake
 from gateway.sandbox.discord.wire import Viewer
 from shared.errors import Invalid
@@ -91,7 +92,7 @@ async def _start(call: Call) -> Response:
         raise ApiError(403, 20001, "Bots cannot use this endpoint")
     fields = call.fields()
     try:
-        _start_kind(call, fields, fields.get("data") or {})
+        _start_kind(call, fields, object_at("data", fields.get("data")))
     except Invalid as error:
         raise invalid_form("data", "COMPONENT_VALIDATION_FAILED", error.detail) from None
     return Response(204)
@@ -105,7 +106,7 @@ def _start_kind(call: Call, fields: Json, data: Json) -> None:
         message = world.state.message(channel.id, parse_snowflake(fields.get("message_id")) or 0)
         if message is None:
             raise unknown("Message")
-        values = data.get("values")
+        values = [str(value) for value in list_at("data.values", data.get("values"))]
         world.interactions.click(call.actor, message, str(data.get("custom_id")), values, nonce)
     elif kind == COMMAND:
         application = world.state.applications.get(parse_snowflake(fields.get("application_id")) or 0)
@@ -115,12 +116,14 @@ def _start_kind(call: Call, fields: Json, data: Json) -> None:
         offered = [c for _, c in world.commands.offered(call.actor, channel, command.type if command else 1)]
         if command is None or command not in offered:
             raise unknown("application command")
-        path, values = _flatten(data.get("options") or [])
-        checked = world.commands.call_data(command, path, values)
+        path, options = _flatten(objects_at("data.options", data.get("options")))
+        checked = world.commands.call_data(command, path, options)
         world.interactions.start(COMMAND, call.actor, channel, application.id, checked, nonce=nonce)
     elif kind == MODAL_SUBMIT:
         asked = parse_snowflake(data.get("id")) or 0
-        world.interactions.submit(call.actor, asked, dict(_inputs(data.get("components") or [])))
+        world.interactions.submit(
+            call.actor, asked, dict(_inputs(objects_at("data.components", data.get("components"))))
+        )
     else:
         raise invalid_form("type", "BASE_TYPE_CHOICES", "Value must be one of {2, 3, 5}.")
 
@@ -130,7 +133,7 @@ def _flatten(options: list[Json]) -> tuple[list[str], Mapping[str, Any]]:
     path = list[str]()
     while len(options) == 1 and options[0].get("type") in (1, 2):
         path.append(str(options[0].get("name")))
-        options = options[0].get("options") or []
+        options = objects_at("data.options", options[0].get("options"))
     return path, {str(option.get("name")): option.get("value") for option in options}
 
 
@@ -139,8 +142,8 @@ def _inputs(components: list[Json]) -> list[tuple[str, str]]:
     for component in components:
         if "custom_id" in component:
             found.append((str(component["custom_id"]), str(component.get("value", ""))))
-        inner = [component["component"]] if "component" in component else component.get("components") or []
-        found += _inputs(inner)
+        inner = [component["component"]] if "component" in component else component.get("components")
+        found += _inputs(objects_at("data.components", inner))
     return found
 
 

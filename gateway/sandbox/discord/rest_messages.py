@@ -8,6 +8,7 @@ from gateway.sandbox.discord.errors import ApiError, invalid_form
 from gateway.sandbox.discord.messages import check_emoji, require_history
 from gateway.sandbox.discord.models import Channel, Message, Permission
 from gateway.sandbox.discord.rest import Call, Route
+from gateway.sandbox.discord.shape import list_at
 from gateway.sandbox.discord.snowflake import created_at, parse_snowflake
 from gateway.sandbox.discord.wire import Viewer
 
@@ -63,7 +64,7 @@ async def _delete(call: Call) -> Response:
 async def _bulk_delete(call: Call) -> Response:
     channel = _channel(call)
     call.world.core.require(call.actor, channel, Permission.MANAGE_MESSAGES)
-    ids = [parse_snowflake(value) or 0 for value in call.fields().get("messages") or []]
+    ids = [parse_snowflake(value) or 0 for value in list_at("messages", call.fields().get("messages"))]
     if not 2 <= len(ids) <= 100:
         raise invalid_form("messages", "BASE_TYPE_BAD_LENGTH", "Must be between 2 and 100 in length.")
     found = [m for i in ids if (m := call.world.state.message(channel.id, i)) is not None]

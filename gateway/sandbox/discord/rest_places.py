@@ -6,6 +6,7 @@ from gateway.sandbox.discord.asgi import Response
 from gateway.sandbox.discord.errors import ApiError, invalid_form, missing_permissions, unknown
 from gateway.sandbox.discord.models import Application, Channel, Guild, Permission
 from gateway.sandbox.discord.rest import Call, Route
+from gateway.sandbox.discord.shape import list_at, text_at
 from gateway.sandbox.discord.snowflake import parse_snowflake
 
 _DAY_MS = 86_400_000
@@ -71,7 +72,7 @@ async def _own_dms(call: Call) -> Response:
 
 async def _open_dm(call: Call) -> Response:
     fields = call.fields()
-    several = fields.get("recipients") or []
+    several = list_at("recipients", fields.get("recipients"))
     target = parse_snowflake(fields.get("recipient_id", several[0] if several else None))
     if target is None:
         raise invalid_form("recipient_id", "BASE_TYPE_REQUIRED", "This field is required")
@@ -107,7 +108,9 @@ async def _create_channel(call: Call) -> Response:
     name = call.fields().get("name")
     if not isinstance(name, str) or not 1 <= len(name) <= 100:
         raise invalid_form("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
-    channel = call.world.add_channel(guild, name.lower().replace(" ", "-"), topic=call.fields().get("topic"))
+    channel = call.world.add_channel(
+        guild, name.lower().replace(" ", "-"), topic=text_at("topic", call.fields().get("topic")) or None
+    )
     return Response.json(call.world.core.scribe.channel(channel, call.actor.id), 201)
 
 

@@ -83,6 +83,7 @@ class SessionHub:
 
     def open(self, viewer: Viewer, token: str) -> Session:
         """Start a session."""
+        self._expire()
         session = Session(secrets.token_hex(16), viewer, token)
         self._sessions[session.id] = session
         return session

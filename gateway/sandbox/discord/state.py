@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -100,11 +100,11 @@ _ADAPTER: TypeAdapter[State] = TypeAdapter(State)
 
 def dump_state(state: State) -> dict[str, Any]:
     """The state as JSON values, with the newest messages of each channel and no ephemeral ones."""
-    dumped: dict[str, Any] = _ADAPTER.dump_python(state, mode="json")
-    dumped["messages"] = {
-        channel: dict([item for item in messages.items() if item[1]["ephemeral_for"] is None][-KEPT_MESSAGES:])
-        for channel, messages in dumped["messages"].items()
+    kept = {
+        channel_id: dict([item for item in messages.items() if item[1].ephemeral_for is None][-KEPT_MESSAGES:])
+        for channel_id, messages in state.messages.items()
     }
+    dumped: dict[str, Any] = _ADAPTER.dump_python(replace(state, messages=kept), mode="json")
     return dumped
 
 

@@ -17,6 +17,7 @@ from gateway.sandbox.discord.models import (
     Permission,
     User,
 )
+from gateway.sandbox.discord.shape import text_at
 
 NAME_LIMIT = 100
 _DURATIONS = (60, 1440, 4320, 10080)
@@ -92,7 +93,7 @@ class Threads:
         if not isinstance(name, str) or not 1 <= len(name) <= NAME_LIMIT:
             raise invalid_form("name", "BASE_TYPE_BAD_LENGTH", f"Must be between 1 and {NAME_LIMIT} in length.")
         channel.name = name
-        channel.topic = fields.get("topic", channel.topic)
+        channel.topic = text_at("topic", fields.get("topic", channel.topic)) or None
         if channel.is_thread:
             channel.archived = bool(fields.get("archived", channel.archived))
             channel.locked = bool(fields.get("locked", channel.locked))

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gateway.sandbox.discord.commands import Commands
 from gateway.sandbox.discord.core import Core
-from gateway.sandbox.discord.drafts import Draft, Reference
+from gateway.sandbox.discord.drafts import Reference, read_draft
 from gateway.sandbox.discord.errors import ApiError
 from gateway.sandbox.discord.events import Event, Record
 from gateway.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, Interaction, Interactions
@@ -48,7 +48,7 @@ from shared.lifecycle.tasks import TaskPool
 from shared.secrets.files import write_private
 
 _T = TypeVar("_T")
-SAVE_DELAY_S = 0.5
+SAVE_DELAY_S = 1.0
 
 
 class World:
@@ -200,17 +200,23 @@ class World:
         mention_author: bool = True,
     ) -> Message:
         """Post as a person, optionally as a reply (which pings its author unless told otherwise)."""
-        draft = Draft(content=text.strip(), uploads=list(attachments))
-        if reply_to is not None:
-            draft.reference = Reference(reply_to)
-            if not mention_author:
-                draft.allowed_mentions = {"parse": ["users", "roles", "everyone"], "replied_user": False}
-        return self._as_person(lambda: self.messages.send(user, self.core.channel(user, channel_id), draft))
+
+        def post() -> Message:
+            draft = read_draft({"content": text}, dict(enumerate(attachments)))
+            if reply_to is not None:
+                draft.reference = Reference(reply_to)
+                if not mention_author:
+                    draft.allowed_mentions = {"parse": ["users", "roles", "everyone"], "replied_user": False}
+            return self.messages.send(user, self.core.channel(user, channel_id), draft)
+
+        return self._as_person(post)
 
     async def edit(self, user: User, channel_id: int, message_id: int, text: str) -> Message:
         """Change one's own message."""
         return self._as_person(
-            lambda: self.messages.edit(user, self.core.message(user, channel_id, message_id)[1], Draft(content=text))
+            lambda: self.messages.edit(
+                user, self.core.message(user, channel_id, message_id)[1], read_draft({"content": text})
+            )
         )
 
     async def delete(self, user: User, channel_id: int, message_id: int) -> None:

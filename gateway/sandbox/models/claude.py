@@ -216,6 +216,7 @@ async def _stream(conversation: Conversation, steps: list[Step]) -> AsyncGenerat
                 block = {"type": "tool_use", "id": new_id("toolu"), "name": tool, "input": {}}
                 yield _event("content_block_start", index=index, content_block=block)
                 text = json.dumps(dict(args))
+                said += len(text)
                 middle = len(text) // 2
                 for part in ("", text[:middle], text[middle:]):
                     delta = {"type": "input_json_delta", "partial_json": part}

@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +31,7 @@ from shared.errors import GatewayError, Internal
 
 DEFAULT_IMAGE = "nanoclaw-agent:latest"
 _REPOSITORY = "clawgate-worker"
+_LABEL = "org.opencontainers.image.title=Clawgate worker"
 _BUILD_LIMIT_S = 900
 
 
@@ -108,6 +110,7 @@ def _ensure(client: docker.APIClient, progress: Progress, image: str, *, force: 
     if built is None:
         raise Internal(f"the build of {tag} ended without an image", code="image.build_failed")
     _name(client, built, image)
+    _tidy(client, keep=tag)
     progress(f"built {tag}, also named {image}")
     return BuiltImage(built, tag, built=True)
 
@@ -122,6 +125,16 @@ def _image_id(client: docker.APIClient, name: str) -> str | None:
 def _name(client: docker.APIClient, image_id: str, image: str) -> None:
     repository, _, tag = image.partition(":")
     client.tag(image_id, repository, tag or "latest", force=True)
+
+
+def _tidy(client: docker.APIClient, *, keep: str) -> None:
+    """Remove earlier builds; one that a worker still uses is refused by the engine and goes next time."""
+    for row in client.images(filters={"label": _LABEL}, all=False):
+        for name in row.get("RepoTags") or [row["Id"]]:
+            ours = name == "<none>:<none>" or name.startswith((f"{_REPOSITORY}:", "sha256:"))
+            if ours and name != keep:
+                with suppress(docker_errors.APIError):
+                    client.remove_image(row["Id"] if name == "<none>:<none>" else name)
 
 
 def _build(client: docker.APIClient, dockerfile: str, cli: Path, base: str, tag: str, *, no_cache: bool) -> None:

@@ -26,9 +26,10 @@ FetchMissed = Callable[[ChatId, MessageId], AsyncIterator[InboundMessage]]
 
 @dataclass(slots=True)
 class _Lane:
-    """One chat: what waits, and up to which session it was caught up."""
+    """One chat: what waits, up to which session it was caught up, and what that brought."""
 
     session: int
+    caught_up: set[MessageId] = field(default_factory=set)
     queue: deque[InboundMessage] = field(default_factory=deque)
     is_running: bool = False
 
@@ -123,42 +124,43 @@ class Feed:
                 if lane.session != self._session and self._cursors is not None:
                     session = self._session
                     async with self._slots:
-                        await self._catch_up(chat)
+                        lane.caught_up = await self._catch_up(chat)
                     lane.session = session
                 elif lane.queue:
-                    await self._hand_over(lane.queue.popleft())
+                    message = lane.queue.popleft()
+                    if message.id not in lane.caught_up:
+                        await self._hand_over(message)
                 else:
                     return
         finally:
             lane.is_running = False
 
-    async def _catch_up(self, chat: ChatId) -> None:
-        """Hand over what the chat's history has beyond its cursor; again and again until it was read to its end."""
+    async def _catch_up(self, chat: ChatId) -> set[MessageId]:
+        """Hand over what the chat's history has beyond its cursor, until it was read to its end; returns the ids."""
         session = self._session
         cursors = await self._known()
         cursor = cursors.get(chat) or await self.floor()
-        if not cursor:
-            return
         backoff = Backoff(base_s=1.0, ceiling_s=30.0)
-        count = 0
-        while session == self._session:
+        handed_over = set[MessageId]()
+        while cursor and session == self._session:
             try:
                 async for message in self._fetch(chat, cursor):
                     await self._hand_over(message)
                     cursor = message.id
-                    count += 1
+                    handed_over.add(message.id)
             except GatewayError as error:
                 if not error.retryable:
                     _log.info("channel.catch_up_refused", channel=self._name, chat=chat, reason=error.detail)
-                    return
+                    break
                 _log.debug("channel.catch_up_postponed", channel=self._name, chat=chat, reason=error.detail)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(backoff.next_delay_s()):
                         await self._begun.wait()  # a new session is worth a try at once
             else:
-                if count:
-                    _log.info("channel.caught_up", channel=self._name, chat=chat, messages=count)
-                return
+                break
+        if handed_over:
+            _log.info("channel.caught_up", channel=self._name, chat=chat, messages=len(handed_over))
+        return handed_over
 
     async def _hand_over(self, message: InboundMessage) -> None:
         """Give the tenant a message until it has it: its store may fail for a while, a defect is tried thrice."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.channels.base import Attachment, ChatId, ChatKind, InboundMessage, Sender
+from shared.errors import Invalid
 
 PREFIX = "dc:"
 
@@ -80,11 +81,12 @@ def channel_of(chat: ChatId) -> int:
     """The Discord channel of a chat address.
 
     Raises:
-        ValueError: it is not an address on Discord.
+        Invalid: it is not an address on Discord.
     """
-    if not chat.startswith(PREFIX):
-        raise ValueError(f"{chat!r} is not an address on Discord")
-    return int(chat.removeprefix(PREFIX))
+    number = chat.removeprefix(PREFIX)
+    if not chat.startswith(PREFIX) or not (number.isascii() and number.isdecimal()):
+        raise Invalid(f"{chat!r} is not the address of a chat on Discord, such as dc:123")
+    return int(number)
 
 
 def translate(facts: Facts, me: Me, *, answer_bots: bool = False) -> InboundMessage | Skipped:

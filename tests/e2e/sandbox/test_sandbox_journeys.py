@@ -138,7 +138,7 @@ async def test_killed_process_comes_back_and_the_message_is_answered_exactly_onc
 async def test_worker_killed_in_mid_run_is_apologised_for_and_the_message_is_not_lost(folder: Path) -> None:
     async with sandbox_process(folder) as sandbox:
         await sandbox.ask_bot("nanoclaw", "warm ")
-        sent = await sandbox.say("!stall 5 precious", bot="nanoclaw")
+        sent = await sandbox.say("!stall 5", bot="nanoclaw")
         async with asyncio.timeout(30):
             while not any(run["attempt"] for run in sandbox.ask("nanoclaw", "status")["runs"]):
                 await asyncio.sleep(0.05)
@@ -149,7 +149,7 @@ async def test_worker_killed_in_mid_run_is_apologised_for_and_the_message_is_not
             capture_output=True,
         )
         await sandbox.reply_to(sent, "nanoclaw", "run_", timeout_s=60)
-        await sandbox.reply_to(sent, "nanoclaw", "precious", timeout_s=120)
+        await sandbox.reply_to(sent, "nanoclaw", "stalled 5 s", timeout_s=120)
 
 
 async def test_no_secret_appears_in_logs_databases_or_the_agents_folders(folder: Path) -> None:

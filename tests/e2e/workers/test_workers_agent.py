@@ -214,12 +214,14 @@ async def test_a_killed_agent_is_reported_and_leaves_nothing(docker_host, tmp_pa
     async with a_house(tmp_path, docker_host) as house:
         worker = await house.lease("main")
         await house.ask(worker, "hello")
-        await house.say(worker, "run: pkill -9 claude")
+        await house.say(worker, "run: kill -9 $PPID")
         end = await house.the_end(worker)
         assert (end.code, end.reason) == (137, "crashed")
         assert house.pool.list() == []
-        assert house.docker("ps", "-aq", "--filter", f"label=clawgate.instance={house.instance}") == ""
-        assert not house.paths.worker_dir(worker.worker_id).exists()
+        while house.docker("ps", "-aq", "--filter", f"label=clawgate.instance={house.instance}"):
+            await asyncio.sleep(0.05)
+        while house.paths.worker_dir(worker.worker_id).exists():
+            await asyncio.sleep(0.05)
 
 
 async def test_at_the_limit_the_idle_worker_makes_room(docker_host, tmp_path) -> None:

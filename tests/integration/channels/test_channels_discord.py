@@ -475,6 +475,28 @@ async def test_a_refused_resume_is_caught_up():
             assert channel.status.identifies == 2
 
 
+async def test_a_spent_identify_budget_is_waited_for():
+    budget = IdentifyBudget(spacing_s=0)
+    for _ in range(5):
+        budget.spend()
+    async with discord_world() as place:
+        channel = channel_for(place, budget=budget)
+        async with running(channel, online=False):
+            assert not await channel.wait_online(0.3)
+            assert channel.status.state == "waiting"
+            assert "identified often" in channel.status.reason
+            assert channel.status.identifies == 5
+
+
+async def test_a_malformed_event_at_every_start_does_not_spend_identifies():
+    async with discord_world(fault("gateway.dispatch.GUILD_CREATE", "malformed", nth="*")) as place:
+        channel = channel_for(place, backoff=Backoff(0.001, 0.001), budget=IdentifyBudget(spacing_s=0))
+        async with running(channel, online=False):
+            await until(lambda: channel.status.identifies == 5, timeout_s=15)
+            await asyncio.sleep(0.3)
+            assert channel.status.identifies == 5
+
+
 async def test_a_stalled_client_is_replaced():
     async with discord_world(fault("gateway.identify", "stall", body={"seconds": 60})) as place:
         channel = channel_for(place, stall_s=0.6)

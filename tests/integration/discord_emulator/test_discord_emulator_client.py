@@ -191,6 +191,19 @@ async def test_what_discord_refuses_is_refused_with_its_codes():
         assert await code(bot.get_channel(place.lab.id).send("no")) == 50013
 
 
+async def test_a_sharded_client_asks_for_the_gateway_first():
+    async with town() as place:
+
+        class Sharded(Bot, discord.AutoShardedClient):
+            pass
+
+        async with online(place, Sharded()) as bot:
+            assert bot.shard_count == 1
+            await place.world.say(place.owner, place.general.id, "hi")
+            assert (await bot.next_message()).content == "hi"
+            assert place.emulator.unknown_routes == []
+
+
 async def test_members_can_be_asked_for():
     async with town() as place, online(place, Bot(intents=37377 | 2)) as bot:
         assert {m.name for m in await bot.guilds[0].query_members("fri")} == {"friend"}

@@ -91,7 +91,8 @@ async def test_an_ephemeral_answer_is_shown_to_its_person_only():
 
 async def test_faults_and_drills_are_queued_while_it_runs():
     async with town() as place, online(place) as bot, people(place) as http:
-        line = '{"upstream":"discord","op":"message.create","kind":"status","status":403,"body":{"code":50013,"message":"no"}}'
+        fault = {"upstream": "discord", "op": "message.create", "kind": "status", "status": 403}
+        line = json.dumps(fault | {"body": {"code": 50013, "message": "no"}})
         assert (await http.post("faults", content=line)).json() == {"added": 1}
         with pytest.raises(discord.Forbidden):
             await bot.get_channel(place.general.id).send("x")
@@ -235,7 +236,7 @@ async def test_a_person_uses_the_page():
             await expect(page.get_by_text("approved")).to_be_visible()
             await expect(page.get_by_text("status of doors")).to_have_count(0)
 
-            await page.get_by_role("button", name="나노봇").click()
+            await page.get_by_role("button", name="나노봇 online").click()
             await expect(page.get_by_text("a direct message needs no mention")).to_be_visible()
             await page.get_by_label("Message", exact=True).fill("just us")
             await page.keyboard.press("Enter")

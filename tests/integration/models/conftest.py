@@ -112,7 +112,9 @@ async def running_rig(
 
 def over(socket: Path) -> httpx.AsyncClient:
     transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost", trust_env=False, timeout=10, verify=False)
+    return httpx.AsyncClient(
+        transport=transport, base_url="http://localhost", trust_env=False, timeout=10, verify=False
+    )
 
 
 @pytest.fixture

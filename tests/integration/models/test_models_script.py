@@ -78,7 +78,7 @@ def test_a_tool_is_called_and_its_result_reported() -> None:
     turns = (
         *conversation.turns,
         Turn("assistant", "", {"c1": "mcp__host__send_message"}),
-        Turn("tool", "sent", call_id="c1"),
+        Turn("tool", "sent\n\n<system-reminder>\ntokens left\n</system-reminder>", call_id="c1"),
         Turn("user", "<system-reminder>be good</system-reminder>"),
     )
     after = Conversation("claude", "m", "", turns, conversation.tools)

@@ -336,18 +336,9 @@ def paths_in(folder: Path) -> Paths:
 
 
 @asynccontextmanager
-async def a_tenant(
-    folder: Path, gateway, policy: NanoclawPolicy | None = None
-) -> AsyncIterator[tuple[Tenant, MemoryChannel]]:
-    """A whole tenant on stand-ins; entered in the test's body."""
-    tenant = Tenant(
-        "nanoclaw",
-        paths_in(folder),
-        gateway,
-        policy or a_policy(),
-        make_channel=MemoryChannel,
-        zone=ZoneInfo("Asia/Seoul"),
-    )
+async def a_tenant(folder: Path, gateway, policy: NanoclawPolicy | None = None, make_channel=MemoryChannel):
+    """A whole tenant on stand-ins, with its channel; entered in the test's body."""
+    zone = ZoneInfo("Asia/Seoul")
+    tenant = Tenant("nanoclaw", paths_in(folder), gateway, policy or a_policy(), make_channel=make_channel, zone=zone)
     async with tenant.running():
-        assert isinstance(tenant.channel, MemoryChannel)
         yield tenant, tenant.channel

@@ -178,7 +178,10 @@ async def test_an_accepted_message_is_answered_by_the_next_process(tmp_path):
                 await asyncio.sleep(0.02)
         history = await ui.request("chat.history", {"sessionKey": "main"})
         assert words(history) == [("user", "!hold"), ("assistant", "holding released")]
-        assert (await send(ui, "!hold", run_id=run_id))[1]["status"] == "ok"
+        async with asyncio.timeout(5):
+            while (await send(ui, "!hold", run_id=run_id))[1]["status"] != "ok":
+                await asyncio.sleep(0.02)
+        assert len(rig.model.requests) == 1
 
 
 async def test_half_a_line_at_the_end_of_a_transcript_is_cut_and_the_rest_is_kept(tmp_path):

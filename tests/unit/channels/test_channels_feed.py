@@ -63,6 +63,16 @@ async def test_what_was_missed_comes_before_what_is_live():
     assert platform.asked == [("dc:1", "5")]
 
 
+async def test_what_history_and_the_live_stream_both_have_comes_once():
+    platform = Platform(message(6), message(8), known={"dc:1": "5"})
+    async with feeding(platform) as feed:
+        feed.begin_session()
+        feed.push(message(8))
+        feed.push(message(9))
+        await until(lambda: "9" in platform.got)
+    assert platform.got == ["6", "8", "9"]
+
+
 async def test_a_first_start_asks_for_no_history():
     platform = Platform(message(1))
     async with feeding(platform) as feed:

@@ -141,3 +141,17 @@ async def test_buttons_are_not_lost_when_the_first_post_was_in_doubt(tmp_path):
         await settle(outbox, "run_1")
     (shown,) = channel.shown
     assert (shown.text, [button.action for button in shown.buttons]) == ("same", ["a"])
+
+
+async def test_finishing_does_not_wait_for_an_absent_platform(tmp_path):
+    channel = platform()
+    channel.set_online(online=False)
+    async with channel_database(tmp_path) as (db, tables), running(db, tables, channel) as outbox:
+        async with LiveMessage(outbox, "run_1", CHAT, interval_s=0.001) as live:
+            live.update("draft")
+            await asyncio.sleep(0.01)
+            async with asyncio.timeout(1):
+                await live.finish("final")
+        channel.set_online(online=True)
+        await settle(outbox, "run_1")
+    assert channel.texts(CHAT) == ["final"]

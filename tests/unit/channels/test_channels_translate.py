@@ -5,6 +5,7 @@ import pytest
 
 from shared.channels.base import Attachment, InboundMessage
 from shared.channels.discord.translate import Facts, Me, Skipped, channel_of, chat_of, translate
+from shared.errors import Invalid
 
 ME = Me("900", "나노봇", role_id="901")
 PLAIN = Facts(
@@ -124,5 +125,9 @@ def test_files_come_along_also_without_text():
 
 def test_addresses_go_both_ways():
     assert channel_of(chat_of(7)) == 7
-    with pytest.raises(ValueError, match="not an address on Discord"):
-        channel_of("sl:7")
+
+
+@pytest.mark.parametrize("chat", ["sl:7", "dc:", "dc:x", "dc:-1", "7"])
+def test_other_addresses_are_refused(chat):
+    with pytest.raises(Invalid, match="not the address of a chat on Discord"):
+        channel_of(chat)

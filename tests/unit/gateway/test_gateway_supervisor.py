@@ -59,6 +59,17 @@ async def test_crashed_child_is_started_again(tmp_path: Path) -> None:
         assert child.status.last_exit is None
 
 
+async def test_restart_on_request_starts_again_also_after_a_clean_end(tmp_path: Path) -> None:
+    polite = "import signal,sys\nsignal.signal(signal.SIGTERM,lambda *_:sys.exit(0))\n" + READY + "time.sleep(60)"
+    async with running(ChildSpec("a", python(polite)), tmp_path) as child:
+        assert await child.wait_ready(10)
+        first = child.status.pid
+        await child.restart()
+        await until(lambda: child.status.state == "ready" and child.status.pid != first)
+        await child.stop()
+    assert child.status.state == "stopped"
+
+
 async def test_exit_codes_that_need_a_person_are_not_restarted(tmp_path: Path) -> None:
     for code in (ExitCode.AUTH, ExitCode.CONFIG):
         child = Child(ChildSpec("a", python(f"raise SystemExit({int(code)})")), tmp_path)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from shared.errors import Busy, DeadlineExceeded, Invalid, Unavailable
-from shared.http.client import HttpPool
+from shared.http.client import HttpPool, http_client
 from shared.http.unixserver import AsgiListeners
 
 
@@ -96,3 +96,11 @@ async def test_only_http_addresses_are_called(url: str) -> None:
     async with HttpPool() as pool:
         with pytest.raises(Invalid):
             await pool.request("GET", url)
+
+
+async def test_an_ordinary_client_ignores_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with AsgiListeners(Server()) as listeners:
+        base = f"http://127.0.0.1:{await listeners.add_tcp('127.0.0.1', 0, state={})}"
+        async with http_client(base_url=base, headers={"x": "y"}) as client:
+            assert (await client.get("/")).text == "hello"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nanoclaw.agent.session import WorkerLost
+from nanoclaw.agent.errors import WorkerLost
 from nanoclaw.agent.stream import Done
 from nanoclaw.faults import Fault, decide_fault, fault_of_error, fault_of_result
 from shared.errors import Busy, DeadlineExceeded, Denied, Unavailable

@@ -82,10 +82,7 @@ async def test_a_resting_chat_holds_what_comes_meanwhile_and_frees_its_slot():
     await lanes.close()
 
 
-async def test_a_defect_in_a_turn_neither_stops_the_chat_nor_the_others(monkeypatch):
-    import nanoclaw.lanes as module
-
-    monkeypatch.setattr(module, "_AFTER_DEFECT_S", 0.001)
+async def test_a_defect_in_a_turn_neither_stops_the_chat_nor_the_others():
     calls = []
 
     async def turn(chat: str) -> Turn:
@@ -94,7 +91,7 @@ async def test_a_defect_in_a_turn_neither_stops_the_chat_nor_the_others(monkeypa
             raise RuntimeError("boom")
         return DONE
 
-    lanes = Lanes(turn, max_running=1)
+    lanes = Lanes(turn, max_running=1, after_defect_s=0.001)
     lanes.wake("a")
     await lanes.idle()
     assert calls == ["a", "a"]

@@ -43,7 +43,7 @@ def test_a_quoted_message_and_attachments_come_along():
         attachments=(Attachment("1", "a.png", "image/png", 1, ""), Attachment("2", "b.zip", "application/zip", 1, "")),
     )
     prompt = format_messages([message], SEOUL)
-    assert "[Reply to Bob: old words]\nhi\n[Image: a.png]\n[File: b.zip]" in prompt
+    assert ' reply_to="Bob" quote="old words">hi\n[Image: a.png]\n[File: b.zip]</message>' in prompt
 
 
 @pytest.mark.parametrize(

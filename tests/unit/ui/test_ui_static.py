@@ -1,4 +1,4 @@
-"""The static page as files: what is vendored, what it imports, what its policy allows, whether its colours can be read."""
+"""The static page as files: what is vendored and imported, what its policy allows, whether colours can be read."""
 
 from __future__ import annotations
 

@@ -226,8 +226,8 @@ export class App extends View {
 
   render() {
     return html`
-      <a class="skip" href="#main" @click=${this.#skip}>Skip to content</a>
       <header>
+        <a class="skip" href="#main" @click=${this.#skip}>Skip to content</a>
         <span class="brand">${brandIcon} <span>OpenClaw</span></span>
         ${this.#inside && !this.narrow.matches ? this.#nav() : nothing}
         <div class="end">${this.#status()} ${this.#themeButton()} ${this.#signOutButton()}</div>
@@ -330,11 +330,11 @@ export class App extends View {
   }
 
   #signOut() {
-    const {connection, gateway} = this.stores;
+    const {connection} = this.stores;
     connection.stop();
     connection.credentials.forgetAll();
-    gateway.set({hello: null});
-    connection.start();
+    // Whoever signs in next must not find what was on screen before: nothing of it survives a reload.
+    location.reload();
   }
 
   /** @param {Event} event the address must stay: the view is in it */

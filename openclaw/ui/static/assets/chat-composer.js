@@ -32,6 +32,7 @@ export class ChatComposer extends LitElement {
       form:focus-within {
         border-color: var(--accent);
         outline: 1px solid var(--accent);
+        outline-offset: 0;
       }
       textarea {
         width: 100%;
@@ -45,6 +46,9 @@ export class ChatComposer extends LitElement {
         font: inherit;
         line-height: 1.45;
         resize: none;
+      }
+      textarea:focus-visible {
+        outline: none; /* the frame around it shows the focus */
       }
       textarea::placeholder {
         color: var(--ink-soft);

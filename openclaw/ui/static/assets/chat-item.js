@@ -9,7 +9,11 @@ import {LitElement, css, html, nothing} from './vendor/lit.js';
 const ECHO_STATES = {sending: 'Sending', queued: 'Waits until the present answer is finished'};
 
 export class ChatItem extends LitElement {
-  static properties = {item: {attribute: false}, assistant: {}};
+  static properties = {
+    // Wrappers are made anew for every event; what they hold is not.
+    item: {attribute: false, hasChanged: (/** @type {any} */ now, /** @type {any} */ before) => held(now) !== held(before)},
+    assistant: {},
+  };
 
   static styles = [
     common,
@@ -28,7 +32,7 @@ export class ChatItem extends LitElement {
         overflow-wrap: anywhere;
       }
       .mine.waiting .bubble {
-        opacity: 0.65;
+        opacity: 0.75;
       }
       .theirs {
         display: grid;
@@ -178,6 +182,9 @@ export class ChatItem extends LitElement {
     this.dispatchEvent(new CustomEvent(name, {detail: echo}));
   }
 }
+
+/** @param {import('./chat-state.js').Item | null} [item] */
+const held = (item) => item && Object.values(item).at(-1);
 
 /** @param {number} at */
 const when = (at) =>

@@ -152,6 +152,8 @@ export class ChatStore extends Store {
     if (event === 'tick') this.#skew = Number(payload?.ts) - Date.now() || 0;
     if (!payload?.sessionKey || !payload.runId) return;
     const key = payload.sessionKey === 'main' ? this.sessions.state.mainKey : payload.sessionKey;
+    // A session that was never looked at is read when it is.
+    if (!this.state.chats[key]) return;
     if (event === 'chat') this.#hearChat(key, payload);
     else if (event === 'agent' && payload.stream === 'lifecycle' && payload.data?.phase === 'start') this.#hearStart(key, payload.runId);
   }

@@ -99,6 +99,16 @@ export class ChatText extends LitElement {
         border-collapse: collapse;
         font-size: 0.92em;
       }
+      .text [align="right"] {
+        text-align: right !important;
+      }
+      .text [align="center"] {
+        text-align: center !important;
+      }
+      .text li:has(> input) {
+        list-style: none;
+        margin-left: -1.3em;
+      }
       .text :is(th, td) {
         padding: 6px 12px;
         border: 1px solid var(--line);

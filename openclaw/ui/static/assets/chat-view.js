@@ -145,6 +145,7 @@ export class ChatView extends View {
     const {assistantName} = gateway.state;
     return html`
       <div class="bar">
+        <h1 class="unseen">Chat</h1>
         <div>
           <label>Session ${this.#picker()}</label>
         </div>

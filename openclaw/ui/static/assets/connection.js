@@ -194,8 +194,8 @@ export class Connection extends EventTarget {
    * @param {{nonce: string, ts?: number}} challenge
    */
   async #answer(socket, challenge) {
+    this.credentials.reload();
     const {token} = this.credentials;
-    const usedDeviceToken = token !== '' && token === this.credentials.deviceToken;
     try {
       const params = await connectParams(this.device, token, challenge);
       if (this.#socket !== socket) return;
@@ -203,7 +203,7 @@ export class Connection extends EventTarget {
       if (this.#socket === socket) this.#welcome(socket, hello);
     } catch (error) {
       if (this.#socket !== socket || error instanceof ConnectionLost) return;
-      if (error instanceof RequestError) this.#refused(error, usedDeviceToken);
+      if (error instanceof RequestError) this.#refused(error, token);
       else this.#lost(socket, CLOSE_REFUSED, String(error));
     }
   }
@@ -225,14 +225,15 @@ export class Connection extends EventTarget {
 
   /**
    * @param {RequestError} error
-   * @param {boolean} usedDeviceToken
+   * @param {string} token the one that was refused
    */
-  #refused(error, usedDeviceToken) {
+  #refused(error, token) {
     this.#drop(CLOSE_REFUSED, 'connect failed');
     const refusal = readRefusal(error);
-    if (usedDeviceToken && isTokenRefused(refusal)) {
-      this.credentials.forgetDeviceToken();
-      if (this.credentials.gatewayToken) {
+    if (isTokenRefused(refusal) && token !== this.credentials.gatewayToken) {
+      this.credentials.reload();
+      if (this.credentials.deviceToken === token) this.credentials.forgetDeviceToken();
+      if (this.credentials.token) {
         this.#attempt();
         return;
       }

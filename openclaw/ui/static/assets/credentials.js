@@ -40,9 +40,18 @@ export class Credentials {
   /** @param {string} deviceId a device token of another key is of no use and is ignored */
   constructor(deviceId) {
     this.deviceId = deviceId;
-    this.gatewayToken = String(readSettings().token ?? '');
+    this.gatewayToken = '';
+    this.deviceToken = '';
+    this.reload();
+  }
+
+  /** Look again: another tab may have been given a newer token. */
+  reload() {
+    const {token} = readSettings();
+    if (typeof token === 'string') this.gatewayToken = token;
     const kept = read(DEVICE_AUTH);
-    this.deviceToken = kept.deviceId === deviceId ? String(kept.tokens?.[ROLE]?.token ?? '') : '';
+    const deviceToken = kept.tokens?.[ROLE]?.token;
+    if (kept.deviceId === this.deviceId && typeof deviceToken === 'string') this.deviceToken = deviceToken;
   }
 
   /** What to authenticate with: the device's own token when there is one. */

@@ -43,7 +43,7 @@ export class DevicesView extends View {
       }
       dl {
         display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr));
+        grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr));
         gap: 10px 20px;
         font-size: 0.9rem;
       }
@@ -54,12 +54,12 @@ export class DevicesView extends View {
       dd {
         overflow-wrap: anywhere;
       }
+      dl > .wide {
+        grid-column: span 2;
+      }
       @media (max-width: 640px) {
         dl {
           grid-template-columns: 1fr 1fr;
-        }
-        dl > .wide {
-          grid-column: 1 / -1;
         }
         .top > .row {
           width: 100%;
@@ -257,7 +257,7 @@ export class DevicesView extends View {
 /**
  * @param {string} name
  * @param {unknown} value left out when there is none
- * @param {string} [kind] `wide` takes a whole line on a narrow screen
+ * @param {string} [kind] `wide` takes two columns
  */
 const fact = (name, value, kind = '') =>
   value

@@ -6,6 +6,7 @@ import {Store} from './store.js';
  * @typedef {object} GatewayState
  * @property {import('./connection.js').ConnectionState} connection
  * @property {any} hello null before the first handshake
+ * @property {number} helloAt when it came, Unix milliseconds
  * @property {any} health
  * @property {any} channels the answer of channels.status
  * @property {any[]} presence
@@ -21,6 +22,7 @@ export class GatewayStore extends Store {
     super({
       connection: connection.state,
       hello: null,
+      helloAt: 0,
       health: null,
       channels: null,
       presence: [],
@@ -58,7 +60,7 @@ export class GatewayStore extends Store {
   async #greet(hello) {
     const snapshot = hello?.snapshot ?? {};
     const health = snapshot.health?.ts ? snapshot.health : this.state.health;
-    this.set({hello, health, presence: snapshot.presence ?? []});
+    this.set({hello, helloAt: Date.now(), health, presence: snapshot.presence ?? []});
     try {
       const identity = await this.connection.request('agent.identity.get');
       if (identity?.name) this.set({assistantName: String(identity.name)});

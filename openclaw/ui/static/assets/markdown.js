@@ -35,6 +35,8 @@ export function renderMarkdown(text) {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+    // The expression is held against every attribute that is not named here.
+    ADD_URI_SAFE_ATTR: ['align', 'checked', 'disabled', 'start', 'type'],
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,

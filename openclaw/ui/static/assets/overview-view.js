@@ -77,7 +77,8 @@ export class OverviewView extends View {
 
   render() {
     const {gateway} = this.stores;
-    const {hello, health, refreshing, error} = gateway.state;
+    const {hello, helloAt, health, refreshing, error} = gateway.state;
+    const upMs = hello?.snapshot?.uptimeMs;
     const checked = health?.ts ? `checked ${ago(health.ts)}` : 'not checked yet';
     return html`<div class="page">
       <header>
@@ -90,7 +91,7 @@ export class OverviewView extends View {
       ${error ? html`<p class="note bad" role="alert">${error}</p>` : nothing}
       <div class="tiles">
         ${tile('Gateway', gateway.ready ? (health?.ok === false ? 'not well' : 'running') : 'not connected')}
-        ${tile('Up for', hello?.snapshot?.uptimeMs === undefined ? '' : span(hello.snapshot.uptimeMs))}
+        ${tile('Up for', gateway.ready && upMs !== undefined ? span(upMs + Date.now() - helloAt) : '')}
         ${tile('Version', hello?.server?.version)} ${tile('Sessions', health?.sessions?.count ?? this.stores.sessions.state.sessions.length)}
       </div>
       <section aria-labelledby="channels">

@@ -1,0 +1,115 @@
+"""NanoClaw on the emulated Discord, through an unmodified discord.py."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import pytest
+from nanoclaw_processes import a_gateway_socket, finish, start
+from nanoclaw_standins import ScriptedGateway, a_tenant, paths_in
+
+from gateway.sandbox.cast import cast_of
+from gateway.sandbox.discord.server import DiscordEmulator
+from gateway.sandbox.discord.world import World
+from gateway.sandbox.faults import FaultPlan
+from nanoclaw.tenant import discord_channel
+from shared.channels.discord.addresses import use_addresses
+from shared.gatewayclient import TenantStartup
+
+
+@pytest.fixture(autouse=True)
+def _real_addresses_afterwards():
+    yield
+    use_addresses()
+
+
+class Stage:
+    """The emulated server with its people."""
+
+    def __init__(self, emulator: DiscordEmulator) -> None:
+        self.emulator, self.world, self.cast = emulator, emulator.world, cast_of(emulator.world)
+        self.owner = self.world.find_user("owner")
+        self.bot = self.cast.bots["nanoclaw"]
+        self.general = int(self.cast.channel_id)
+
+    def startup(self, token: str | None = None) -> dict:
+        return {
+            "secrets": {"discord_bot_token": token or self.cast.bot_tokens["nanoclaw"]},
+            "upstreams": {
+                "discord_api_base": self.emulator.api_base,
+                "discord_gateway_url": self.emulator.gateway_url,
+            },
+        }
+
+    def channel(self):
+        return discord_channel(TenantStartup(tenant="nanoclaw", kind="nanoclaw", **self.startup()))
+
+    async def ask(self, text: str, *, channel: int | None = None, **more):
+        return await self.world.say(self.owner, channel or self.general, text, **more)
+
+    async def hears(self, text: str, *, after: int = 0) -> dict:
+        def fits(record) -> bool:
+            return record.kind == "message.create" and record.data.get("content") == text
+
+        return (await self.world.wait_for(fits, 20, after=after)).data
+
+
+@asynccontextmanager
+async def a_stage():
+    async with DiscordEmulator(World(), FaultPlan()) as emulator:
+        yield Stage(emulator)
+
+
+async def test_a_mention_a_reply_and_a_direct_message_are_answered_and_plain_talk_is_not(tmp_path):
+    gateway = ScriptedGateway()
+    async with a_stage() as stage, a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
+        assert await channel.wait_online(20)
+        await stage.ask(f"<@{stage.bot}> hello")
+        answer = await stage.hears("echo: hello")
+        await stage.ask("nobody is called here")
+        await stage.ask("and you?", reply_to=int(answer["id"]))
+        await stage.hears("echo: and you?")
+        direct = await stage.world.open_dm(stage.owner, stage.world.find_user("nanoclaw"))
+        await stage.ask("psst", channel=direct)
+        await stage.hears("echo: psst")
+        await tenant.lanes.idle()
+        assert [group.folder for group in tenant.registry] == ["dm-owner", "general"]
+        assert await tenant.inbox.counts() == {"done": 4}
+    assert 'quote="echo: hello"' in gateway.asked[1].prompt
+    assert "nobody is called here" in gateway.asked[1].prompt
+    assert stage.emulator.unknown_routes == []
+
+
+async def test_what_was_said_while_the_tenant_was_down_is_answered_after_its_start(tmp_path):
+    gateway = ScriptedGateway()
+    async with a_stage() as stage:
+        async with a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
+            assert await channel.wait_online(20)
+            await stage.ask(f"<@{stage.bot}> one")
+            await stage.hears("echo: one")
+            await tenant.lanes.idle()
+        await stage.ask(f"<@{stage.bot}> two")
+        async with a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
+            await stage.hears("echo: two")
+            await tenant.lanes.idle()
+    assert [asked.text for asked in gateway.asked] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [("token", 77, ["bot token"]), ("intents", 78, ["Message Content Intent", "discord.com/developers"])],
+)
+async def test_what_discord_refuses_for_good_ends_the_process_with_one_clear_line(tmp_path, spoil, code, words):
+    paths = paths_in(tmp_path)
+    async with a_stage() as stage:
+        token = "MTIz.bad.token" if spoil == "token" else None
+        if spoil == "intents":
+            stage.world.add_application("nanoclaw", intents_allowed=0)
+        async with a_gateway_socket(paths, **stage.startup(token)):
+            found, _, err = await finish(await start(paths, "run"))
+    assert found == code, err
+    lines = err.strip().splitlines()
+    assert lines[-1].startswith("nanoclaw: ")
+    assert all(word in lines[-1] for word in words)
+    assert "Traceback" not in err
+    assert stage.cast.bot_tokens["nanoclaw"] not in err

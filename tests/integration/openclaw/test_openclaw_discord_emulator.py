@@ -1,0 +1,106 @@
+"""The tenant with an unmodified discord.py against the emulated Discord."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from openclaw_rig import TOKEN, ScriptedModel
+
+from gateway.sandbox.cast import cast_of
+from gateway.sandbox.discord.server import DiscordEmulator
+from gateway.sandbox.discord.world import World
+from gateway.sandbox.faults import FaultPlan
+from openclaw.config import OpenClawPolicy
+from openclaw.tenant import Tenant, discord_channel
+from shared.config.paths import Paths
+from shared.errors import AuthRequired, ConfigError
+from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.http.unixserver import AsgiListeners
+from shared.secrets.files import Secret
+
+
+@asynccontextmanager
+async def stage():
+    world = World()
+    cast = cast_of(world)
+    async with DiscordEmulator(world, FaultPlan()) as emulator:
+        yield world, cast, emulator
+
+
+@asynccontextmanager
+async def on_discord(folder: Path, emulator: DiscordEmulator, cast, token: str):
+    runtime = Path("/tmp") / f"oc-{secrets.token_hex(4)}"
+    runtime.mkdir(mode=0o700)
+    startup = TenantStartup(
+        tenant="openclaw",
+        kind="openclaw",
+        secrets={"discord_bot_token": token},
+        upstreams={"discord_api_base": emulator.api_base, "discord_gateway_url": emulator.gateway_url},
+    )
+    policy = OpenClawPolicy.model_validate({"port": 0, "discord": {"guilds": {cast.guild_id: {}}}})
+    client = GatewayClient(runtime / "m.sock", Secret("k"))
+    try:
+        async with AsgiListeners(ScriptedModel()) as listeners:
+            await listeners.add_unix(runtime / "m.sock", state={})
+            paths = Paths(state=folder, runtime=runtime)
+            make = discord_channel(startup)
+            tenant = Tenant("openclaw", paths, client, policy, Secret(TOKEN), make_channel=make, drain_s=0.0)
+            async with tenant.running() as gateway:
+                yield tenant, gateway
+    finally:
+        await client.close()
+        for left in runtime.iterdir():
+            left.unlink()
+        runtime.rmdir()
+
+
+async def said(world, channel_id: int, bot_id: str, wanted: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            found = world.state.messages.get(channel_id, {}).values()
+            texts = [m.content for m in found if str(m.author_id) == bot_id]
+            if any(wanted in text for text in texts):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_mention_and_an_approved_direct_message_are_answered(tmp_path):
+    async with (
+        stage() as (world, cast, emulator),
+        on_discord(tmp_path, emulator, cast, cast.bot_tokens["openclaw"]) as (tenant, gateway),
+    ):
+        async with asyncio.timeout(10):
+            while tenant.report().status.state != "online":
+                await asyncio.sleep(0.02)
+        owner, bot = world.find_user("owner"), cast.bots["openclaw"]
+        channel = int(cast.channel_id)
+        await world.say(owner, channel, f"<@{bot}> hello")
+        await said(world, channel, bot, "echo: hello")
+        application = world.add_application("openclaw")
+        dm = await world.open_dm(owner, application)
+        await world.say(owner, dm, "let me in")
+        await said(world, dm, bot, "openclaw pairing approve discord")
+        (pending,) = await gateway.services.dm_pairing.pending()
+        await gateway.services.dm_pairing.approve(pending["code"])
+        await world.say(owner, dm, "thanks")
+        await said(world, dm, bot, "echo: thanks")
+
+
+async def test_a_refused_token_ends_the_tenant_with_77(tmp_path):
+    async with stage() as (_, cast, emulator), on_discord(tmp_path, emulator, cast, "bad.token.here") as (tenant, _g):
+        with pytest.raises(AuthRequired) as refused:
+            await asyncio.wait_for(tenant.wait(), 10)
+        assert refused.value.exit_code == 77
+
+
+async def test_disallowed_intents_end_the_tenant_with_78(tmp_path):
+    async with stage() as (world, cast, emulator):
+        world.add_application("openclaw").intents_allowed = 0
+        async with on_discord(tmp_path, emulator, cast, cast.bot_tokens["openclaw"]) as (tenant, _gateway):
+            with pytest.raises(ConfigError, match="Message Content") as refused:
+                await asyncio.wait_for(tenant.wait(), 10)
+            assert refused.value.exit_code == 78
