@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from gateway.broker.app import build_broker
@@ -18,6 +19,7 @@ from gateway.store import GatewayStore, TenantKey
 from gateway.up import stop_signal
 from gateway.workers.engine import Engine, EngineInfo
 from gateway.workers.pool import WorkerPool
+from shared.config.envfile import read_env
 from shared.config.paths import Paths
 from shared.config.process import log_level
 from shared.errors import ConfigError, Invalid
@@ -160,13 +162,17 @@ class Gateway:
         stack.push_async_callback(control.stop)
 
     def startup_of(self, tenant: str) -> TenantStartup:
-        """What a tenant gets at its start: its own, and nothing of its neighbours."""
-        discord = self.settings.upstreams.discord
+        """What a tenant gets at its start: its own, and nothing of its neighbours.
+
+        ``.env`` is read anew, so that after a corrected token it is enough to restart that tenant.
+        """
+        settings = replace(self.settings, env=read_env(self.paths.env_file))
+        discord = settings.upstreams.discord
         return TenantStartup(
             tenant=tenant,
-            kind=self.settings.policy.tenants[tenant].kind,
-            secrets=self.settings.tenant_secrets(tenant),
-            settings=self.settings.tenant_settings(tenant),
+            kind=settings.policy.tenants[tenant].kind,
+            secrets=settings.tenant_secrets(tenant),
+            settings=settings.tenant_settings(tenant),
             upstreams={"discord_api_base": discord.api_base, "discord_gateway_url": discord.gateway_url},
         )
 

@@ -131,6 +131,11 @@ class Child:
                 )
         return self.status.state == "ready"
 
+    @property
+    def ended(self) -> bool:
+        """Nobody starts it again unless asked to."""
+        return self.status.state in {"failed", "stopped"}
+
     async def restart(self) -> None:
         """End the process; it is started again, also when it was waiting for its next try."""
         self._restart_wanted = True

@@ -143,7 +143,11 @@ class Supervisor:
         name = str(params.get("name", ""))
         if name not in self._children:
             raise NotFound(f"no process {name!r}; there are: {', '.join(self._children)}")
-        await self._children[name].restart()
+        child = self._children[name]
+        if child.ended:
+            self._tasks.start(child.run(), name=name)  # a person has fixed what it failed of
+        else:
+            await child.restart()
         return {"restarted": name}
 
     async def _op_stop(self, _params: dict[str, Any]) -> dict[str, bool]:

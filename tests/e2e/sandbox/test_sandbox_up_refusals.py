@@ -45,7 +45,8 @@ def installation(folder: Path, emulator: DiscordEmulator, nano: str, open_: str)
     upstream = {"discord": {"api_base": emulator.api_base, "gateway_url": emulator.gateway_url}}
     overlay_file(operator_file("upstreams", paths), upstream)
     overlay_file(operator_file("gateway", paths), {"model_api": {"enabled": False}})
-    overlay_file(operator_file("openclaw", paths), {"port": free_port()})
+    if not operator_file("openclaw", paths).exists():
+        overlay_file(operator_file("openclaw", paths), {"port": free_port()})
     return paths
 
 
@@ -103,6 +104,12 @@ async def test_refused_bot_stops_with_a_reason_and_the_other_serves(
             assert failed["restarts"] == 0, "a refused bot must not try again and again"
             ready = await process_status(paths, "openclaw", "ready")
             assert ready["restarts"] == 0
+            if case == "token":  # a corrected token and a restart of that tenant alone are enough
+                good = cast.bot_tokens
+                installation(folder, emulator, good["nanoclaw"], good["openclaw"])
+                await asyncio.to_thread(call, paths.control_socket("up"), "restart", name="nanoclaw")
+                await process_status(paths, "nanoclaw", "ready")
+                assert (await process_status(paths, "openclaw", "ready"))["pid"] == ready["pid"]
         text = (folder / "out").read_text()
         assert "Traceback" not in text
         assert nano not in text
