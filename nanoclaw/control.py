@@ -57,17 +57,7 @@ class _Control:
             "pid": os.getpid(),
             "started_at": tenant.started_at.isoformat(),
             "assistant_name": tenant.policy.assistant_name,
-            "channels": [
-                {
-                    "name": "discord",
-                    "state": channel.state,
-                    "reason": channel.reason,
-                    "user_id": channel.user_id,
-                    "user_name": channel.user_name,
-                    "since": channel.since.isoformat() if channel.since else None,
-                    "identifies": channel.identifies,
-                }
-            ],
+            "channels": [{"name": "discord", **channel.as_json()}],
             "groups": len(tenant.registry),
             "lanes": [asdict(view) for view in tenant.lanes.view()],
             "runs": [

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from openclaw.gateway import RunningGateway
-from openclaw.health import account, summary_line
+from openclaw.health import summary_line
 from shared.channels.inbox import Inbox
 from shared.errors import Invalid
 from shared.lifecycle.control import Operation
@@ -25,8 +25,7 @@ def operations(gateway: RunningGateway, secret: Secret, inbox: Inbox, stop: asyn
             "summary": f"{summary_line(report)}; Control UI on {gateway.http_url}",
             "ready": gateway.ready,
             "http_url": gateway.http_url,
-            "channels": [{"id": "discord", **account(report), "state": report.status.state}],
-            "bot_id": report.status.user_id,
+            "channels": [{"name": "discord", **report.status.as_json()}],
             "connections": len(services.hub.connections),
             "runs": services.runs.active_count,
             "pending_devices": len(pending),

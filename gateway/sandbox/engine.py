@@ -230,6 +230,8 @@ class PrivateEngineUser:
             self._claim = None
             if _is_held(runtime / "users.lock", tries=3):
                 return
+            if not _is_held(runtime / "keeper.lock") and answers(self._folders.docker_host):
+                self._start_keeper()  # the one there was has been killed
             with suppress(OSError, ValueError):
                 os.kill(int((runtime / "keeper.lock").read_text()), signal.SIGTERM)
             deadline = time.monotonic() + _STOP_LIMIT_S

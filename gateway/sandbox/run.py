@@ -250,9 +250,9 @@ async def _online(supervisor: Supervisor, paths: Paths, bots: list[str]) -> dict
                         item for item in status["channels"] if "discord" in (item.get("name"), item.get("id"))
                     )
                     if channel["state"] == "online":
-                        ids[name] = channel.get("user_id") or status["bot_id"]
+                        ids[name] = channel["user_id"]
                     else:
-                        reasons.append(f"{name}: Discord {channel['state']} {channel.get('reason', '')}")
+                        reasons.append(f"{name}: Discord {channel['state']} {channel['reason']}")
         if not reasons and len(ids) == len(bots):
             return ids
         failed = any(process["state"] == "failed" for process in supervisor.status())

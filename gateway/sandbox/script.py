@@ -25,6 +25,8 @@ Upstream = Literal["claude", "codex", "copilot"]
 _UPSTREAMS = ("claude", "codex", "copilot")
 
 _REMINDER = re.compile(r"<system-reminder>.*?(?:</system-reminder>|\Z)", re.DOTALL)
+_BACKGROUND_ENDS = "[To be answered]\n"
+"""OpenClaw shows a model what was said in the channel before; this line ends that part."""
 _WRAPPED = re.compile(r"<message\b[^>]*>(.*?)</message>", re.DOTALL)
 _MENTION = re.compile(r"^(?:(?:<@[!&]?\d+>|@[^\s<>]+)[\s,:]*)+")
 _BRACKETED_LINES = re.compile(r"^(?:\[[^\n]*\]\s*\n\s*)+")
@@ -272,6 +274,7 @@ def person_text(turn: Turn) -> str:
         return ""
     if wrapped := _WRAPPED.findall(text):
         text = html.unescape(wrapped[-1]).strip()
+    text = text.rpartition(_BACKGROUND_ENDS)[2]
     return _MENTION.sub("", text).strip()
 
 

@@ -61,6 +61,8 @@ class WorkerStream:
         self._splitter = LineSplitter()
         self._first = ""
         self._unsaved_bytes = 0
+        self._known = 0
+        """Lines still to come live that were published from the log, which may be ahead of us."""
         self._stderr = ""
         self._heal_input = False
         self._write_lock = asyncio.Lock()
@@ -199,7 +201,10 @@ class WorkerStream:
     async def _drain(self, attachment: Attachment) -> None:
         while frames := await attachment.read():
             for line in self._take(frames):
-                self._publish(line)
+                if self._known:
+                    self._known -= 1
+                else:
+                    self._publish(line)
 
     def _take(self, frames: list[tuple[int, bytes]]) -> list[bytes]:
         """Lines of standard output that these pieces complete; standard error is passed on at once."""
@@ -258,6 +263,7 @@ class WorkerStream:
             The attachment to go on reading, or None when it ended meanwhile.
         """
         self._splitter.flush()
+        self._known = 0
         before = len(whole_lines(await self._engine.logs(self._id)))
         attachment = await self._engine.attach(self._id)
         joined = False
@@ -297,8 +303,10 @@ class WorkerStream:
             if index is None:
                 _log.warning("worker.numbering_guessed", container=self._id[:12], lines=len(live))
                 index = len(log)
-            for line in live[max(0, self._ring.lines - oldest + 1 - index) :]:
+            known = self._ring.lines - oldest + 1 - index
+            for line in live[max(0, known) :]:
                 self._publish(line)
+            self._known = max(0, known - len(live))
             return True
 
     async def _older(self, first: int, last: int) -> list[Line]:

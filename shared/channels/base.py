@@ -117,6 +117,18 @@ class ChannelStatus:
     user_name: str = ""
     since: datetime | None = None
     identifies: int = 0
+
+    def as_json(self) -> dict[str, str | int | None]:
+        """For ``status --json``."""
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "user_id": self.user_id,
+            "user_name": self.user_name,
+            "since": self.since.isoformat() if self.since else None,
+            "identifies": self.identifies,
+        }
+
     failure: GatewayError | None = None
 
 

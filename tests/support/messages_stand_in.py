@@ -61,8 +61,8 @@ def reply_events(body: dict[str, Any]) -> list[dict[str, Any]]:
         start = {"type": "text", "text": ""}
         delta = {"type": "text_delta", "text": f"echo {len(texts)}: {texts[-1] if texts else ''}"}
     message = {
-        "id": f"msg_{secrets.token_hex(6)}", "type": "message", "role": "assistant", "model": body.get("model", "m"), "content": [],
-        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
+        "id": f"msg_{secrets.token_hex(6)}", "type": "message", "role": "assistant", "model": body.get("model", "m"),
+        "content": [], "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
     }  # fmt: skip
     return [
         {"type": "message_start", "message": message},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,6 +46,7 @@ _log = get_logger(__name__)
 
 _CALL_TIMEOUT_S = 60.0
 _CLOSE_TIMEOUT_S = 5.0
+_CANCEL_AGAIN_S = 1.0
 _STEADY_S = 60.0
 """A connection that held this long was a good one: the next failure is treated as the first."""
 _TYPING_EVERY_S = 8.0
@@ -155,20 +156,15 @@ class DiscordChannel:
         if self._handlers.commands or self._handlers.marks is not None:
             self._tree = declare(client, self._handlers.commands)
         self._set("connecting")
-        error: BaseException = Unavailable("the connection was closed")
+        connection = self._pool.start(_outcome(client.start(self._token.reveal())), name="client")
+        watch = self._pool.start(_outcome(self._watch(client)), name="watch")
         try:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(client), name=f"{self._name}.watch")
-                await client.start(self._token.reveal())
-                watch.cancel()
-        except ExceptionGroup as errors:
-            error = errors.exceptions[0]
+            await asyncio.wait({connection, watch}, return_when=asyncio.FIRST_COMPLETED)
+            error = (connection if connection.done() else watch).result()
         finally:
             self._client = None
             self._set("waiting")
-            with suppress(Exception):
-                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                    await client.close()
+            await _put_away(client, {connection, watch})
         held_s = 0.0 if self._online_since is None else self._clock.monotonic() - self._online_since
         return error, held_s
 
@@ -432,6 +428,30 @@ class DiscordChannel:
         if len(data) > limit_bytes:
             raise too_large
         return data
+
+
+async def _outcome(work: Awaitable[None]) -> Exception:
+    """What ended something that should not end."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - the supervisor decides what it means
+        return error
+    return Unavailable("the connection was closed")
+
+
+async def _put_away(client: BotClient, tasks: set[asyncio.Task[Exception]]) -> None:
+    """Close a client and be sure that its tasks end.
+
+    A cancellation can get lost inside `asyncio.wait_for` (Python 3.11), which discord.py connects with; a closed
+    client then ends by itself, and one that had just connected is told again.
+    """
+    with suppress(Exception):
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            await client.close()
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
 
 
 def _sender(user: discord.User | discord.Member) -> Sender:

@@ -475,6 +475,16 @@ async def test_a_refused_resume_is_caught_up():
             assert channel.status.identifies == 2
 
 
+async def test_it_can_be_stopped_at_any_moment_of_connecting():
+    async with discord_world() as place:
+        for moment_ms in range(25):
+            pool = TaskPool("test")
+            pool.start(channel_for(place).run(), name="channel")
+            await asyncio.sleep(moment_ms / 1000)
+            async with asyncio.timeout(5):
+                await pool.close()
+
+
 async def test_a_spent_identify_budget_is_waited_for():
     budget = IdentifyBudget(spacing_s=0)
     for _ in range(5):
