@@ -14,6 +14,8 @@ Line = tuple[int, bytes]
 OlderLines = Callable[[int, int], Awaitable[list[Line]]]
 """``older(first, last)``: lines of that closed range that memory no longer has, as far as the engine's log has them."""
 
+_LOG_LAG_S = 0.02
+_PATIENCE = 25
 _EVENT_BYTES = 200  # what a stderr event counts towards the limit besides its text
 
 
@@ -78,13 +80,20 @@ class LineRing:
         A reader too slow for the ring is served from the engine's log, so memory stays bounded and nothing is lost.
         """
         wanted = after + 1
+        misses = 0
         position = self._position_after(after)
         while True:
             if wanted < self._oldest:
-                for number, line in await older(wanted, self._oldest - 1):
+                found = await older(wanted, self._oldest - 1)
+                for number, line in found:
                     yield number, line
                     wanted = number + 1
-                wanted = max(wanted, min(self._oldest, self.lines + 1))  # the log may not reach back that far
+                misses = 0 if found else misses + 1
+                if misses > _PATIENCE:
+                    wanted = self._oldest  # the log does not reach back that far any more
+                elif misses:
+                    await asyncio.sleep(_LOG_LAG_S)  # the log is written a moment after we hear a line
+                continue
             for entry in self._from(position):
                 if isinstance(entry.item, WorkerEvent):
                     yield entry.item

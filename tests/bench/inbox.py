@@ -11,7 +11,7 @@ from gateway.sandbox.cast import cast_of
 from gateway.sandbox.discord.server import DiscordEmulator
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import FaultPlan
-from nanoclaw.schema import TABLES
+from nanoclaw.schema import declare
 from shared.channels.base import ChannelHandlers, InboundMessage
 from shared.channels.discord.addresses import use_addresses
 from shared.channels.discord.channel import DiscordChannel
@@ -33,7 +33,7 @@ async def event_to_inbox_ms(samples: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "bench.db", migrations="nanoclaw.migrations")
         await database.open()
-        inbox = Inbox(database, TABLES.channels)
+        inbox = Inbox(database, declare().channels)
 
         async def store(message: InboundMessage) -> None:
             await inbox.append(message)

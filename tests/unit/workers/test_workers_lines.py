@@ -85,3 +85,16 @@ async def test_a_reader_that_the_ring_outruns_between_two_lines_misses_nothing()
                 ring.append(b"line %d" % number)
             ring.add_event(EXIT)
     assert seen == list(range(1, 41))
+
+
+async def test_a_log_that_is_a_moment_behind_is_waited_for() -> None:
+    ring = ring_of(100, limit=50)
+    ring.add_event(EXIT)
+    written = [30, 30, 60, 100]
+
+    async def older(first: int, last: int) -> list[Line]:
+        upto = min(last, written.pop(0) if len(written) > 1 else written[0])
+        return [(n, b"line %d" % n) for n in range(first, upto + 1)]
+
+    items = await collect(ring, 0, older)
+    assert [item[0] for item in items if isinstance(item, tuple)] == list(range(1, 101))
