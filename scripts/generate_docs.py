@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import click
-from openclaw.cli import cli as openclaw_cli
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -20,6 +19,7 @@ from gateway.cli.main import cli as clawgate_cli
 from gateway.settings import GatewayPolicy
 from nanoclaw.cli import cli as nanoclaw_cli
 from nanoclaw.config import NanoclawPolicy
+from openclaw.cli import cli as openclaw_cli
 from openclaw.config import OpenClawPolicy
 from shared.config.envfile import FORBIDDEN
 from shared.config.upstreams import Upstreams
@@ -126,8 +126,10 @@ def commands_of(command: click.Command, path: str) -> Iterator[str]:
     context = click.Context(command, info_name=path, max_content_width=100)
     yield f"\n## `{path}`\n\n```text\n{command.get_help(context).rstrip()}\n```"
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            yield from commands_of(command.commands[name], f"{path} {name}")
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from commands_of(child, f"{path} {name}")
 
 
 def cli_doc() -> str:

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import click
 
 from shared.cli import guarded, paths_of, print_json, print_table, state_option
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class LazyGroup(click.Group):
+    """A group whose larger subcommands live in modules of their own, imported when they are called."""
+
+    modules: ClassVar[dict[str, str]] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, imported or not."""
+        return sorted({*super().list_commands(ctx), *self.modules})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name."""
+        if module := self.modules.get(cmd_name):
+            command: click.Command = importlib.import_module(module).cli
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clawgate", prog_name="clawgate")
 def cli() -> None:
     """Run two AI assistants, NanoClaw and OpenClaw, behind one gateway.
