@@ -28,7 +28,13 @@ class _Section(BaseModel):
 
 
 class TenantPolicy(_Section):
-    """One tenant: which product it runs, and which model routes it may use."""
+    """One tenant: which product it runs, and which model routes it may use.
+
+    Attributes:
+        kind: the product.
+        enabled: start it; false keeps its state and stops it from being started.
+        routes: model routes it may call on its own socket; all others are refused.
+    """
 
     kind: TenantKind
     enabled: bool = True
@@ -36,7 +42,13 @@ class TenantPolicy(_Section):
 
 
 class CredentialFiles(_Section):
-    """Where the operator's own tools keep their logins; ``~`` is the gateway user's home."""
+    """Where the operator's own tools keep their logins; ``~`` is the gateway user's home.
+
+    Attributes:
+        claude_file: login of the Claude command line.
+        codex_file: login of the Codex command line.
+        copilot_file: GitHub token that copilot-api stored.
+    """
 
     claude_file: str = "~/.claude/.credentials.json"
     codex_file: str = "~/.codex/auth.json"
@@ -44,7 +56,13 @@ class CredentialFiles(_Section):
 
 
 class ModelApi(_Section):
-    """The OpenAI-compatible listener (policy G1). Any bind but loopback needs client keys, which come with Step 2."""
+    """The OpenAI-compatible listener (policy G1).
+
+    Attributes:
+        enabled: listen at all.
+        host: loopback only, since callers need no key.
+        port: 0 takes any free one.
+    """
 
     enabled: bool = True
     host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
@@ -52,14 +70,23 @@ class ModelApi(_Section):
 
 
 class EngineSettings(_Section):
-    """Which container engine runs workers; ``process`` is the sandbox's fallback and refused elsewhere."""
+    """Which container engine runs workers.
+
+    Attributes:
+        host: the engine's address; empty means ``DOCKER_HOST``, else the system's socket.
+        kind: ``process`` contains nothing; it is the sandbox's fallback and refused elsewhere.
+    """
 
     host: str = ""
     kind: Literal["docker", "process"] = "docker"
 
 
 class GatewayPolicy(_Section):
-    """``policies/gateway.toml``."""
+    """The gateway's reviewed ceiling.
+
+    Attributes:
+        sandbox: set by the sandbox alone; permits the process engine.
+    """
 
     tenants: dict[Slug, TenantPolicy]
     credentials: CredentialFiles = CredentialFiles()
@@ -67,7 +94,6 @@ class GatewayPolicy(_Section):
     engine: EngineSettings = EngineSettings()
     workers: WorkerPolicy = WorkerPolicy()
     sandbox: bool = False
-    """Set by the sandbox alone; permits the process engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,13 @@ Pattern = Annotated[str, Field(max_length=200), AfterValidator(_compiled)]
 
 
 class ChatsPolicy(_Table):
-    """Which chats are answered at all."""
+    """Which chats are answered at all.
+
+    Attributes:
+        register_mode: ``explicit`` needs ``nanoclaw groups register``; ``on_mention`` takes a chat once it calls.
+        owner_ids: people who may administer, by platform id.
+        context_messages: how many earlier messages of the chat an answer takes along.
+    """
 
     register_mode: Literal["explicit", "on_mention"] = Field(default="explicit", alias="register")
     owner_ids: tuple[str, ...] = ()
@@ -45,7 +51,12 @@ class ChatsPolicy(_Table):
 
 
 class AgentPolicy(_Table):
-    """What an agent may use and is told."""
+    """What an agent may use and is told.
+
+    Attributes:
+        tools: built-in tools of the command line; its own web tools are never among them.
+        instructions: appended to the agent's standard prompt.
+    """
 
     tools: tuple[ToolName, ...] = ("Bash", "Read", "Write", "Edit", "Glob", "Grep")
     instructions: str = Field(default="", max_length=16_384)
@@ -59,7 +70,14 @@ class AgentPolicy(_Table):
 
 
 class RunsPolicy(_Table):
-    """How runs are bounded and repeated."""
+    """How runs are bounded and repeated.
+
+    Attributes:
+        max_concurrent: runs at once, over all groups (policy: MAX_CONCURRENT_CONTAINERS).
+        timeout_s: longest run.
+        retry_delays_s: waits before each further try; after the last the message lies in the dead letters.
+        drain_s: how long a stop waits for running answers.
+    """
 
     max_concurrent: int = Field(default=5, ge=1, le=64)
     timeout_s: Seconds = 1800
@@ -68,14 +86,27 @@ class RunsPolicy(_Table):
 
 
 class StreamingPolicy(_Table):
-    """Whether a long answer is shown while it is written."""
+    """Whether a long answer is shown while it is written.
+
+    Attributes:
+        enabled: show it, by editing one message.
+        after_s: answers finished sooner arrive whole.
+    """
 
     enabled: bool = True
     after_s: float = Field(default=2.5, ge=0, le=600)
 
 
 class LightPolicy(_Table):
-    """The route without a worker."""
+    """The LIGHT route: short questions answered through Copilot, without a worker (policy N11).
+
+    Attributes:
+        enabled: use it.
+        model: asked through the gateway.
+        timeout_s: then the agent answers instead.
+        breaker_s: how long the route rests after a failure.
+        conversation_s: a chat whose agent was active within so long stays with the agent.
+    """
 
     enabled: bool = False
     model: str = "gpt-4o-mini"
@@ -85,7 +116,17 @@ class LightPolicy(_Table):
 
 
 class GroupPolicy(_Table):
-    """A chat that is registered from the start."""
+    """A chat that is registered from the start; the table's name is its folder.
+
+    Attributes:
+        chat: its address, ``dc:<channelId>``.
+        name: shown to people.
+        main: this group administers the others.
+        requires_trigger: answer only when called; unset means yes, but for main.
+        trigger_pattern: instead of the tenant's own.
+        route: ``auto`` lets the router decide.
+        model: instead of the tenant's own.
+    """
 
     chat: str = Field(pattern=r"^[a-z]{2,10}:[^\s]{1,100}$")
     name: str = ""
@@ -97,7 +138,13 @@ class GroupPolicy(_Table):
 
 
 class NanoclawPolicy(_Table):
-    """The whole file."""
+    """NanoClaw: who is answered, by whom, and how.
+
+    Attributes:
+        assistant_name: the assistant's name; the trigger is ``@`` and this name (policy N2).
+        trigger_pattern: a regular expression instead of the derived trigger.
+        model: asked by the agents; empty means the command line's default.
+    """
 
     assistant_name: str = Field(default="J", min_length=1, max_length=80)
     trigger_pattern: Pattern = ""

@@ -45,7 +45,13 @@ class ControlUiPolicy(_Table):
 
 
 class AuthPolicy(_Table):
-    """How often a browser may fail before it has to wait."""
+    """How often a visitor may fail to sign in before having to wait.
+
+    Attributes:
+        max_attempts: failures within the window.
+        window_s: length of the window.
+        lockout_s: how long to wait then.
+    """
 
     max_attempts: int = Field(default=10, ge=1)
     window_s: float = Field(default=60, gt=0)
@@ -70,6 +76,7 @@ class DiscordPolicy(_Table):
     """Who is answered on Discord.
 
     Attributes:
+        enabled: use Discord at all.
         group_policy: ``allowlist`` the guilds below · ``open`` every guild · ``disabled`` none.
         dm_policy: ``pairing`` strangers get a code · ``allowlist`` only `allow_from` · ``open`` anyone · ``disabled``.
         allow_from: people whose direct messages are always answered.
@@ -90,7 +97,9 @@ class AgentPolicy(_Table):
     """The agent behind every session.
 
     Attributes:
+        name: what the assistant calls itself.
         model: ``provider/model`` asked first.
+        instructions: appended to its standard prompt.
         fallbacks: asked in this order when the first fails or is cooling down.
         timeout_s: longest run.
         max_concurrent: runs at once, over all sessions.
@@ -112,7 +121,7 @@ class OpenClawPolicy(_Table):
     """Everything in ``policies/openclaw.toml``.
 
     Attributes:
-        port: 0 takes any free one.
+        port: of the Control UI and the WebSocket; 0 takes any free one.
         bind: the address to listen on; a tunnel or proxy in front is how others reach it.
         trusted_proxies: networks whose ``X-Forwarded-For`` names the real client. A forwarded client is never local.
     """

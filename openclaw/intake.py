@@ -245,14 +245,22 @@ def reply_of(outcome: Outcome) -> tuple[str, str]:
 
 
 def prompt_text(messages: Sequence[InboundMessage], context: Sequence[InboundMessage]) -> str:
-    """What the model is shown: in a guild every line begins with its sender's name, background comes first."""
+    """What the model is shown: in a guild every message begins with its sender's name, background comes first.
+
+    Further lines of a message are indented, so that nobody can write a line that looks like somebody else's.
+    """
     if messages[-1].chat_kind == "dm":
         return "\n".join(_body(message) for message in messages)
-    lines = [f"{message.sender.name}: {_body(message)}" for message in messages]
+    lines = [_spoken(message) for message in messages]
     if not context:
         return "\n".join(lines)
-    earlier = [f"{message.sender.name}: {_body(message)}" for message in context]
+    earlier = [_spoken(message) for message in context]
     return "\n".join(["[Said in the channel before, for context]", *earlier, "", "[To be answered]", *lines])
+
+
+def _spoken(message: InboundMessage) -> str:
+    name = " ".join(message.sender.name.split())
+    return f"{name}: {_body(message)}".replace("\n", "\n  ")
 
 
 def _body(message: InboundMessage) -> str:

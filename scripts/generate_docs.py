@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -58,10 +59,23 @@ def table_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def type_name(annotation: Any) -> str:
-    if get_origin(annotation) is None:
-        return getattr(annotation, "__name__", str(annotation))
-    text = re.sub(r"typing\.|Annotated\[|, (FieldInfo|AfterValidator|StringConstraints).*\]$", "", str(annotation))
-    return re.sub(r"[\w.]+\.(\w+)", r"\1", text).split(", FieldInfo")[0].replace("|", "or")
+    if get_origin(annotation) is Annotated:
+        return type_name(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) in (tuple, list):
+        return f"list of {type_name(get_args(annotation)[0])}"
+    if get_args(annotation):
+        return " or ".join(type_name(part) for part in get_args(annotation) if part is not type(None))
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}.get(
+        annotation.__name__, annotation.__name__
+    )
+
+
+def shown_default(value: Any) -> str:
+    if value is None:
+        return "unset"
+    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)}`"
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -80,7 +94,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             if field.default is PydanticUndefined and field.default_factory is None
             else field.get_default(call_default_factory=True)
         )
-        shown = f"`{default!r}`" if default != "required" else default
+        shown = default if default == "required" else shown_default(default)
         meaning = docs.get(name) or field.description or ""
         rows.append(f"| `{key}` | {type_name(field.annotation)} | {shown} | {meaning} |")
     if rows:

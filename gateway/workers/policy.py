@@ -15,7 +15,9 @@ class WorkerPolicy(BaseModel):
         stop_grace_s: seconds between SIGTERM and SIGKILL.
         start_deadline_s: seconds a container may take from creation to running.
         memory_mb: hard memory limit; swap is not allowed on top of it.
+        cpus: processor shares; 2 is two whole cores.
         pids: processes and threads together.
+        timezone: ``TZ`` of the container (policy N6).
         scratch_mb: size of each of the two in-memory folders, ``/tmp`` and the home folder.
         log_max_mb: size at which the engine turns over a worker's log; twice this much is kept, and it is as far
             back as a restarted gateway can catch up.

@@ -15,32 +15,53 @@ class _Section(BaseModel):
 
 
 class DiscordUpstream(_Section):
-    """Discord's REST root and gateway WebSocket."""
+    """Discord.
+
+    Attributes:
+        api_base: REST root, version included.
+        gateway_url: address of the gateway WebSocket.
+    """
 
     api_base: HttpUrl = "https://discord.com/api/v10"
     gateway_url: SocketUrl = "wss://gateway.discord.gg/"
 
 
 class ClaudeUpstream(_Section):
-    """The Claude Messages API."""
+    """The Claude Messages API.
+
+    Attributes:
+        api_base: ``/v1/messages`` is appended.
+    """
 
     api_base: HttpUrl = "https://api.anthropic.com"
 
 
 class CodexUpstream(_Section):
-    """The ChatGPT backend that serves Codex; ``/codex/responses`` is appended."""
+    """The ChatGPT backend that serves Codex.
+
+    Attributes:
+        api_base: ``/codex/responses`` is appended.
+    """
 
     api_base: HttpUrl = "https://chatgpt.com/backend-api"
 
 
 class CopilotUpstream(_Section):
-    """The Copilot API; empty means the address that comes with the Copilot token."""
+    """The Copilot API.
+
+    Attributes:
+        api_base: empty means the address that comes with the Copilot token, which is right for the account's plan.
+    """
 
     api_base: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
 
 
 class GithubUpstream(_Section):
-    """GitHub's API, where a Copilot token is exchanged."""
+    """GitHub.
+
+    Attributes:
+        api_base: where a GitHub token is exchanged for a Copilot token.
+    """
 
     api_base: HttpUrl = "https://api.github.com"
 

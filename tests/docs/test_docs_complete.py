@@ -1,0 +1,54 @@
+"""The documents keep their promises: nothing an operator can set is undocumented, no link leads nowhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
+
+
+def documents() -> list[Path]:
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    return [ROOT / name for name in tracked]
+
+
+def settings_without_meaning() -> Iterator[str]:
+    for line in (ROOT / "docs" / "config.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 6 and cells[1].startswith("`") and not cells[4]:
+            yield cells[1]
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert list(settings_without_meaning()) == []
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    targets = [match[1] for match in LINK.finditer(document.read_text()) if "://" not in match[1]]
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def test_architecture_names_every_room() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for package in ("gateway", "nanoclaw", "openclaw", "shared"):
+        for folder in (ROOT / package).iterdir():
+            if (
+                folder.is_dir()
+                and (folder / "__init__.py").exists()
+                and folder.name not in {"migrations", "testing", "secrets"}
+            ):
+                assert f"{package}/{folder.name}" in text or f"{package}/{folder.name}/" in text, folder
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "adr").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
