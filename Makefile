@@ -36,7 +36,7 @@ types:
 	@.venv/bin/mypy --no-error-summary
 
 layers:
-	@.venv/bin/lint-imports --no-timing >/dev/null || .venv/bin/lint-imports
+	@out=$$(.venv/bin/lint-imports 2>&1) || { echo "$$out"; exit 1; }
 
 unit: ## Unit, property and documentation tests only
 	@$(PY) -m pytest -q tests/unit tests/property tests/docs $(T)

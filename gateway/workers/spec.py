@@ -114,7 +114,7 @@ def build_command(request: WorkerRequest) -> tuple[str, ...]:
         )
     tools = tuple(dict.fromkeys(tool for tool in request.tools if tool not in _OUTSIDE))
     command = [CLI, "-p", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json"]
-    command.append("--include-partial-messages")  # so that an answer can be shown while it is written
+    command += ["--include-partial-messages"]  # so that an answer can be shown while it is written
     if request.model:
         command.append(f"--model={request.model}")
     command.append(f"--tools={','.join(tools)}")

@@ -66,11 +66,12 @@ async def direct_upstream_ms(sandbox: Sandbox, samples: int) -> tuple[list[float
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "bench"}]}
     direct_headers = await _copilot_headers(sandbox)
     through, direct = [], []
-    async with http_client(base_url=sandbox.ready["copilot_api"]["url"]) as ours:
-        async with http_client(base_url=sandbox.models.copilot_base, headers=direct_headers) as theirs:
-            for _ in range(samples):
-                through.append(await _post_ms(ours, "/v1/chat/completions", body))
-                direct.append(await _post_ms(theirs, "/chat/completions", body))
+    ours = http_client(base_url=sandbox.ready["copilot_api"]["url"])
+    theirs = http_client(base_url=sandbox.models.copilot_base, headers=direct_headers)
+    async with ours, theirs:
+        for _ in range(samples):
+            through.append(await _post_ms(ours, "/v1/chat/completions", body))
+            direct.append(await _post_ms(theirs, "/chat/completions", body))
     return through[5:], direct[5:]
 
 

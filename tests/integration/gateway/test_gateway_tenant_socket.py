@@ -12,7 +12,6 @@ import pytest
 from gateway.app import running_gateway
 from gateway.broker.auth import hash_key
 from gateway.settings import Settings
-from gateway.store import TenantKey
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
@@ -34,7 +33,9 @@ def settings_in(folder: Path, env: str = "") -> Settings:
 
 async def issue(gateway, tenant: str, *, uid: int | None = None) -> str:
     key = secrets.token_hex(16)
-    await gateway.op_tenant_key({"tenant": tenant, "sha256": hash_key(key), "uid": os.geteuid() if uid is None else uid})
+    await gateway.op_tenant_key(
+        {"tenant": tenant, "sha256": hash_key(key), "uid": os.geteuid() if uid is None else uid}
+    )
     return key
 
 
@@ -44,7 +45,10 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_tenant_gets_its_own_values_and_not_its_neighbours(short: Path) -> None:
-    settings = settings_in(short, "DISCORD_BOT_TOKEN=nano\nOPENCLAW_DISCORD_BOT_TOKEN=open\nANTHROPIC_API_KEY_FALLBACK=sk-x\nASSISTANT_NAME=J\n")
+    settings = settings_in(
+        short,
+        "DISCORD_BOT_TOKEN=nano\nOPENCLAW_DISCORD_BOT_TOKEN=open\nANTHROPIC_API_KEY_FALLBACK=sk-x\nASSISTANT_NAME=J\n",
+    )
     async with running_gateway(settings) as gateway:
         for tenant, own in (("nanoclaw", "nano"), ("openclaw", "open")):
             client = GatewayClient(settings.paths.tenant_socket(tenant), Secret(await issue(gateway, tenant)))
@@ -116,7 +120,9 @@ async def test_malformed_requests_get_one_error_shape(short: Path) -> None:
     settings = settings_in(short)
     async with running_gateway(settings) as gateway:
         key = await issue(gateway, "nanoclaw")
-        raw = UnixClient(settings.paths.tenant_socket("nanoclaw"), headers={"authorization": f"Bearer {key}"}, server="it")
+        raw = UnixClient(
+            settings.paths.tenant_socket("nanoclaw"), headers={"authorization": f"Bearer {key}"}, server="it"
+        )
         for method, path, body, status in (
             ("POST", "/v1/workers", {"group": "../etc", "session_id": "x"}, 400),
             ("POST", "/v1/workers", {"privileged": True}, 400),
