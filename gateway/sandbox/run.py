@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -71,7 +72,7 @@ async def run_sandbox(options: SandboxOptions) -> int:
     Raises:
         GatewayError: it could not start; nothing is left behind.
     """
-    configure_logging("sandbox", level=log_level())
+    configure_logging("sandbox", level=log_level("WARNING"))
     stopping = stop_signal()
     async with _unless(stopping, options) as sandbox:
         if sandbox is None:
@@ -117,6 +118,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
     lock.acquire()
     async with AsyncExitStack() as stack:
         stack.callback(lock.release)
+        stack.callback(shutil.rmtree, paths.runtime, ignore_errors=True)
         if options.ready_file:
             options.ready_file.unlink(missing_ok=True)
         faults = FaultPlan.load(options.faults) if options.faults else FaultPlan()

@@ -32,9 +32,9 @@ def tenant_key() -> Secret:
     )
 
 
-def log_level() -> str:
-    """``CLAWGATE_LOG_LEVEL``, else ``INFO``."""
-    return os.environ.get("CLAWGATE_LOG_LEVEL", "INFO")
+def log_level(default: str = "INFO") -> str:
+    """``CLAWGATE_LOG_LEVEL``, else `default`."""
+    return os.environ.get("CLAWGATE_LOG_LEVEL", default)
 
 
 def child_environment(**extra: str) -> dict[str, str]:

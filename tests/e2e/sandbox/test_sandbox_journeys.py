@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.config.paths import Paths
 from shared.openclawclient.session import ControlUiSession
 from tests.support.sandbox_process import processes_mentioning, sandbox_process
 
@@ -60,6 +61,7 @@ async def test_both_bots_and_the_control_ui_answer_and_everything_is_there_after
         left = list(processes_mentioning(str(sandbox.state)))
         assert left == []
         assert containers(sandbox.state) == []
+        assert not Paths.resolve(sandbox.state).runtime.exists()
         before = sandbox.ready
     async with sandbox_process(folder, state=folder / "state") as again:
         assert again.ready["discord"]["channel_id"] == before["discord"]["channel_id"]
@@ -83,6 +85,16 @@ async def test_follow_up_reaches_the_live_container_with_its_memory(folder: Path
         sent = await sandbox.say("!count", bot="nanoclaw")
         reply = await sandbox.reply_to(sent, "nanoclaw", "3")
         assert "3" in reply["content"]
+
+
+async def test_long_answer_is_shown_while_it_is_written(folder: Path) -> None:
+    async with sandbox_process(folder) as sandbox:
+        await sandbox.ask_bot("nanoclaw", "warm ")
+        sent = await sandbox.say("!slow 60", bot="nanoclaw")
+        early = await sandbox.reply_to(sent, "nanoclaw", "chunk")
+        assert "chunk 60" not in early["content"]
+        whole = await sandbox.reply_to(sent, "nanoclaw", "chunk 60")
+        assert whole["id"] == early["id"], "one message is edited, not many sent"
 
 
 async def test_direct_messages_are_answered_and_openclaw_pairs_first(folder: Path) -> None:
