@@ -23,6 +23,7 @@ from shared.config.tomlwrite import overlay_file
 from shared.errors import ExitCode
 from shared.lifecycle.control import call
 from shared.secrets.files import write_private
+from tests.support.sandbox_process import sandbox_process
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -129,3 +130,35 @@ async def test_second_instance_is_told_which_process_holds_the_state(tmp_path_fa
             assert "Traceback" not in (folder / "second").read_text()
             host_pid = (paths.state / "nanoclaw" / "data" / "host.pid").read_text()
             assert host_pid == str((await process_status(paths, "nanoclaw", "ready"))["pid"])
+
+
+async def test_missing_worker_image_is_named_with_the_fix(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("up")
+    async with discord() as (_world, cast, emulator):
+        paths = installation(folder, emulator, cast.bot_tokens["nanoclaw"], cast.bot_tokens["openclaw"])
+        overlay_file(operator_file("gateway", paths), {"workers": {"image": "nobody-built-this:latest"}})
+        async with up(paths, folder / "out") as process:
+            assert await asyncio.wait_for(process.wait(), 60) == ExitCode.UNAVAILABLE
+    text = (folder / "out").read_text()
+    assert "nobody-built-this:latest" in text
+    assert "make setup" in text or "rebuild" in text
+    assert "Traceback" not in text
+
+
+async def test_another_discord_server_can_stand_in_for_the_emulator(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("use")
+    async with discord() as (world, cast, emulator):
+        arguments = [f"--use=discord.api_base={emulator.api_base}", f"--use=discord.gateway_url={emulator.gateway_url}"]
+        for tenant, token in cast.bot_tokens.items():
+            (folder / tenant).write_text(token + "\n")
+            arguments.append(f"--bot-token={tenant}=@{folder / tenant}")
+        owner = world.find_user("owner")
+        assert owner is not None
+        async with sandbox_process(folder, *arguments) as sandbox:
+            assert sandbox.ready["discord"] == {"api_base": emulator.api_base, "gateway_url": emulator.gateway_url}
+            for tenant, bot in cast.bots.items():
+                assert sandbox.ready[tenant]["bot_id"] == bot
+                position = world.log_position
+                await world.say(owner, int(cast.channel_id), f"<@{bot}> hello {tenant}")
+                record = await world.wait_for(lambda r, t=tenant: f"hello {t}" in r.content, 60, after=position)
+                assert str(record.bot_id) == bot
