@@ -16,7 +16,6 @@ from gateway.modelproxy.identity import ModelIdentity
 from gateway.modelproxy.proxy import ModelProxy
 from gateway.settings import Settings, engine_address
 from gateway.store import GatewayStore, TenantKey
-from gateway.up import stop_signal
 from gateway.workers.engine import Engine, EngineInfo
 from gateway.workers.pool import WorkerPool
 from shared.config.envfile import read_env
@@ -30,6 +29,7 @@ from shared.ids import parse_name
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.notify import notify
+from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.obs.log import configure_logging, get_logger
 from shared.secrets.files import Secret
@@ -52,7 +52,7 @@ async def run_gateway(paths: Paths) -> int:
     lock = SingleInstance(paths.gateway / "gateway.pid", what=f"the gateway with state in {paths.state}")
     lock.acquire()
     try:
-        stopping = stop_signal()
+        stopping = stop_on_signals()
         async with running_gateway(settings):
             notify("READY=1")
             _log.info("gateway.ready", tenants=sorted(settings.enabled_tenants()))

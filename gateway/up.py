@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 from gateway.settings import Settings
 from gateway.supervisor.supervisor import Supervisor
 from shared.config.paths import Paths
 from shared.config.process import log_level
 from shared.errors import ConfigError
+from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.obs.log import configure_logging, get_logger
 
@@ -37,15 +37,6 @@ def require_accounts(settings: Settings) -> None:
     )
 
 
-def stop_signal() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set, also when they were inherited as ignored."""
-    event = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, event.set)
-    return event
-
-
 async def run_up(paths: Paths) -> int:
     """Run the supervisor in the foreground.
 
@@ -58,7 +49,7 @@ async def run_up(paths: Paths) -> int:
     require_accounts(settings)
     lock = SingleInstance(paths.state / "up.pid", what=f"clawgate with state in {paths.state}")
     lock.acquire()
-    stopping = stop_signal()
+    stopping = stop_on_signals()
     supervisor = Supervisor(settings)
     try:
         await supervisor.start()

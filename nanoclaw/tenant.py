@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import tzinfo
 from typing import Any, Protocol
@@ -27,29 +26,25 @@ from nanoclaw.runs import Runs
 from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.store import Store
 from shared.channels.base import Channel, ChannelHandlers, ChannelStatus
+from shared.channels.discord.make import MakeChannel, discord_channel
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
-from shared.config.process import log_level, tenant_key
 from shared.errors import ConfigError, ExitCode, Unavailable
-from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
-from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.notify import notify
-from shared.lifecycle.singleton import SingleInstance
+from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
-from shared.obs.log import configure_logging, get_logger
-from shared.secrets.files import Secret
+from shared.obs.log import get_logger
 from shared.storage import Database
 
 _log = get_logger(__name__)
 _DEFAULT_ZONE = "Asia/Seoul"
 _FLUSH_S = 3.0
 _GATEWAY_WAIT_S = 60.0
-
-MakeChannel = Callable[[ChannelHandlers], Channel]
 
 
 class Gateway(WorkerGateway, ModelGateway, Protocol):
@@ -207,19 +202,6 @@ def zone_of(settings: Mapping[str, str]) -> tzinfo:
         raise ConfigError(f"TZ={name} in .env is not a time zone such as Asia/Seoul", code="config.setting") from None
 
 
-def discord_channel(startup: TenantStartup) -> MakeChannel | None:
-    """How to make this tenant's Discord connector; None without a token."""
-    token = startup.secrets.get("discord_bot_token", "")
-    if not token:
-        return None
-    from shared.channels.discord.addresses import API_BASE, GATEWAY_URL, use_addresses
-    from shared.channels.discord.channel import DiscordChannel
-
-    upstreams = startup.upstreams
-    use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
-    return lambda handlers: DiscordChannel(Secret(token), handlers)
-
-
 async def run(name: str, paths: Paths) -> int:
     """Run the tenant until it is told to stop; returns the process's exit code.
 
@@ -227,32 +209,19 @@ async def run(name: str, paths: Paths) -> int:
         ConfigError: a file or setting must be fixed first; `Occupied` when another instance runs.
         Unavailable: the gateway did not come up in time.
     """
-    make_undumpable()
-    configure_logging(name, level=log_level())
+    policy = load(paths)
     logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL)  # what it reports we report, with the run's id
-    lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
-    lock.acquire()
-    try:
-        policy = load(paths)
-        client = GatewayClient(paths.tenant_socket(name), tenant_key())
-        try:
-            startup = await client.wait_ready(_GATEWAY_WAIT_S)
-            tenant = Tenant(
-                name,
-                paths,
-                client,
-                with_settings(policy, startup.settings),
-                make_channel=discord_channel(startup),
-                zone=zone_of(startup.settings),
-            )
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, tenant.stop_requested.set)
-            async with tenant.running():
-                notify(f"READY=1\nMAINPID={os.getpid()}")
-                _log.info("tenant.ready", tenant=name, groups=len(tenant.registry), channel=tenant.channel_status.state)
-                return await tenant.wait()
-        finally:
-            await client.close()
-    finally:
-        lock.release()
+    async with tenant_process(name, paths) as (client, startup):
+        tenant = Tenant(
+            name,
+            paths,
+            client,
+            with_settings(policy, startup.settings),
+            make_channel=discord_channel(startup.secrets.get("discord_bot_token", ""), startup.upstreams),
+            zone=zone_of(startup.settings),
+        )
+        stop_on_signals(tenant.stop_requested)
+        async with tenant.running():
+            notify(f"READY=1\nMAINPID={os.getpid()}")
+            _log.info("tenant.ready", tenant=name, groups=len(tenant.registry), channel=tenant.channel_status.state)
+            return await tenant.wait()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TextIO
@@ -22,20 +21,20 @@ from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
 from openclaw.services import ChannelReport
 from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, InboundMessage
+from shared.channels.discord.make import MakeChannel, discord_channel
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
-from shared.config.process import log_level, tenant_key
 from shared.errors import ConfigError, ExitCode, Unavailable
-from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.gatewayclient import TenantStartup
+from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
-from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.notify import notify
-from shared.lifecycle.singleton import SingleInstance
+from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
-from shared.obs.log import configure_logging, get_logger
+from shared.obs.log import get_logger
 from shared.secrets.files import Secret, require_private, write_private
 from shared.storage import Database
 
@@ -45,8 +44,6 @@ _GATEWAY_WAIT_S = 60.0
 _DRAIN_S = 15.0
 _INTAKE_DRAIN_S = 2.0
 _FLUSH_S = 3.0
-
-MakeChannel = Callable[[ChannelHandlers], Channel]
 
 
 class Tenant:
@@ -217,19 +214,6 @@ def gateway_token(folder: Path, startup: TenantStartup) -> Secret:
     return Secret(token)
 
 
-def discord_channel(startup: TenantStartup) -> MakeChannel | None:
-    """How to make this tenant's Discord connector; None without a token."""
-    token = startup.secrets.get("discord_bot_token", "")
-    if not token:
-        return None
-    from shared.channels.discord.addresses import API_BASE, GATEWAY_URL, use_addresses
-    from shared.channels.discord.channel import DiscordChannel
-
-    upstreams = startup.upstreams
-    use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
-    return lambda handlers: DiscordChannel(Secret(token), handlers)
-
-
 async def run(name: str, paths: Paths) -> int:
     """Run the tenant until it is told to stop; returns the process's exit code.
 
@@ -238,26 +222,14 @@ async def run(name: str, paths: Paths) -> int:
         AuthRequired: Discord refused the bot's token.
         Unavailable: the gateway did not come up in time.
     """
-    make_undumpable()
+    policy = load_config(paths)
     folder = paths.tenant(name)
-    configure_logging(name, level=log_level(), stream=_log_stream(folder))
-    lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
-    lock.acquire()
-    try:
-        policy = load_config(paths)
-        client = GatewayClient(paths.tenant_socket(name), tenant_key())
-        try:
-            startup = await client.wait_ready(_GATEWAY_WAIT_S)
-            secret = gateway_token(folder, startup)
-            tenant = Tenant(name, paths, client, policy, secret, make_channel=discord_channel(startup))
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, tenant.stop_requested.set)
-            async with tenant.running() as gateway:
-                notify(f"READY=1\nMAINPID={os.getpid()}")
-                _log.info("tenant.ready", tenant=name, port=gateway.port, discord=tenant.report().status.state)
-                return await tenant.wait()
-        finally:
-            await client.close()
-    finally:
-        lock.release()
+    async with tenant_process(name, paths, log_stream=_log_stream(folder)) as (client, startup):
+        make_channel = discord_channel(startup.secrets.get("discord_bot_token", ""), startup.upstreams)
+        secret = gateway_token(folder, startup)
+        tenant = Tenant(name, paths, client, policy, secret, make_channel=make_channel)
+        stop_on_signals(tenant.stop_requested)
+        async with tenant.running() as gateway:
+            notify(f"READY=1\nMAINPID={os.getpid()}")
+            _log.info("tenant.ready", tenant=name, port=gateway.port, discord=tenant.report().status.state)
+            return await tenant.wait()

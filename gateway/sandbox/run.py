@@ -24,12 +24,13 @@ from gateway.sandbox.script import Script
 from gateway.sandbox.seed import CredentialPaths, claim_state, seed_env, seed_policies
 from gateway.settings import Settings
 from gateway.supervisor.supervisor import Supervisor
-from gateway.up import first_of, stop_signal
+from gateway.up import first_of
 from gateway.workers.image.build import ensure_image
 from shared.config.paths import Paths
 from shared.config.process import environment, log_level
 from shared.errors import GatewayError, Unavailable
 from shared.lifecycle.control import call
+from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import configure_logging, get_logger
@@ -73,7 +74,7 @@ async def run_sandbox(options: SandboxOptions) -> int:
         GatewayError: it could not start; nothing is left behind.
     """
     configure_logging("sandbox", level=log_level("WARNING"))
-    stopping = stop_signal()
+    stopping = stop_on_signals()
     async with _unless(stopping, options) as sandbox:
         if sandbox is None:
             return 0

@@ -12,9 +12,8 @@ from gateway.sandbox.cast import cast_of
 from gateway.sandbox.discord.server import DiscordEmulator
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import FaultPlan
-from nanoclaw.tenant import discord_channel
 from shared.channels.discord.addresses import use_addresses
-from shared.gatewayclient import TenantStartup
+from shared.channels.discord.make import discord_channel
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +41,8 @@ class Stage:
         }
 
     def channel(self):
-        return discord_channel(TenantStartup(tenant="nanoclaw", kind="nanoclaw", **self.startup()))
+        startup = self.startup()
+        return discord_channel(startup["secrets"]["discord_bot_token"], startup["upstreams"])
 
     async def ask(self, text: str, *, channel: int | None = None, **more):
         return await self.world.say(self.owner, channel or self.general, text, **more)

@@ -15,10 +15,11 @@ from gateway.sandbox.discord.server import DiscordEmulator
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import FaultPlan
 from openclaw.config import OpenClawPolicy
-from openclaw.tenant import Tenant, discord_channel
+from openclaw.tenant import Tenant
+from shared.channels.discord.make import discord_channel
 from shared.config.paths import Paths
 from shared.errors import AuthRequired, ConfigError
-from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.gatewayclient import GatewayClient
 from shared.http.unixserver import AsgiListeners
 from shared.secrets.files import Secret
 
@@ -35,19 +36,15 @@ async def stage():
 async def on_discord(folder: Path, emulator: DiscordEmulator, cast, token: str):
     runtime = Path("/tmp") / f"oc-{secrets.token_hex(4)}"
     runtime.mkdir(mode=0o700)
-    startup = TenantStartup(
-        tenant="openclaw",
-        kind="openclaw",
-        secrets={"discord_bot_token": token},
-        upstreams={"discord_api_base": emulator.api_base, "discord_gateway_url": emulator.gateway_url},
-    )
     policy = OpenClawPolicy.model_validate({"port": 0, "discord": {"guilds": {cast.guild_id: {}}}})
     client = GatewayClient(runtime / "m.sock", Secret("k"))
     try:
         async with AsgiListeners(ScriptedModel()) as listeners:
             await listeners.add_unix(runtime / "m.sock", state={})
             paths = Paths(state=folder, runtime=runtime)
-            make = discord_channel(startup)
+            make = discord_channel(
+                token, {"discord_api_base": emulator.api_base, "discord_gateway_url": emulator.gateway_url}
+            )
             tenant = Tenant("openclaw", paths, client, policy, Secret(TOKEN), make_channel=make, drain_s=0.0)
             async with tenant.running() as gateway:
                 yield tenant, gateway

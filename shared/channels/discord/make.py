@@ -1,0 +1,26 @@
+"""Building a tenant's Discord connector from what the gateway handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from shared.channels.base import Channel, ChannelHandlers
+from shared.secrets.files import Secret
+
+MakeChannel = Callable[[ChannelHandlers], Channel]
+
+
+def discord_channel(token: str, upstreams: Mapping[str, str]) -> MakeChannel | None:
+    """How to make the connector; None without a token, which means that Discord is off (policy N1).
+
+    Args:
+        token: the bot's.
+        upstreams: ``discord_api_base`` and ``discord_gateway_url``; absent ones are the real ones.
+    """
+    if not token:
+        return None
+    from shared.channels.discord.addresses import API_BASE, GATEWAY_URL, use_addresses
+    from shared.channels.discord.channel import DiscordChannel
+
+    use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
+    return lambda handlers: DiscordChannel(Secret(token), handlers)

@@ -1,0 +1,47 @@
+"""What every tenant process does around its own work: harden, log, lock, and meet the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TextIO
+
+from shared.config.paths import Paths
+from shared.config.process import log_level, tenant_key
+from shared.gatewayclient.client import GatewayClient
+from shared.gatewayclient.models import TenantStartup
+from shared.lifecycle.harden import make_undumpable
+from shared.lifecycle.singleton import SingleInstance
+from shared.obs.log import configure_logging
+
+_GATEWAY_WAIT_S = 60.0
+
+
+@asynccontextmanager
+async def tenant_process(
+    name: str, paths: Paths, *, log_stream: TextIO | None = None
+) -> AsyncIterator[tuple[GatewayClient, TenantStartup]]:
+    """One tenant's process: single instance, undumpable, connected to the gateway.
+
+    Args:
+        name: the tenant's.
+        paths: of the installation.
+        log_stream: where log lines go; standard error unless given.
+
+    Raises:
+        Occupied: another instance of this tenant runs.
+        ConfigError: the process was not started by the supervisor or a unit.
+        Unavailable: the gateway did not come up in time.
+    """
+    make_undumpable()
+    configure_logging(name, level=log_level(), stream=log_stream)
+    lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
+    lock.acquire()
+    try:
+        client = GatewayClient(paths.tenant_socket(name), tenant_key())
+        try:
+            yield client, await client.wait_ready(_GATEWAY_WAIT_S)
+        finally:
+            await client.close()
+    finally:
+        lock.release()
