@@ -259,10 +259,7 @@ def docker_config(spec: ContainerSpec) -> dict[str, Any]:
             "ShmSize": 64 * 1024 * 1024,
             "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 4096, "Hard": 8192}],
             "Tmpfs": dict.fromkeys(spec.tmpfs, scratch),
-            "Mounts": [
-                {"Type": "bind", "Source": str(m.source), "Target": m.target, "ReadOnly": m.read_only}
-                for m in spec.mounts
-            ],
+            "Mounts": [_bind(mount) for mount in spec.mounts],
             "RestartPolicy": {"Name": "no"},
             "AutoRemove": False,
             "LogConfig": {"Type": "json-file", "Config": {"max-size": f"{spec.log_max_mb}m", "max-file": "2"}},

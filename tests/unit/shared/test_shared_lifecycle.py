@@ -14,7 +14,6 @@ import pytest
 from shared.errors import ExitCode, NotFound, Occupied, Unavailable
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.control import ControlServer, RemoteError, call
-from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.singleton import SingleInstance
 from shared.lifecycle.tasks import TaskPool
 
@@ -135,4 +134,3 @@ def test_undumpable_process_hides_its_environment_from_its_own_user() -> None:
     if os.geteuid() != 0:
         script = script.replace("os.setgroups([]); os.setgid(65534); os.setuid(65534)\n", "")
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-    assert callable(make_undumpable)
