@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gateway.broker.app import build_broker
 from gateway.broker.routes import BrokerServices
+from gateway.budget import load_budget
+from gateway.credentials.control import operations as credential_operations
+from gateway.credentials.keeper import Notice
 from gateway.credentials.service import Credentials
+from gateway.credentials.settings import OAuthPolicy
+from gateway.credentials.setup import build_sign_ins
 from gateway.ledger import Ledger
-from gateway.modelproxy.apps import public_app, worker_app
+from gateway.modelproxy.apps import worker_app
+from gateway.modelproxy.client_keys import ClientKeys
 from gateway.modelproxy.identity import ModelIdentity
+from gateway.modelproxy.pacing import Pacer
 from gateway.modelproxy.proxy import ModelProxy
+from gateway.modelproxy.public import PublicOptions, listener_identity, pacing_gate, public_app
+from gateway.modelproxy.quota import CopilotQuota
 from gateway.settings import Settings, engine_address
 from gateway.store import GatewayStore, TenantKey
 from gateway.workers.engine import Engine, EngineInfo
@@ -94,6 +104,17 @@ class Gateway:
 
         http = HttpPool()
         stack.push_async_callback(http.close)
+        oauth = OAuthPolicy.load(paths)
+        self.sign_ins = build_sign_ins(
+            paths=paths,
+            policy=oauth,
+            claude_file=settings.credential_file("claude_file"),
+            http=http,
+            env=settings.env,
+            tenants={name: tenant.kind for name, tenant in settings.enabled_tenants().items()},
+            notify=_tell_owner,
+            borrowed=settings.borrowed_files(),
+        )
         self.credentials = Credentials(
             http=http,
             claude_file=settings.credential_file("claude_file"),
@@ -104,10 +125,27 @@ class Gateway:
             copilot_file=settings.credential_file("copilot_file"),
             copilot_base=settings.upstreams.copilot.api_base,
             github_api_base=settings.upstreams.github.api_base,
+            refresher=self.sign_ins.refresher,
+            claude_policy=oauth.claude_auth,
         )
-        ledger = Ledger(self.store)
+        await self.sign_ins.write_views()
+        self.sign_ins.refresher.start()
+        stack.push_async_callback(self.sign_ins.refresher.stop)
+        budget = load_budget(self.store, paths, run_of=self.run_of)
+        await budget.recover()
+        stack.push_async_callback(budget.close)
+        ledger = Ledger(self.store, budget=budget)
         stack.push_async_callback(ledger.close)
-        proxy = ModelProxy(self.credentials, http, on_request=ledger.note)
+        api = settings.policy.model_api
+        pacer = Pacer(api.rate_limit_s, wait=api.wait, max_waiting=api.queue_max)
+        proxy = ModelProxy(
+            self.credentials,
+            http,
+            on_request=ledger.note,
+            reserve=budget.admit,
+            release=lambda reservation: budget.settle(reservation, None),
+            gate=pacing_gate(pacer, light_tenants=settings.tenants_of("nanoclaw")),
+        )
 
         engine = build_engine(settings)
         stack.push_async_callback(engine.close)
@@ -140,12 +178,12 @@ class Gateway:
         stack.push_async_callback(sockets.close, _DRAIN_S)
         for name in settings.enabled_tenants():
             await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660)
-        if settings.policy.model_api.enabled:
-            api = settings.policy.model_api
-            identity = ModelIdentity(
-                tenant="local", group="", worker_id="", routes=frozenset({"chat/completions", "models", "embeddings"})
+        if api.enabled:
+            quota = CopilotQuota(
+                http, github_api_base=settings.upstreams.github.api_base, github_token=self.credentials.github_token
             )
-            public = AsgiListeners(public_app(proxy, identity))
+            options = PublicOptions(keys=client_keys(settings), quota=quota)
+            public = AsgiListeners(public_app(proxy, listener_identity(), options))
             stack.push_async_callback(public.close, 1.0)
             self.model_api_port = await public.add_tcp(api.host, api.port, state={})
 
@@ -155,7 +193,7 @@ class Gateway:
                 "status": self.op_status,
                 "tenant_key": self.op_tenant_key,
                 "end_workers": self.op_end_workers,
-                "usage": self.op_usage,
+                **credential_operations(self.sign_ins),
             },
         )
         await control.start()
@@ -179,6 +217,10 @@ class Gateway:
     def routes_of(self, tenant: str) -> frozenset[str]:
         """Model routes a tenant may use on its own socket."""
         return frozenset(self.settings.policy.tenants[tenant].routes)
+
+    def run_of(self, worker_id: str) -> str:
+        """The run a worker is busy with, for the ledger and budgets; empty when none is known."""
+        return next((worker.run_id for worker in self.pool.list() if worker.worker_id == worker_id), "")
 
     def name_prefix(self, tenant: str) -> str:
         """Containers are named after the tenant, so that ``docker ps --filter name=nanoclaw-`` finds them (N4)."""
@@ -209,10 +251,6 @@ class Gateway:
         """End all workers, for a stop that leaves nothing behind."""
         return {"ended": await self.pool.end_all()}
 
-    async def op_usage(self, _params: dict[str, Any]) -> list[dict[str, str | int]]:
-        """The ledger's totals."""
-        return await self.store.usage()
-
 
 class WorkerSockets:
     """The one private socket of each worker; which socket a call came through says who calls."""
@@ -240,6 +278,26 @@ class WorkerSockets:
     async def close_all(self) -> None:
         """Stop listening everywhere; live workers find the sockets again after the next start."""
         await self._listeners.close(_DRAIN_S)
+
+
+def _tell_owner(notice: Notice) -> None:
+    """Say once that somebody has to sign in again; `status` and the log show it until then."""
+    _log.error(
+        "sign_in.needed", provider=notice.provider, tenant=notice.tenant, reason=notice.reason, run=notice.command
+    )
+
+
+def client_keys(settings: Settings) -> ClientKeys | None:
+    """Who may call the model API; None lets every program of this machine in.
+
+    Raises:
+        ConfigError: keys are required and the file is missing, readable by others, or empty.
+    """
+    if not settings.policy.model_api.require_key:
+        return None
+    keys = ClientKeys(Path(settings.policy.model_api.keys_file).expanduser())
+    keys.load()
+    return keys
 
 
 def build_engine(settings: Settings) -> Engine:

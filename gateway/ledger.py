@@ -1,39 +1,165 @@
-"""The ledger: what was asked of which model by whom; written behind the answer, never in its way."""
+"""The ledger: what was asked of which model by whom, and what it cost; written behind the answer, never in its way."""
 
 from __future__ import annotations
 
+import math
+import tomllib
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from gateway.budget import SCALE, BucketPolicy, Budget, BudgetsPolicy, LimitPolicy, Reservation, load_budgets
 from gateway.modelproxy.identity import RequestRecord
-from gateway.store import GatewayStore, LedgerEntry
+from gateway.store import Counter, GatewayStore
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.paths import Paths
+from shared.errors import ConfigError
 from shared.lifecycle.tasks import TaskPool
+from shared.obs.log import get_logger
+from shared.storage import Database
+
+_log = get_logger(__name__)
+_DRAIN_S = 5.0
 
 
 class Ledger:
-    """Takes a record from the model proxy and makes it durable."""
+    """Takes a record from the model proxy and makes it durable.
 
-    def __init__(self, store: GatewayStore, clock: Clock = SYSTEM_CLOCK) -> None:
+    Args:
+        store: where rows go.
+        clock: for their time.
+        budget: settles reservations; one by the shipped policy, without limits of its own, when left out.
+    """
+
+    def __init__(self, store: GatewayStore, clock: Clock = SYSTEM_CLOCK, *, budget: Budget | None = None) -> None:
         self._store = store
-        self._clock = clock
+        self._budget = budget or Budget(store, _shipped_policy(), clock=clock)
         self._tasks = TaskPool("ledger")
 
-    def note(self, record: RequestRecord) -> None:
-        """Write one model call."""
-        entry = LedgerEntry(
-            at=self._clock.now(),
-            tenant=record.tenant,
-            worker_id=record.worker_id,
-            route=record.route,
-            provider=record.provider,
-            model=record.model,
-            status=record.status,
-            input_tokens=record.input_tokens,
-            output_tokens=record.output_tokens,
-            first_byte_ms=record.first_byte_ms,
-            total_ms=record.total_ms,
-        )
-        self._tasks.start(self._store.record(entry), name="write")
+    def note(self, record: RequestRecord, reservation: Reservation | None = None) -> None:
+        """Write one model call; the room that was reserved for it, if any, is settled in the same transaction."""
+        if reservation is None:
+            spent = self._budget.tariff.of_record(record)
+            self._tasks.start(self._store.record(self._budget.entry(record, spent)), name="write")
+        else:
+            self._tasks.start(self._budget.settle(reservation, record), name="settle")
 
     async def close(self) -> None:
         """Finish the writes under way."""
-        await self._tasks.drain(5.0)
+        if not await self._tasks.drain(_DRAIN_S):
+            _log.warning("ledger.not_finished", writes=len(self._tasks))
         await self._tasks.close()
+        await self._budget.close()
+
+
+async def usage_report(
+    store: GatewayStore, policy: BudgetsPolicy, now: datetime, *, since: datetime | None = None, tenant: str = ""
+) -> dict[str, Any]:
+    """What `clawgate usage` shows: calls, buckets in their present window, and the budgets' own counters.
+
+    Args:
+        store: the gateway's database.
+        policy: buckets and budgets.
+        now: aware UTC.
+        since: calls from then on; None for all. Buckets and budgets have windows of their own.
+        tenant: only its calls and budgets.
+    """
+    buckets = [await _bucket_row(store, name, bucket, now) for name, bucket in policy.buckets.items() if bucket.enabled]
+    counters = {(counter.name, counter.scope): counter for counter in await store.counters()}
+    budgets = []
+    for name, limit in policy.budgets.items():
+        mine = [counter for (of, _), counter in counters.items() if of == name and _concerns(counter.scope, tenant)]
+        budgets += [_budget_row(name, limit, counter, now) for counter in mine]
+        if not mine and limit.tenant and tenant in {"", limit.tenant}:
+            budgets.append(_budget_row(name, limit, None, now))
+    calls = await store.usage(since=since, tenant=tenant)
+    return {
+        "now": now.isoformat(),
+        "since": since.isoformat() if since else None,
+        "calls": calls,
+        "buckets": buckets,
+        "budgets": budgets,
+    }
+
+
+async def read_usage(paths: Paths, now: datetime, *, since: datetime | None = None, tenant: str = "") -> dict[str, Any]:
+    """The report from the gateway's database; works whether or not the gateway runs.
+
+    Raises:
+        ConfigError: a policy file is wrong, or the database cannot be opened.
+    """
+    policy = load_budgets(paths)
+    if not _is_there(paths.gateway_db):
+        # Nothing was ever asked; a report must not be what creates the database.
+        unused = [_budget_row(name, limit, None, now) for name, limit in policy.budgets.items() if limit.tenant]
+        return {"now": now.isoformat(), "since": None, "calls": [], "buckets": [], "budgets": unused}
+    database = Database(paths.gateway_db, migrations="gateway.migrations")
+    await database.open()
+    try:
+        return await usage_report(GatewayStore(database), policy, now, since=since, tenant=tenant)
+    finally:
+        await database.close()
+
+
+async def _bucket_row(store: GatewayStore, name: str, bucket: BucketPolicy, now: datetime) -> dict[str, Any]:
+    start = bucket.reset.start_of(now)
+    totals = await store.bucket_usage(name, start)
+    used = {
+        "usd": totals["cost_micros"],
+        "tokens": int(totals["input_tokens"]) + int(totals["output_tokens"]),
+        "requests": totals["requests"],
+        "premium_requests": totals["premium_micros"],
+    }[bucket.unit]
+    end = None if bucket.reset.every == "hours" else bucket.reset.end_of(now)
+    return {
+        "name": name,
+        "kind": bucket.kind,
+        "provider": bucket.provider,
+        "unit": bucket.unit,
+        "used": int(used) / SCALE[bucket.unit],
+        "allowance": bucket.allowance or None,
+        "window": bucket.reset.every if bucket.reset.every != "hours" else f"{bucket.reset.hours:g} h",
+        "window_start": start.isoformat() if start else None,
+        "resets_at": end.isoformat() if end else None,
+        "requests": totals["requests"],
+        "cost_usd": int(totals["cost_micros"]) / SCALE["usd"],
+    }
+
+
+def _budget_row(name: str, limit: LimitPolicy, counter: Counter | None, now: datetime) -> dict[str, Any]:
+    scale = SCALE[limit.unit]
+    allowed = math.floor(limit.limit * scale)
+    ended = counter is not None and counter.ends_at is not None and counter.ends_at <= now
+    used = 0 if counter is None or ended else counter.used
+    reserved = counter.reserved if counter else 0
+    resets_at = counter.ends_at if counter and not ended else None
+    return {
+        "name": name,
+        "scope": counter.scope if counter else limit.tenant,
+        "unit": limit.unit,
+        "limit": limit.limit,
+        "used": used / scale,
+        "reserved": reserved / scale,
+        "left": max(0, allowed - used - reserved) / scale,
+        "resets_at": resets_at.isoformat() if resets_at else None,
+    }
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        raise ConfigError(
+            f"{path} may not be read by this user: run the command as the user the gateway runs as",
+            code="config.database",
+        ) from None
+
+
+def _concerns(scope: str, tenant: str) -> bool:
+    return not tenant or scope.partition("/")[0] == tenant
+
+
+def _shipped_policy() -> BudgetsPolicy:
+    text = (files("policies") / "budgets.toml").read_text(encoding="utf-8")
+    return BudgetsPolicy.model_validate(tomllib.loads(text))

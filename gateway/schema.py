@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table
 
 from shared.storage import BigId, UtcTime
 
@@ -33,6 +33,41 @@ model_request = Table(
     Column("output_tokens", Integer, nullable=False, default=0),
     Column("first_byte_ms", Float, nullable=False, default=0.0),
     Column("total_ms", Float, nullable=False, default=0.0),
+    Column("tenant_group", String(31), nullable=False, default=""),
+    Column("run_id", String(64), nullable=False, default=""),
+    Column("bucket", String(40), nullable=False, default=""),
+    Column("auth", String(16), nullable=False, default=""),
+    Column("outcome", String(16), nullable=False, default=""),
+    Column("cached_tokens", Integer, nullable=False, default=0),
+    Column("cost_micros", BigInteger, nullable=False, default=0),
+    Column("premium_micros", BigInteger, nullable=False, default=0),
+    Column("request_id", String(80), nullable=False, default=""),
     Index("model_request_tenant_at", "tenant", "at"),
+    Index("model_request_bucket_at", "bucket", "at"),
 )
-"""The ledger: one row for each model call."""
+"""The ledger: one row for each model call. Costs are millionths of a dollar and of a premium request."""
+
+budget_counter = Table(
+    "budget_counter",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("scope", String(120), primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=True),
+)
+"""What is spent and set aside of each budget, in its own small unit; `scope` is the tenant, or tenant and run."""
+
+budget_reservation = Table(
+    "budget_reservation",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("reservation", String(40), nullable=False),
+    Column("name", String(40), nullable=False),
+    Column("scope", String(120), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("budget_reservation_of", "reservation"),
+)
+"""What calls under way have set aside; a row that outlives its process is charged in full at the next start."""

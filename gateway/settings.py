@@ -60,13 +60,23 @@ class ModelApi(_Section):
 
     Attributes:
         enabled: listen at all.
-        host: loopback only, since callers need no key.
+        host: loopback only.
         port: 0 takes any free one.
+        rate_limit_s: seconds between two model calls of this listener and of NanoClaw's LIGHT route together.
+        wait: whether a call waits for its turn; otherwise it is refused with ``Retry-After``.
+        queue_max: calls that may wait at once; one more is refused.
+        require_key: callers need a key from `keys_file`; without it every program of this machine may call.
+        keys_file: one key a line, a name before it if you like; mode 600.
     """
 
     enabled: bool = True
     host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
     port: int = Field(default=4141, ge=0, le=65535)
+    rate_limit_s: float = Field(default=10.0, ge=0, le=3600)
+    wait: bool = True
+    queue_max: int = Field(default=32, ge=1, le=1000)
+    require_key: bool = False
+    keys_file: str = "~/.config/clawgate/model-api-keys"
 
 
 class EngineSettings(_Section):
@@ -140,9 +150,17 @@ class Settings:
         """A credential file's path, with ``~`` resolved."""
         return Path(getattr(self.policy.credentials, name)).expanduser()
 
+    def borrowed_files(self) -> dict[str, Path]:
+        """Files of other programs that serve a provider as long as nobody signed in to it here."""
+        return {"codex": self.credential_file("codex_file"), "copilot": self.credential_file("copilot_file")}
+
     def enabled_tenants(self) -> dict[str, TenantPolicy]:
         """Tenants to run, by name."""
         return {name: tenant for name, tenant in self.policy.tenants.items() if tenant.enabled}
+
+    def tenants_of(self, kind: TenantKind) -> list[str]:
+        """Names of the enabled tenants that run one product."""
+        return [name for name, tenant in self.enabled_tenants().items() if tenant.kind == kind]
 
     def has_accounts(self) -> bool:
         """At least one chat bot has a token; without one there is nobody to answer."""

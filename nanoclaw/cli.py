@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -209,6 +209,68 @@ def deadletters_requeue(state: Path | None, tenant: str, ids: tuple[str, ...]) -
     for one in ids:
         done = _ask(state, tenant, "deadletters.requeue", id=one)
         click.echo(f"{done['id']} waits again in {done['chat']}")
+
+
+@cli.group()
+def route() -> None:
+    """Who answers: the light route without a worker, or the group's agent."""
+
+
+@route.command("explain")
+@state_option
+@click.argument("text")
+@click.option(
+    "--group-route",
+    type=click.Choice(["auto", "agent", "light"]),
+    default="auto",
+    show_default=True,
+    help="The group's own setting.",
+)
+@click.option("--attachments", type=click.IntRange(0, 10), default=0, show_default=True, help="Files sent along.")
+@click.option(
+    "--since-agent", type=click.FloatRange(0), default=None, metavar="SECONDS", help="When the agent last spoke there."
+)
+@click.option("--resting", is_flag=True, help="As if the light route were resting after a failure.")
+@click.option("--as-if-enabled", is_flag=True, help="As if light.enabled were true.")
+@_json
+def route_explain(
+    state: Path | None,
+    text: str,
+    group_route: Literal["auto", "agent", "light"],
+    attachments: int,
+    since_agent: float | None,
+    *,
+    resting: bool,
+    as_if_enabled: bool,
+    as_json: bool,
+) -> None:
+    """Say who would answer TEXT, and which rule decides; nothing is sent, and nothing needs to run.
+
+    Uses policies/nanoclaw.toml of the installation; `-` reads TEXT from standard input.
+    """
+    from nanoclaw.config import load
+    from nanoclaw.router import RouteFacts, explain_route
+
+    policy = load(paths_of(state)).light
+    if as_if_enabled:
+        policy = policy.model_copy(update={"enabled": True})
+    told = explain_route(
+        sys.stdin.read().rstrip("\n") if text == "-" else text,
+        policy,
+        group_route=group_route,
+        attachments=attachments,
+        facts=RouteFacts(light_ready=not resting, since_agent_s=since_agent),
+    )
+    if as_json:
+        print_json(told)
+        return
+    model = f" ({told['model']})" if told["model"] else ""
+    click.echo(f"{told['tier']}{model}: {told['reason']} (rule {told['rule']}, confidence {told['confidence']:g})")
+    for candidate in told["candidates"]:
+        fate = f"removed by {candidate['removed_by']}: {candidate['why']}" if candidate["removed_by"] else "chosen"
+        click.echo(f"  {candidate['tier']}: {fate}")
+    rows = [(r["rule"], r["tier"], r["why"] or None, "<-- decides" if r["decides"] else "") for r in told["rules"]]
+    print_table(("RULE", "SAYS", "WHY", ""), rows, empty="")
 
 
 def main() -> None:

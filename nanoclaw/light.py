@@ -18,6 +18,7 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError
 from shared.gatewayclient import ModelResponse, ModelRoute
 from shared.obs.log import get_logger
+from shared.providers.catalog import shipped_catalog
 
 _log = get_logger(__name__)
 _ESCAPE_WORD = "NEED_AGENT"
@@ -51,6 +52,8 @@ class LightRoute:
     ) -> None:
         self._gateway = gateway
         self._policy = policy
+        # Names people use (gemini-3-pro) are not always the provider's own.
+        self._model = shipped_catalog().find(f"copilot/{policy.model}").id if policy.model else ""
         self._name = assistant_name
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -82,7 +85,7 @@ class LightRoute:
         )
         turns = [{"role": "user", "content": FORCED_ROUTE.sub("", m.text).strip()} for m in messages]
         body = {
-            "model": self._policy.model,
+            "model": self._model,
             "messages": [{"role": "system", "content": system}, *turns],
             "max_tokens": _MAX_TOKENS,
         }

@@ -126,6 +126,43 @@ def run(state: Path | None, tenant: str) -> int:
     return asyncio.run(run_tenant(tenant, paths_of(state)))
 
 
+def _sign_in(provider: str, state: Path | None) -> int:
+    """Hand over to ``clawgate auth``: sign-ins belong to the gateway, and this tenant never holds one."""
+    import subprocess
+
+    where = ["--state", str(state)] if state else []
+    command = [sys.executable, "-m", "gateway.cli.main", "auth", "login", provider, *where]
+    return subprocess.run(command, check=False).returncode
+
+
+@cli.command()
+@click.option("--auth-choice", type=click.Choice(["openai-codex", "github-copilot"]), required=True, help="Provider.")
+@click.option("--accept-risk", is_flag=True, required=True, help="You know that an agent will act with this account.")
+@state_option
+def onboard(state: Path | None, auth_choice: str, *, accept_risk: bool) -> int:
+    """Sign in at a model provider (the policy's spelling of `clawgate auth login`)."""
+    if not accept_risk:
+        raise Invalid("an agent will act with this account: repeat the command with --accept-risk")
+    return _sign_in({"openai-codex": "codex", "github-copilot": "copilot"}[auth_choice], state)
+
+
+@cli.group()
+def models() -> None:
+    """Models and the sign-ins behind them."""
+
+
+@models.group(name="auth")
+def models_auth() -> None:
+    """Sign-ins at model providers."""
+
+
+@models_auth.command(name="login-github-copilot")
+@state_option
+def login_github_copilot(state: Path | None) -> int:
+    """Sign in at GitHub for Copilot (the policy's spelling of `clawgate auth login copilot`)."""
+    return _sign_in("copilot", state)
+
+
 @cli.command()
 @_target
 @_json

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openclaw.agent.loop import AgentLoop
-from openclaw.agent.models import ModelClient, Models
+from openclaw.agent.models import CooldownFile, ModelClient, Models
 from openclaw.agent.prompt import read_workspace
 from openclaw.agent.tools import ToolRegistry
 from openclaw.config import OpenClawPolicy
@@ -116,7 +116,8 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     )
     devices.announce = hub.broadcast
     transcripts = Transcripts(db, options.folder / "agents" / AGENT_ID / "sessions", clock)
-    models = Models(options.models, [policy.agent.model, *policy.agent.fallbacks], clock)
+    rests = CooldownFile(options.folder / "agents" / AGENT_ID / "agent" / "cooldowns.json")
+    models = Models(options.models, [policy.agent.model, *policy.agent.fallbacks], clock, kept=rests)
     loop = AgentLoop(models, options.tools, max_rounds=policy.agent.max_tool_rounds, clock=clock)
     runs = Runs(
         db,

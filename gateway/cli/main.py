@@ -16,7 +16,12 @@ from shared.cli import guarded, paths_of, print_json, print_table, state_option
 class LazyGroup(click.Group):
     """A group whose larger subcommands live in modules of their own, imported when they are called."""
 
-    modules: ClassVar[dict[str, str]] = {}
+    modules: ClassVar[dict[str, str]] = {
+        "auth": "gateway.cli.auth",
+        "copilot-api": "gateway.cli.copilot_api",
+        "secrets": "gateway.cli.secrets",
+        "usage": "gateway.cli.usage",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, imported or not."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ _HOLD_FAILURE_S = 15.0
 _MILLISECONDS_FROM = 10_000_000_000
 _DEFAULT_BASE = "https://api.individual.githubcopilot.com"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_FIX = "Run: copilot-api auth (as the gateway's user)"
+_FIX = "Run: clawgate auth login copilot (or: copilot-api auth, as the gateway's user)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class CopilotTokens:
         file: holds the GitHub token.
         github_api_base: where it is exchanged.
         copilot_base: overrides the API address that comes with the bearer; empty to use that.
+        stored: our own sign-in, which comes before the file; None when there is none.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class CopilotTokens:
         http: HttpPool,
         clock: Clock,
         client: ClientIdentity,
+        stored: Callable[[], Awaitable[Secret | None]] | None = None,
     ) -> None:
         self._file = file
+        self._stored = stored
         self._github = github_api_base.rstrip("/")
         self._base = copilot_base.rstrip("/")
         self._http = http
@@ -75,13 +78,21 @@ class CopilotTokens:
             AuthRequired: there is no GitHub sign-in, or GitHub refuses it.
             Unavailable: GitHub does not answer and no valid bearer is left.
         """
-        github = self._file.read()
+        github = await self.github_token()
         source = fingerprint(github.reveal())
         bearer = self._fresh(source)
         if bearer is None:
             async with self._exchanging:
                 bearer = self._fresh(source) or await self._renew(github, source)
         return self._as_auth(bearer)
+
+    async def github_token(self) -> Secret:
+        """The GitHub sign-in: the stored one, else the one copilot-api left.
+
+        Raises:
+            AuthRequired: there is none.
+        """
+        return (await self._stored() if self._stored else None) or self._file.read()
 
     def forget(self, mark: str) -> None:
         """Drop the bearer if it is the one that was refused."""
@@ -188,16 +199,6 @@ def _json_object(answer: Answer) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _moment(expires: object) -> datetime:
-    try:
-        seconds = float(expires)  # type: ignore[arg-type]
-        return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS_FROM else seconds, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        raise Unavailable(
-            "GitHub's Copilot token has no expiry: its answer is not understood", code="copilot.exchange"
-        ) from None
 
 
 def _refusal(answer: Answer, body: Mapping[str, Any]) -> GatewayError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from shared.errors import AuthRequired
+from shared.oauth.codex import claims_of
 from shared.secrets.files import Secret
 
 T = TypeVar("T")
 
-_MAX_FILE_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 20
 
 
 def fingerprint(secret: str) -> str:
@@ -74,7 +74,7 @@ class WatchedFile(Generic[T]):
             stamp = (info.st_ino, info.st_mtime_ns, info.st_size)
             if stamp == self._stamp and self._value is not None:
                 return self._value
-            if info.st_size > _MAX_FILE_BYTES:
+            if info.st_size > MAX_FILE_BYTES:
                 raise ValueError("too large")
             value = self._parse(self._path.read_text("utf-8"))
         except FileNotFoundError:
@@ -101,7 +101,7 @@ def parse_codex(text: str) -> CodexLogin:
     """Parse ``auth.json``."""
     tokens = json.loads(text)["tokens"]
     access = _text(tokens["access_token"])
-    claims = jwt_claims(access)
+    claims = claims_of(access)
     account = tokens.get("account_id") or _claim(claims, "https://api.openai.com/auth").get("chatgpt_account_id")
     expiry = claims.get("exp")
     return CodexLogin(
@@ -115,16 +115,6 @@ def parse_github_token(text: str) -> Secret:
     if any(character.isspace() for character in token):
         raise ValueError("not a token")
     return Secret(_text(token))
-
-
-def jwt_claims(token: str) -> Mapping[str, Any]:
-    """The claims of a token just received from its issuer or read from our own file; no signature is checked."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:

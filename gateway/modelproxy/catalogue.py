@@ -2,28 +2,108 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gateway.modelproxy.identity import ModelIdentity
 from gateway.modelproxy.proxy import ModelProxy
-from shared.errors import UpstreamError
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.errors import GatewayError, NotFound, UpstreamError
+from shared.obs.log import get_logger
+
+_log = get_logger(__name__)
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 _OK = 200
+_KEPT_S = 3600.0
+_TRY_AGAIN_S = 30.0
 
 
-async def list_models(proxy: ModelProxy, identity: ModelIdentity) -> dict[str, Any]:
-    """Ask the provider and translate.
+class ModelCatalogue:
+    """The provider's models, asked for once an hour; an old list serves on while the provider does not answer.
 
-    Raises:
-        GatewayError: no credential, or the provider does not answer as it should.
+    Args:
+        proxy: does the call.
+        identity: in whose name.
+        clock: for the list's age.
     """
-    status, body = await proxy.fetch(identity, "models")
-    if status != _OK:
-        raise UpstreamError(f"the Copilot API answered {status} to the list of models", status=status)
-    return {"object": "list", "data": [_entry(model) for model in parse_models(body)], "has_more": False}
+
+    def __init__(self, proxy: ModelProxy, identity: ModelIdentity, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._proxy = proxy
+        self._identity = identity
+        self._clock = clock
+        self._models: dict[str, Mapping[str, Any]] = {}
+        self._asked_at: float | None = None
+        self._failed_at: float | None = None
+        self._asking = asyncio.Lock()
+
+    def ids(self) -> Collection[str]:
+        """Ids of the list last received."""
+        return self._models.keys()
+
+    def max_output(self, model: str) -> int:
+        """Most tokens a model writes; 0 when not known."""
+        capabilities = self._models.get(model, {}).get("capabilities")
+        limits = capabilities.get("limits") if isinstance(capabilities, dict) else None
+        value = limits.get("max_output_tokens") if isinstance(limits, dict) else None
+        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+    async def facts(self) -> ModelCatalogue:
+        """This catalogue, filled if that is possible: a call must not fail because the list did."""
+        if not self._is_current() and not self._rests():
+            try:
+                await self._refresh()
+            except GatewayError as error:
+                _log.info("model.no_list", reason=error.code)
+        return self
+
+    async def listing(self) -> dict[str, Any]:
+        """The answer to ``GET /v1/models``.
+
+        Raises:
+            GatewayError: there is no list yet and the provider gives none.
+        """
+        try:
+            await self._refresh()
+        except GatewayError:
+            if not self._models:
+                raise
+        return {"object": "list", "data": [_entry(model) for model in self._models.values()], "has_more": False}
+
+    async def one(self, name: str) -> dict[str, Any]:
+        """The answer to ``GET /v1/models/{id}``.
+
+        Raises:
+            NotFound: the provider does not list it.
+            GatewayError: as `listing`.
+        """
+        await self.listing()
+        if name not in self._models:
+            raise NotFound(f"no model {name!r}; GET /v1/models lists them", code="model.unknown")
+        return _entry(self._models[name])
+
+    def _is_current(self) -> bool:
+        return self._asked_at is not None and self._clock.monotonic() < self._asked_at + _KEPT_S
+
+    def _rests(self) -> bool:
+        return self._failed_at is not None and self._clock.monotonic() < self._failed_at + _TRY_AGAIN_S
+
+    async def _refresh(self) -> None:
+        async with self._asking:
+            if self._is_current():
+                return
+            try:
+                status, body = await self._proxy.fetch(self._identity, "models")
+                if status != _OK:
+                    raise UpstreamError(f"the Copilot API answered {status} to the list of models", status=status)
+                models = parse_models(body)
+            except GatewayError:
+                self._failed_at = self._clock.monotonic()
+                raise
+            self._models = {model["id"]: model for model in models}
+            self._asked_at, self._failed_at = self._clock.monotonic(), None
 
 
 def parse_models(body: bytes) -> list[Mapping[str, Any]]:

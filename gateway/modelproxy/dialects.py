@@ -15,8 +15,10 @@ _ANTHROPIC_TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    402: "billing_error",
     413: "request_too_large",
     429: "rate_limit_error",
+    529: "overloaded_error",
     503: "overloaded_error",
 }
 _OPENAI_TYPES = {
@@ -54,9 +56,13 @@ def error_event(dialect: Dialect, error: GatewayError) -> bytes:
     return encode_sse(json.dumps(_body(dialect, error, 0), ensure_ascii=False))
 
 
+def anthropic_error_type(status: int) -> str:
+    """Anthropic's word for an HTTP status."""
+    return _ANTHROPIC_TYPES.get(status, _DEFAULT_TYPE)
+
+
 def _body(dialect: Dialect, error: GatewayError, status: int) -> dict[str, Any]:
     if dialect == "anthropic":
-        kind = _ANTHROPIC_TYPES.get(status, _DEFAULT_TYPE)
-        return {"type": "error", "error": {"type": kind, "message": error.detail}}
+        return {"type": "error", "error": {"type": anthropic_error_type(status), "message": error.detail}}
     kind = _OPENAI_TYPES.get(status, _DEFAULT_TYPE)
     return {"error": {"message": error.detail, "type": kind, "param": None, "code": error.code}}

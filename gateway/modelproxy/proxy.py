@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from gateway.credentials.models import ProviderAuth
-from gateway.credentials.service import Credentials
+from gateway.credentials.models import Provider, ProviderAuth
+from gateway.modelproxy.adapters import Adapter
 from gateway.modelproxy.dialects import Dialect, Headers, error_answer, error_event
 from gateway.modelproxy.identity import ModelIdentity, Outcome, RequestRecord
 from gateway.modelproxy.routes import Route, find_route, parse_body, upstream_headers, upstream_url
@@ -22,6 +22,7 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Denied, GatewayError, Internal, Invalid
 from shared.http.client import HttpPool, StreamedAnswer
 from shared.obs.log import get_logger
+from shared.obs.redact import redact_text
 
 _log = get_logger(__name__)
 
@@ -32,9 +33,14 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 _READ_TIMEOUT_S = 600.0
+_KEEP_ALIVE_S = 20.0
+_KEEP_ALIVE = b": keep-alive\n\n"
+_LIMITED = 429
+_RUN_HEADER = b"x-clawgate-run"
 _MAX_WHOLE_BYTES = 32 << 20
 _MAX_REFUSAL_BYTES = 64 << 10
 _CLIENT_GONE = 499
+_FIRST_ERROR_STATUS = 400
 _TOO_LARGE = 413
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
@@ -44,6 +50,44 @@ _PASSED_BACK = re.compile(
     rb"|cache-control|openai-processing-ms|(anthropic-ratelimit|x-ratelimit|x-codex)-[a-z0-9-]+)"
 )
 """Answer headers that go back; cookies, account ids and connection headers do not."""
+
+
+class ProxyCredentials(Protocol):
+    """What the proxy asks of `gateway.credentials.service.Credentials`."""
+
+    async def headers_for(self, provider: Provider) -> ProviderAuth:
+        """The credential for a call now; raises a GatewayError when there is none."""
+        ...
+
+    async def after_refusal(self, auth: ProviderAuth) -> ProviderAuth | None:
+        """Another one after the provider refused this one."""
+        ...
+
+    async def after_limit(self, auth: ProviderAuth, retry_after_s: float) -> ProviderAuth | None:
+        """Another one after a 429, where policy allows it."""
+        ...
+
+
+class Reserve(Protocol):
+    """Takes room in a budget before a call is sent; what it returns comes back with the call's record."""
+
+    async def __call__(
+        self,
+        identity: ModelIdentity,
+        provider: str,
+        model: str,
+        body: Mapping[str, Any],
+        request_bytes: int,
+        *,
+        run_id: str,
+        auth: str,
+    ) -> object:
+        """Raise a GatewayError to refuse the call."""
+        ...
+
+
+Gate = Callable[[ModelIdentity, str, str], Awaitable[None]]
+"""Waits, or refuses with a GatewayError: told who calls, which route, which model."""
 
 
 class _ClientGoneError(Exception):
@@ -67,6 +111,8 @@ class _Call:
     request_bytes: int = 0
     request_id: str = ""
     usage: UsageMeter = field(default_factory=UsageMeter)
+    adapter: Adapter = field(default_factory=Adapter)
+    reservation: object = None
 
 
 class ModelProxy:
@@ -75,26 +121,57 @@ class ModelProxy:
     Args:
         credentials: what a provider is called with.
         http: connections to providers.
-        on_request: told about every call at its end; must not block.
+        on_request: told about every call at its end, with what `reserve` gave for it, if anything; must not block.
+        reserve: asked before a call is sent.
+        release: gives back what `reserve` gave, when the call is repeated with other money.
+        gate: awaited before a call is sent; the caller's leaving cancels it.
+        keep_alive_s: after this long without a byte a streaming caller gets a comment.
         clock: for durations.
     """
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: ProxyCredentials,
         http: HttpPool,
         *,
-        on_request: Callable[[RequestRecord], None] | None = None,
+        on_request: Callable[..., None] | None = None,
+        reserve: Reserve | None = None,
+        release: Callable[[Any], Awaitable[None]] | None = None,
+        gate: Gate | None = None,
+        keep_alive_s: float = _KEEP_ALIVE_S,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._credentials = credentials
         self._http = http
         self._on_request = on_request
+        self._reserve = reserve
+        self._release = release
+        self._gate = gate
+        self._keep_alive_s = keep_alive_s
         self._clock = clock
 
-    async def handle(self, identity: ModelIdentity, route: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request; every failure becomes an answer in the route's own dialect."""
+    async def handle(
+        self,
+        identity: ModelIdentity,
+        route: str,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        adapter: Adapter | None = None,
+    ) -> None:
+        """Serve one HTTP request; every failure becomes an answer in the route's own dialect.
+
+        Args:
+            identity: who calls.
+            route: name of a model route.
+            scope: of the ASGI request, like `receive` and `send`.
+            receive: see `scope`.
+            send: see `scope`.
+            adapter: changes the call on its way there and back; made for this call.
+        """
         call = _Call(identity, route, self._clock.monotonic())
+        if adapter is not None:
+            call.adapter = adapter
         exchange = _Exchange(call, receive, send, self._clock)
         try:
             await self._serve(call, exchange, scope)
@@ -144,25 +221,40 @@ class ModelProxy:
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(exchange.watch_client())
+                beat: asyncio.Task[None] | None = None
                 try:
-                    await self._forward(call, exchange, route, scope, raw, body)
+                    raw, sent = await call.adapter.request(raw, body) if raw else (raw, body)
+                    if self._gate is not None:
+                        await self._gate(call.identity, route.name, call.model)
+                    beat = group.create_task(exchange.keep_alive(self._keep_alive_s))
+                    await self._forward(call, exchange, route, scope, raw, body, sent)
                 except GatewayError as error:
                     # Answered inside the group, where it is still one error and not a group of them.
                     await exchange.fail(error)
                 finally:
                     exchange.done = True
                     watch.cancel()
+                    if beat is not None:
+                        beat.cancel()
         except* _ClientGoneError:
             pass
         if exchange.client_gone:
             raise _ClientGoneError
 
     async def _forward(
-        self, call: _Call, exchange: _Exchange, route: Route, scope: Scope, raw: bytes, body: Mapping[str, Any]
+        self,
+        call: _Call,
+        exchange: _Exchange,
+        route: Route,
+        scope: Scope,
+        raw: bytes,
+        body: Mapping[str, Any],
+        sent: Mapping[str, Any],
     ) -> None:
         auth: ProviderAuth | None = await self._credentials.headers_for(route.provider)
         may_replay = True
         while auth is not None:
+            await self._admit(call, route, scope, sent, auth.kind)
             call.auth = auth.kind
             again: ProviderAuth | None = None
             async with self._http.stream(
@@ -174,66 +266,104 @@ class ModelProxy:
             ) as answer:
                 call.request_id = answer.header("request-id") or answer.header("x-request-id")
                 refusal: bytes | None = None
-                if answer.status in {_UNAUTHORIZED, _FORBIDDEN}:
+                if answer.status in {_UNAUTHORIZED, _FORBIDDEN, _LIMITED}:
                     refusal = await answer.read(_MAX_REFUSAL_BYTES)
-                    if may_replay and _refuses_credential(auth, answer.status, refusal):
-                        again = await self._credentials.after_refusal(auth)
+                    if may_replay:
+                        again = await self._another(auth, answer, refusal)
                 if again is None:
                     await self._pass_back(call, exchange, answer, refusal)
             auth, may_replay = again, False
+
+    async def _admit(self, call: _Call, route: Route, scope: Scope, sent: Mapping[str, Any], kind: str) -> None:
+        """Reserve room in the budget; another kind of credential is other money, and is asked for anew."""
+        if self._reserve is None or call.auth == kind:
+            return
+        if call.reservation is not None and self._release is not None:
+            await self._release(call.reservation)
+            call.reservation = None
+        call.model = str(sent.get("model", ""))[:80]
+        run_id = next((value for name, value in scope["headers"] if name == _RUN_HEADER), b"").decode("latin-1")
+        call.reservation = await self._reserve(
+            call.identity, route.provider, call.model, sent, call.request_bytes, run_id=run_id[:80], auth=kind
+        )
+
+    async def _another(self, auth: ProviderAuth, answer: StreamedAnswer, refusal: bytes) -> ProviderAuth | None:
+        if answer.status == _LIMITED:
+            wait = answer.header("retry-after")
+            return await self._credentials.after_limit(auth, float(wait) if wait.isdigit() else 60.0)
+        if _refuses_credential(auth, answer.status, refusal):
+            return await self._credentials.after_refusal(auth)
+        return None
 
     async def _pass_back(self, call: _Call, exchange: _Exchange, answer: StreamedAnswer, refusal: bytes | None) -> None:
         headers = _passed_back(answer.headers)
         if refusal is None and answer.header("content-type").startswith("text/event-stream"):
             await exchange.begin(answer.status, headers)
+            exchange.streams = True
             await self._stream(call, exchange, answer)
             return
         # Small enough to be had whole, so that a cut one becomes an error and not half an answer.
         whole = refusal if refusal is not None else await answer.read(_MAX_WHOLE_BYTES)
         call.usage.feed_json(whole)
+        if answer.status >= _FIRST_ERROR_STATUS:
+            # An upstream may quote what it was sent, credential included, and an agent keeps what it reads.
+            whole = redact_text(whole.decode("utf-8", "replace")).encode()
+        if call.adapter.translates:
+            whole = call.adapter.whole(answer.status, whole)
+            headers = [header for header in headers if header[0] != b"content-type"]
+            headers.append((b"content-type", b"application/json"))
         call.outcome = "answered"
         await exchange.begin(answer.status, [*headers, (b"content-length", str(len(whole)).encode())])
         await exchange.end(whole)
 
     async def _stream(self, call: _Call, exchange: _Exchange, answer: StreamedAnswer) -> None:
         events = WholeEvents()
+        translator = call.adapter.stream()
         try:
             async for chunk in answer.aiter_bytes():
                 if block := events.feed(chunk):
                     call.usage.feed_events(block)
-                    await exchange.write(block)
+                    if translator is not None:
+                        block = translator.feed(block)
+                    if block:
+                        await exchange.write(block)
+            rest = events.rest()
+            if translator is not None:
+                rest = translator.feed(rest) + translator.rest()
         except GatewayError as error:
             call.outcome = "cut"
             _log.warning("model.cut", provider=call.provider, tenant=call.identity.tenant, reason=error.code)
             await exchange.end(error_event(call.dialect, error))
             return
         call.outcome = "answered"
-        await exchange.end(events.rest())
+        await exchange.end(rest)
 
     def _record(self, call: _Call) -> None:
         if self._on_request is None:
             return
         now = self._clock.monotonic()
-        self._on_request(
-            RequestRecord(
-                tenant=call.identity.tenant,
-                group=call.identity.group,
-                worker_id=call.identity.worker_id,
-                route=call.route_name,
-                provider=call.provider,
-                model=call.model,
-                status=call.status,
-                outcome=call.outcome,
-                auth=call.auth,
-                first_byte_ms=(call.first_byte - call.started) * 1000 if call.first_byte else 0.0,
-                total_ms=(now - call.started) * 1000,
-                input_tokens=call.usage.input_tokens,
-                output_tokens=call.usage.output_tokens,
-                cached_tokens=call.usage.cached_tokens,
-                request_bytes=call.request_bytes,
-                request_id=call.request_id,
-            )
+        record = RequestRecord(
+            tenant=call.identity.tenant,
+            group=call.identity.group,
+            worker_id=call.identity.worker_id,
+            route=call.route_name,
+            provider=call.provider,
+            model=call.model,
+            status=call.status,
+            outcome=call.outcome,
+            auth=call.auth,
+            first_byte_ms=(call.first_byte - call.started) * 1000 if call.first_byte else 0.0,
+            total_ms=(now - call.started) * 1000,
+            input_tokens=call.usage.input_tokens,
+            output_tokens=call.usage.output_tokens,
+            cached_tokens=call.usage.cached_tokens,
+            request_bytes=call.request_bytes,
+            request_id=call.request_id,
         )
+        if call.reservation is None:
+            self._on_request(record)
+        else:
+            self._on_request(record, call.reservation)
 
 
 class _Exchange:
@@ -245,6 +375,8 @@ class _Exchange:
         self._send = send
         self._clock = clock
         self._begun = False
+        self._last_write = clock.monotonic()
+        self.streams = False
         self.done = False
         self.client_gone = False
 
@@ -278,6 +410,17 @@ class _Exchange:
             self.client_gone = True
             raise _ClientGoneError
 
+    async def keep_alive(self, every_s: float) -> None:
+        """Break silences of a stream with comments, which stand between events because only whole ones are written."""
+        while not self.done:
+            silent = self._clock.monotonic() - self._last_write
+            if silent < every_s:
+                await asyncio.sleep(every_s - silent)
+                continue
+            self._last_write = self._clock.monotonic()
+            if self.streams:
+                await self._send({"type": "http.response.body", "body": _KEEP_ALIVE, "more_body": True})
+
     async def begin(self, status: int, headers: Headers) -> None:
         self._call.status = status
         self._begun = True
@@ -305,8 +448,9 @@ class _Exchange:
         await self.end(body)
 
     def _mark(self) -> None:
+        self._last_write = self._clock.monotonic()
         if not self._call.first_byte:
-            self._call.first_byte = self._clock.monotonic()
+            self._call.first_byte = self._last_write
 
 
 def _check_capability(identity: ModelIdentity, route: Route) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.credentials.models import Provider, ProviderAuth
 from gateway.modelproxy.dialects import Dialect, Headers
+from gateway.modelproxy.initiator import initiator_of, shows_pictures
 from shared.errors import Invalid, NotFound
 from shared.ids import new_id
 
@@ -48,12 +49,16 @@ _CLAUDE_HEADERS = (
     b"x-stainless-",
 )
 _OPENAI_HEADERS = (b"accept", b"content-type")
+_JSON_HEADERS = (b"content-type",)
+_NOT_TALK = frozenset({"embeddings", "models"})
 
 ROUTES: Mapping[str, Route] = {
     route.name: route
     for route in (
         Route("messages", "POST", "claude", "/v1/messages", "anthropic", 32 << 20, _CLAUDE_HEADERS),
         Route("chat/completions", "POST", "copilot", "/chat/completions", "openai", 32 << 20, _OPENAI_HEADERS),
+        Route("copilot/messages", "POST", "copilot", "/chat/completions", "anthropic", 32 << 20, _JSON_HEADERS),
+        Route("copilot/responses", "POST", "copilot", "/responses", "responses", 32 << 20, _OPENAI_HEADERS),
         Route("embeddings", "POST", "copilot", "/embeddings", "openai", 8 << 20, _OPENAI_HEADERS),
         Route("models", "GET", "copilot", "/models", "openai", 0, _OPENAI_HEADERS),
         Route(
@@ -97,31 +102,21 @@ def upstream_headers(
         headers.append((b"anthropic-beta", betas))
     if route.provider == "codex":
         headers += _codex_headers(body)
-    elif route.name == "chat/completions":
-        headers += copilot_headers(body)
     elif route.provider == "copilot":
-        headers += [(b"openai-intent", b"conversation-panel"), (b"x-request-id", new_id("req").encode())]
+        headers += copilot_headers(body) if route.name not in _NOT_TALK else _call_headers()
     return headers
 
 
 def copilot_headers(body: Mapping[str, Any]) -> Headers:
-    """Who started the request and whether it shows pictures, which GitHub bills by.
-
-    A request counts as the person's only when its last message is the person's own; a tool's result is the agent
-    going on by itself. Source: reference notes on X-Initiator.
-    """
-    messages = body.get("messages")
-    turns = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
-    initiator = b"user" if not turns or turns[-1].get("role") == "user" else b"agent"
-    headers: Headers = [
-        (b"openai-intent", b"conversation-panel"),
-        (b"x-initiator", initiator),
-        (b"x-request-id", new_id("req").encode()),
-    ]
-    parts = (part for turn in turns if isinstance(turn.get("content"), list) for part in turn["content"])
-    if any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts):
+    """Who started the request and whether it shows pictures, which GitHub bills by."""
+    headers = [*_call_headers(), (b"x-initiator", initiator_of(body).encode())]
+    if shows_pictures(body):
         headers.append((b"copilot-vision-request", b"true"))
     return headers
+
+
+def _call_headers() -> Headers:
+    return [(b"openai-intent", b"conversation-panel"), (b"x-request-id", new_id("req").encode())]
 
 
 def _codex_headers(body: Mapping[str, Any]) -> Headers:

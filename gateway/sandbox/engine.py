@@ -374,7 +374,7 @@ class Keeper:
             time.sleep(_TICK_S)
             came_up = came_up or answers(self._folders.docker_host)
             if not self._alive():
-                if came_up or plain or "driver" not in _last_lines(self._folders.log):
+                if came_up or plain or self._was_killed() or "driver" not in _last_lines(self._folders.log):
                     return
                 plain = True  # a data root on a file system that overlays cannot use, as in a nested container
                 self._launch("--storage-driver=vfs")
@@ -393,6 +393,10 @@ class Keeper:
             self._end()  # while the start lock is ours
             self._clean()
         return True
+
+    def _was_killed(self) -> bool:
+        """It did not give up by itself; it may be so young that we never saw it answer."""
+        return self._daemon is not None and (self._daemon.returncode or 0) < 0
 
     def _alive(self) -> bool:
         if self._daemon is not None:

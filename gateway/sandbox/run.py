@@ -18,6 +18,7 @@ from gateway.sandbox.discord.server import DiscordEmulator
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.engine import EngineHandle, resolve_engine
 from gateway.sandbox.faults import FaultPlan
+from gateway.sandbox.meta import MetaWorld
 from gateway.sandbox.models import ModelWorld
 from gateway.sandbox.options import Ports, SandboxOptions
 from gateway.sandbox.script import Script
@@ -131,6 +132,9 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         models = ModelWorld(script=script, faults=faults, port=options.ports.models)
         await models.start()
         stack.push_async_callback(models.stop)
+        meta = MetaWorld(faults=faults)
+        await meta.start()
+        stack.push_async_callback(meta.stop)
         logins = CredentialPaths.of(paths)
         models.seed_credentials(claude=logins.claude, codex=logins.codex, copilot=logins.copilot)
 
@@ -142,6 +146,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         seed_policies(
             paths,
             upstreams=_upstreams(options, discord, models),
+            sign_in=_sign_in(models, meta),
             engine={"kind": "process"} if engine is None else {"kind": "docker", "host": engine.docker_host},
             ports=ports,
             guild_id=discord.cast.guild_id if discord else None,
@@ -228,6 +233,16 @@ def _upstreams(
     for section, names in options.use.items():
         values[section] = {**values.get(section, {}), **names}
     return values
+
+
+def _sign_in(models: ModelWorld, meta: MetaWorld) -> dict[str, dict[str, Any]]:
+    return {
+        "claude": {"token_url": models.claude_token_url, "revoke_url": f"{models.claude_token_url}/revoke"},
+        "codex": {"issuer": models.openai_auth_base},
+        "copilot": {"login_base": models.github_base, "api_base": models.github_api_base},
+        "threads": meta.endpoints("threads"),
+        "instagram": meta.endpoints("instagram"),
+    }
 
 
 async def _online(supervisor: Supervisor, paths: Paths, bots: list[str]) -> dict[str, str]:

@@ -70,6 +70,7 @@ def seed_policies(
     paths: Paths,
     *,
     upstreams: dict[str, dict[str, str]],
+    sign_in: dict[str, dict[str, Any]],
     engine: dict[str, str],
     ports: dict[str, int],
     guild_id: str | None,
@@ -79,6 +80,7 @@ def seed_policies(
     Args:
         paths: the sandbox's own.
         upstreams: addresses by section and name.
+        sign_in: the same of the places where people sign in.
         engine: the ``[engine]`` table.
         ports: ``control_ui`` and ``model_api``.
         guild_id: the emulated server; None when another Discord server is used, whose ids are not known.
@@ -90,12 +92,13 @@ def seed_policies(
     else:
         discord |= {"group_policy": "open"}
     overlay_file(operator_file("upstreams", paths), upstreams)
+    overlay_file(operator_file("oauth", paths), sign_in)
     overlay_file(
         operator_file("gateway", paths),
         {
             "sandbox": True,
             "engine": engine,
-            "model_api": {"port": ports["model_api"]},
+            "model_api": {"port": ports["model_api"], "rate_limit_s": 0},  # nobody's quota is at stake here
             "credentials": {
                 "claude_file": str(logins.claude),
                 "codex_file": str(logins.codex),

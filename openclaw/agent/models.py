@@ -1,36 +1,60 @@
-"""Which model is asked: the primary first, then the fallbacks, with a pause for those that failed."""
+"""Which model is asked: the primary first, then the fallbacks, with a rest for those that failed.
+
+Who comes next is decided in `shared.providers.fallback`; here the models are asked, and what is known of them is kept
+in a file, so that a restart does not begin by asking a model whose limit is reached.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from openclaw.agent.turns import Turn, completion_messages, responses_items
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import GatewayError, Unavailable
+from shared.errors import GatewayError, Invalid, Unavailable
 from shared.gatewayclient import ModelResponse, ModelRoute
 from shared.obs.log import get_logger
-from shared.providers import Completed, Failed, FailureKind, ProviderEvent, ToolSpec, chat_completions, responses
+from shared.providers import Completed, Failed, ProviderEvent, ToolSpec, chat_completions, responses
+from shared.providers.catalog import CODEX, COPILOT, Catalog, Wire, model_id, provider_of, shipped_catalog
 from shared.providers.failures import parse_failure
+from shared.providers.fallback import (
+    STOPS,
+    Candidate,
+    Cooldowns,
+    Decision,
+    Failure,
+    FailureClass,
+    after_success,
+    classify,
+    decide_fallback,
+    dump_cooldowns,
+    parse_cooldowns,
+    rest_of,
+)
+from shared.secrets.files import write_private
+
+__all__ = ["CooldownFile", "ModelClient", "Models", "NoModel", "Restarted", "context_tokens", "model_id", "provider_of"]
 
 _log = get_logger(__name__)
 
-CONTEXT_TOKENS: Final = {"openai-codex": 272_000, "github-copilot": 128_000}
-_ROUTES: Final[dict[str, ModelRoute]] = {"openai-codex": "responses", "github-copilot": "chat/completions"}
+ROUTES: Final[Mapping[tuple[str, Wire], ModelRoute]] = {
+    (CODEX, "responses"): "responses",
+    (COPILOT, "chat"): "chat/completions",
+}
+"""The gateway's route for each wire of a provider; a model is asked with the first of its wires that has one."""
+
 _OK = 200
 _ERROR_BYTES = 65_536
-
-_COOLDOWN_STEPS_S = (60, 300, 1_500, 3_600)
-_BILLING_COOLDOWN_S = 5 * 3_600
-_USAGE_LIMIT_COOLDOWN_S = 3_600
-_NO_COOLDOWN: frozenset[FailureKind] = frozenset({"invalid_request", "context_too_long", "content_filter", "cut"})
-_NO_FALLBACK: frozenset[FailureKind] = frozenset({"context_too_long", "content_filter"})
 _WHILE_GATEWAY_RESTARTS_S = 20.0
 _GATEWAY_RETRY_S = 0.5
+_SAVE_S = 1.0
+_MAX_FILE_BYTES = 1 << 20
 
 
 class ModelClient(Protocol):
@@ -56,21 +80,39 @@ class Restarted:
     model: str
 
 
-@dataclass(slots=True)
-class _Pause:
-    failures: int = 0
-    until: datetime | None = None
-    hard: bool = False
+def context_tokens(ref: str, catalog: Catalog | None = None) -> int | None:
+    """Tokens a model reads in one request; None for a provider we do not know."""
+    try:
+        return (catalog or shipped_catalog()).find(ref).context
+    except Invalid:
+        return None
 
 
-def model_id(ref: str) -> str:
-    """``provider/model`` without the provider."""
-    return ref.partition("/")[2]
+class CooldownFile:
+    """What is known of the models that failed, as a small JSON file."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-def provider_of(ref: str) -> str:
-    """``provider/model`` without the model."""
-    return ref.partition("/")[0]
+    def load(self) -> Cooldowns:
+        """What was kept; nothing when there is no file or it cannot be read, which only means one more try each."""
+        try:
+            with self._path.open("rb") as handle:
+                return parse_cooldowns(json.loads(handle.read(_MAX_FILE_BYTES)))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            _log.warning("cooldowns.unreadable", path=str(self._path), reason=type(error).__name__)
+            return {}
+
+    async def save(self, cooldowns: Cooldowns) -> None:
+        """Keep it. A full or hanging disk costs the memory of a rest, never the answer."""
+        data = json.dumps(dump_cooldowns(cooldowns), separators=(",", ":")) + "\n"
+        try:
+            async with asyncio.timeout(_SAVE_S):
+                await asyncio.to_thread(write_private, self._path, data)
+        except (OSError, TimeoutError) as error:
+            _log.warning("cooldowns.not_kept", path=str(self._path), reason=str(error) or "the disk hangs")
 
 
 class Models:
@@ -78,28 +120,36 @@ class Models:
 
     Args:
         refs: ``provider/model``, the primary first.
+        catalog: what models can do; the shipped one when left out.
+        kept: where rests outlive a restart; left out, they do not.
     """
 
-    def __init__(self, client: ModelClient, refs: Sequence[str], clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        client: ModelClient,
+        refs: Sequence[str],
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        catalog: Catalog | None = None,
+        kept: CooldownFile | None = None,
+    ) -> None:
         self._client = client
-        self._refs = list(dict.fromkeys(refs))
+        self._candidates = [Candidate(ref) for ref in dict.fromkeys(refs)]
         self._clock = clock
-        self._pauses: dict[str, _Pause] = {ref: _Pause() for ref in self._refs}
+        self.catalog = catalog or shipped_catalog()
+        self._kept = kept
+        self._cooldowns: Cooldowns = kept.load() if kept else {}
+        self._saving = asyncio.Lock()
 
     @property
     def refs(self) -> list[str]:
         """All models, the primary first."""
-        return list(self._refs)
+        return [candidate.ref for candidate in self._candidates]
 
     def paused_until(self, ref: str) -> datetime | None:
         """When a model that failed is asked again; None when it may be asked now."""
-        until = self._pauses[ref].until
-        return until if until and until > self._clock.now() else None
-
-    def _candidates(self) -> list[str]:
-        """Models to try: those not pausing; when all pause, also those whose pause is only caution."""
-        ready = [ref for ref in self._refs if self.paused_until(ref) is None]
-        return ready or [ref for ref in self._refs if not self._pauses[ref].hard]
+        rest = rest_of(Candidate(ref), self._cooldowns, self._clock.now())
+        return rest.until if rest else None
 
     async def stream(
         self, instructions: str, turns: Sequence[Turn], tools: Sequence[ToolSpec], *, run_id: str, session_id: str
@@ -109,28 +159,52 @@ class Models:
         Raises:
             NoModel: nobody answered.
         """
-        failures: list[tuple[str, Failed]] = []
-        for ref in self._candidates():
-            told = False
-            failed: Failed | None = None
+        failures: list[Failure] = []
+        while True:
+            decision = decide_fallback(
+                failures[-1] if failures else None, self._candidates, self._cooldowns, self._clock.now()
+            )
+            await self._remember(decision.cooldowns)
+            candidate = decision.next
+            if candidate is None:
+                raise self._explain(failures, decision)
+            if failures or decision.skipped:
+                _log.info("model.fallback", model=candidate.ref, reason=decision.reason, run_id=run_id)
             if failures:
-                yield ref, Restarted(ref)
-            async for event in self._ask(ref, instructions, turns, tools, run_id=run_id, session_id=session_id):
-                if isinstance(event, Failed):
-                    failed = event
-                    break
-                told = True
-                yield ref, event
-                if isinstance(event, Completed):
-                    self._pauses[ref] = _Pause()
-                    return
+                yield candidate.ref, Restarted(candidate.ref)
+            failed: Failed | None = None
+            asked = self._ask(candidate.ref, instructions, turns, tools, run_id=run_id, session_id=session_id)
+            # Closed at once, so that a failed model's connection is gone before the next one is asked.
+            async with aclosing(asked):
+                async for event in asked:
+                    if isinstance(event, Failed):
+                        failed = event
+                        break
+                    if isinstance(event, Completed):
+                        await self._remember(after_success(candidate, self._cooldowns))
+                        yield candidate.ref, event
+                        return
+                    yield candidate.ref, event
             failed = failed or Failed("cut", "the answer ended before it was complete")
-            failures.append((ref, failed))
-            self._pause(ref, failed)
-            _log.warning("model.failed", model=ref, kind=failed.kind, status=failed.status, run_id=run_id, partial=told)
-            if failed.kind in _NO_FALLBACK:
-                break
-        raise self._explain(failures)
+            tried = (*(failure.candidate for failure in failures), candidate)
+            failures.append(Failure(candidate, failed, tried))
+            _log.warning(
+                "model.failed",
+                model=candidate.ref,
+                kind=failed.kind,
+                means=classify(failed),
+                status=failed.status,
+                run_id=run_id,
+            )
+
+    async def _remember(self, cooldowns: Cooldowns) -> None:
+        if cooldowns == self._cooldowns:
+            return
+        self._cooldowns = cooldowns
+        if self._kept is None:
+            return
+        async with self._saving:
+            await self._kept.save(self._cooldowns)
 
     async def _ask(
         self,
@@ -141,17 +215,25 @@ class Models:
         *,
         run_id: str,
         session_id: str,
-    ) -> AsyncIterator[ProviderEvent]:
-        route = _ROUTES.get(provider_of(ref))
-        if route is None:
-            yield Failed("invalid_request", f"provider {provider_of(ref)!r} is not known")
+    ) -> AsyncGenerator[ProviderEvent, None]:
+        try:
+            model = self.catalog.find(ref)
+        except Invalid as error:
+            yield Failed("invalid_request", error.detail, code="model.no_route")
             return
-        if route == "responses":
+        offered = [wire for provider, wire in ROUTES if provider == model.provider]
+        wire = model.wire_among(offered)
+        if wire is None:
+            spoken = ", ".join(model.wires)
+            yield Failed("invalid_request", f"{ref} speaks only {spoken}, which has no route", code="model.no_route")
+            return
+        route = ROUTES[model.provider, wire]
+        if wire == "responses":
             items = responses_items(turns, ref)
-            body = responses.build_request(model_id(ref), instructions, items, tools, session_id=session_id)
+            body = responses.build_request(model.id, instructions, items, tools, session_id=session_id)
         else:
-            body = chat_completions.build_request(model_id(ref), instructions, completion_messages(turns), tools)
-        parse = responses.parse_events if route == "responses" else chat_completions.parse_events
+            body = chat_completions.build_request(model.id, instructions, completion_messages(turns), tools)
+        parse = responses.parse_events if wire == "responses" else chat_completions.parse_events
         deadline = self._clock.monotonic() + _WHILE_GATEWAY_RESTARTS_S
         while True:
             try:
@@ -172,47 +254,44 @@ class Models:
                 yield Failed("server", error.detail, code=error.code)
                 return
 
-    def _pause(self, ref: str, failed: Failed) -> None:
-        if failed.kind in _NO_COOLDOWN or failed.code == "gateway.down":
-            return
-        now = self._clock.now()
-        if self.paused_until(ref):
-            return  # a pause under way is never extended
-        failures = self._pauses[ref].failures + 1
-        wait_s: float = _COOLDOWN_STEPS_S[min(failures, len(_COOLDOWN_STEPS_S)) - 1]
-        if failed.kind == "billing":
-            wait_s = _BILLING_COOLDOWN_S
-        elif failed.kind == "usage_limit":
-            wait_s = _USAGE_LIMIT_COOLDOWN_S
-        if failed.retry_after_s is not None:
-            wait_s = failed.retry_after_s
-        until = failed.resets_at if failed.resets_at and failed.resets_at > now else now + timedelta(seconds=wait_s)
-        self._pauses[ref] = _Pause(failures, until, hard=failed.kind == "usage_limit")
-
-    def _explain(self, failures: Sequence[tuple[str, Failed]]) -> NoModel:
+    def _explain(self, failures: Sequence[Failure], decision: Decision) -> NoModel:
+        rests = [f"{skip.candidate.ref} rests until {skip.until:%H:%M} UTC" for skip in decision.skipped if skip.until]
         if not failures:
-            until = min(filter(None, (self.paused_until(ref) for ref in self._refs)), default=None)
+            until = min((skip.until for skip in decision.skipped if skip.until), default=None)
             when = f" until {until:%H:%M} UTC" if until else ""
-            return NoModel(f"every model's usage limit is reached{when}", code="model.usage_limit")
-        ref, failed = failures[0] if failures[-1][1].kind not in _NO_FALLBACK else failures[-1]
-        words = _WORDS[failed.kind]
-        others = f" (and {len(failures) - 1} fallback)" if len(failures) == 2 else ""
-        if len(failures) > 2:
-            others = f" (and {len(failures) - 1} fallbacks)"
-        return NoModel(f"{ref}{others} {words}", code=f"model.{failed.kind}")
+            if all(skip.cause == "usage_limit" for skip in decision.skipped):
+                return NoModel(f"every model's usage limit is reached{when}", code="model.usage_limit")
+            return NoModel(f"every model's provider asks us to wait{when}", code="model.rate_limited")
+        stopped = decision.reason if classify(failures[-1].failed) in STOPS else ""
+        told = failures[-1] if stopped else failures[0]
+        kind = classify(told.failed)
+        others = len(failures) - 1
+        beside = "" if not others else " (and 1 fallback)" if others == 1 else f" (and {others} fallbacks)"
+        resting = f" ({'; '.join(rests)})" if rests and not stopped else ""
+        if kind == "budget":
+            # The gateway's own words quote the counter that `clawgate usage` shows.
+            return NoModel(f"{told.failed.message}{resting}", code="budget.exhausted")
+        # A 403 need not mean the credential: the model may be off in the account, or an edge may refuse us.
+        words = _DENIED if kind == "auth" and told.failed.kind == "denied" else _WORDS[kind]
+        return NoModel(f"{told.candidate.ref}{beside} {words}{resting}", code=f"model.{told.failed.kind}")
 
 
-_WORDS: Final[dict[FailureKind, str]] = {
+_DENIED: Final = "is not allowed to the operator's account; its provider's settings say why"
+_WORDS: Final[Mapping[FailureClass, str]] = {
     "usage_limit": "reached its usage limit",
-    "rate_limited": "is rate-limited right now; try again in a minute",
+    "rate_limit": "is rate-limited right now; try again in a minute",
     "auth": "refused the gateway's credential; the operator has to sign in again",
     "billing": "is not included in the operator's plan",
-    "denied": "is not allowed for this tenant",
-    "invalid_request": "did not accept the request",
-    "context_too_long": "cannot take a conversation this long; send /new to begin a new one",
-    "content_filter": "declined to answer this",
+    "route": "cannot be reached by this tenant; the operator has to choose another model",
+    "format": "did not accept the request",
+    "model_not_found": "is not offered by its provider; the operator has to choose another model",
+    "context": "cannot take a conversation this long; send /new to begin a new one",
+    "content": "declined to answer this",
     "overloaded": "is overloaded right now; try again in a minute",
     "server": "had an internal error; try again",
     "cut": "broke off in the middle of the answer; try again",
-    "unavailable": "cannot be reached right now; try again in a minute",
+    "timeout": "cannot be reached right now; try again in a minute",
+    "gateway": "cannot be reached while the gateway restarts; try again in a minute",
+    "budget": "is over its budget",
+    "aborted": "was stopped",
 }

@@ -92,7 +92,7 @@ class GatewayClient:
             Unavailable: the gateway does not answer.
         """
         stream = self._http.stream(
-            f"/v1/model/{route}", json=body, headers={"x-run-id": run_id}, read_timeout_s=_MODEL_READ_TIMEOUT_S
+            f"/v1/model/{route}", json=body, headers={"x-clawgate-run": run_id}, read_timeout_s=_MODEL_READ_TIMEOUT_S
         )
         async with stream as response:
             yield response

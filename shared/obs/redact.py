@@ -17,6 +17,7 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _SAFE_KEYS = frozenset({"input_tokens", "output_tokens", "max_tokens", "tokens", "state", "token_file"})
+_ERROR_CODE = re.compile(r"[a-z_]{2,20}(\.[a-z_]{2,30}){0,2}")
 _SECRET_VALUE = re.compile(
     r"""
     sk-ant-[A-Za-z0-9_-]{8,}                                       # Anthropic
@@ -37,6 +38,11 @@ _URL_SECRET = re.compile(
 )
 
 
+def _is_error_code(key: str, value: object) -> bool:
+    """Our own error codes, ``area.reason``, are in a field of the same name as an OAuth code."""
+    return key == "code" and isinstance(value, str) and _ERROR_CODE.fullmatch(value) is not None
+
+
 def redact_text(text: str) -> str:
     """Hide anything in a text that looks like a credential."""
     text = _URL_SECRET.sub(rf"\1{HIDDEN}", text)
@@ -48,7 +54,7 @@ def redact(value: Any, *, key: str = "") -> Any:  # noqa: ANN401 - any JSON-like
     """A copy of a JSON-like value with secrets hidden; other objects are shown through `str`."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    if key and key not in _SAFE_KEYS and value and _SECRET_KEY.search(key):
+    if key and key not in _SAFE_KEYS and value and _SECRET_KEY.search(key) and not _is_error_code(key, value):
         return HIDDEN
     if isinstance(value, str):
         return redact_text(value)

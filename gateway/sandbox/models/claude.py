@@ -251,6 +251,8 @@ class _TokenEndpoint:
                     return _oauth_error("Refresh token not found or invalid")
                 old.spent = True
             case "authorization_code":
+                if not body.get("state") or not body.get("redirect_uri"):
+                    return error(400, "Invalid request format")
                 if not self._tokens.redeem_code(str(body.get("code", "")), str(body.get("code_verifier", ""))):
                     return _oauth_error("Invalid authorization code")
             case _:

@@ -48,7 +48,10 @@ def openai_auth(tokens: Tokens) -> Emulator:
     endpoint = _TokenEndpoint(tokens)
     return Emulator(
         "codex",
-        [Operation("POST", "/oauth/token", "token", endpoint.token)],
+        [
+            Operation("POST", "/oauth/token", "token", endpoint.token),
+            Operation("POST", "/oauth/revoke", "token.revoke", endpoint.revoke),
+        ],
         not_found=Reply.of({"error": {"message": "Not found", "code": "not_found"}}, 404),
     )
 
@@ -72,7 +75,9 @@ class _Api:
         if isinstance(steps[0], Refuse):
             return self._refusal(steps[0])
         headers = {"x-request-id": new_id("req"), "x-codex-primary-used-percent": "1"}
-        return Reply(200, content_type="text/event-stream", headers=headers, stream=_stream(conversation, steps))
+        return Reply(
+            200, content_type="text/event-stream", headers=headers, stream=responses_stream(conversation, steps)
+        )
 
     def _refuse(self, request: Request) -> Reply | None:
         bearer = request.bearer()
@@ -127,7 +132,8 @@ def _error(status: int, code: str, message: str, headers: Mapping[str, str] | No
     return Reply.of({"error": {"type": code, "code": code, "message": message}}, status, headers)
 
 
-async def _stream(conversation: Conversation, steps: list[Step]) -> AsyncGenerator[bytes, None]:
+async def responses_stream(conversation: Conversation, steps: list[Step]) -> AsyncGenerator[bytes, None]:
+    """An answer as the Responses API streams it."""
     answer = _Answer(conversation)
     response = {"id": new_id("resp"), "object": "response", "model": conversation.model, "output": []}
     yield answer.event("response.created", response=response | {"status": "in_progress"})
@@ -241,6 +247,10 @@ class _TokenEndpoint:
             case _:
                 return _error(400, "unsupported_grant_type", "Unknown grant type")
         return Reply.of(grant(self._tokens))
+
+    async def revoke(self, request: Request) -> Reply:
+        self._tokens.revoke(request.form().get("token", ""))
+        return Reply.of({})
 
 
 def grant(tokens: Tokens) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from gateway.sandbox.models.conversations import conversation_tokens, from_chat, token_count
+from gateway.sandbox.models.codex import responses_stream
+from gateway.sandbox.models.conversations import conversation_tokens, from_chat, from_responses, token_count
+from gateway.sandbox.models.github import DeviceFlow, api_operations, site_operations
 from gateway.sandbox.models.tokens import Tokens
 from gateway.sandbox.models.wire import Emulator, Operation, Reply, Request, event
 from gateway.sandbox.script import Call, Conversation, Refuse, Say, Script, Stall, Step
@@ -41,21 +43,37 @@ _MODELS = (
 _EMBEDDING_MODEL = "text-embedding-3-small"
 _REQUIRED_HEADERS = {"editor-version": "Editor-Version", "copilot-integration-id": "Copilot-Integration-Id"}
 _DIMENSIONS = 16
+_NOT_FOUND = Reply(404, b"404 page not found\n", "text/plain; charset=utf-8")
 _VENDORS = {"gpt": "Azure OpenAI", "claude": "Anthropic", "gemini": "Google", "grok": "xAI"}
 
 
 def copilot_api(script: Script, tokens: Tokens) -> Emulator:
     """The Copilot API."""
+    return Emulator("copilot", copilot_operations(script, tokens), not_found=_NOT_FOUND)
+
+
+def one_address(script: Script, tokens: Tokens, base: str, flow: DeviceFlow) -> Emulator:
+    """GitHub's login, GitHub's API and the Copilot API behind one address, as ``--upstream-base`` expects them.
+
+    Args:
+        script: what the model says.
+        tokens: who is signed in.
+        base: that address, which the Copilot token names.
+        flow: sign-ins under way.
+    """
+    operations = [*site_operations(flow), *api_operations(tokens, base), *copilot_operations(script, tokens)]
+    return Emulator("copilot", operations, not_found=_NOT_FOUND)
+
+
+def copilot_operations(script: Script, tokens: Tokens) -> list[Operation]:
+    """What the Copilot API understands."""
     api = _Api(script, tokens)
-    return Emulator(
-        "copilot",
-        [
-            Operation("POST", "/chat/completions", "chat.completions", api.chat),
-            Operation("GET", "/models", "models", api.models),
-            Operation("POST", "/embeddings", "embeddings", api.embeddings),
-        ],
-        not_found=Reply(404, b"404 page not found\n", "text/plain; charset=utf-8"),
-    )
+    return [
+        Operation("POST", "/chat/completions", "chat.completions", api.chat),
+        Operation("POST", "/responses", "responses", api.responses),
+        Operation("GET", "/models", "models", api.models),
+        Operation("POST", "/embeddings", "embeddings", api.embeddings),
+    ]
 
 
 class _Api:
@@ -102,6 +120,22 @@ class _Api:
             stream = _stream(conversation, steps, with_usage=with_usage)
             return Reply(200, content_type="text/event-stream", headers=headers, stream=stream)
         return Reply.of(await _whole(conversation, steps), headers=headers)
+
+    async def responses(self, request: Request) -> Reply:
+        if refused := self._refuse(request):
+            return refused
+        body = request.json
+        if not isinstance(body, dict) or not isinstance(body.get("input"), list) or body.get("stream") is not True:
+            return _error(400, "invalid_request_body", "the request body is not a streamed responses request")
+        if body.get("model") not in _MODELS:
+            return _error(400, "model_not_supported", "The requested model is not supported.")
+        conversation = from_responses(body)
+        steps = self._script.answer(conversation)
+        if isinstance(steps[0], Refuse):
+            return _refusal(steps[0])
+        headers = {"x-request-id": new_id("req"), "x-github-request-id": new_id("gh")}
+        stream = responses_stream(conversation, steps)
+        return Reply(200, content_type="text/event-stream", headers=headers, stream=stream)
 
     def _refuse(self, request: Request) -> Reply | None:
         bearer = request.bearer()

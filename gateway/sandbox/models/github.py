@@ -99,14 +99,15 @@ def _error(code: str, **more: int) -> Reply:
 
 def github_site(flow: DeviceFlow) -> Emulator:
     """``github.com``."""
-    return Emulator(
-        "github",
-        [
-            Operation("POST", "/login/device/code", "device.code", flow.begin),
-            Operation("POST", "/login/oauth/access_token", "device.token", flow.poll),
-        ],
-        not_found=Reply.of({"error": "Not Found"}, 404),
-    )
+    return Emulator("github", site_operations(flow), not_found=Reply.of({"error": "Not Found"}, 404))
+
+
+def site_operations(flow: DeviceFlow) -> list[Operation]:
+    """What ``github.com`` understands."""
+    return [
+        Operation("POST", "/login/device/code", "device.code", flow.begin),
+        Operation("POST", "/login/oauth/access_token", "device.token", flow.poll),
+    ]
 
 
 def github_api(tokens: Tokens, copilot_base: str) -> Emulator:
@@ -116,16 +117,17 @@ def github_api(tokens: Tokens, copilot_base: str) -> Emulator:
         tokens: who is signed in.
         copilot_base: the API address that a Copilot token names.
     """
+    return Emulator("github", api_operations(tokens, copilot_base), not_found=Reply.of({"message": "Not Found"}, 404))
+
+
+def api_operations(tokens: Tokens, copilot_base: str) -> list[Operation]:
+    """What ``api.github.com`` understands."""
     api = _Api(tokens, copilot_base)
-    return Emulator(
-        "github",
-        [
-            Operation("GET", "/copilot_internal/v2/token", "copilot.token", api.token),
-            Operation("GET", "/copilot_internal/user", "copilot.user", api.usage),
-            Operation("GET", "/user", "user", api.user),
-        ],
-        not_found=Reply.of({"message": "Not Found"}, 404),
-    )
+    return [
+        Operation("GET", "/copilot_internal/v2/token", "copilot.token", api.token),
+        Operation("GET", "/copilot_internal/user", "copilot.user", api.usage),
+        Operation("GET", "/user", "user", api.user),
+    ]
 
 
 class _Api:

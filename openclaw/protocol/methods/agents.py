@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from openclaw.agent.models import CONTEXT_TOKENS, model_id, provider_of
+from openclaw.agent.models import context_tokens
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire
 from openclaw.protocol.registry import Call, Method
@@ -46,13 +46,15 @@ def _only_agent(agent_id: str | None) -> None:
 
 
 async def _models(call: Call, _params: object) -> object:
-    models = []
-    for ref in call.services.runs.loop.models.refs:
-        row: dict[str, Any] = {"id": model_id(ref), "name": model_id(ref), "provider": provider_of(ref)}
-        if window := CONTEXT_TOKENS.get(provider_of(ref)):
-            row["contextWindow"] = window
-        models.append({**row, "input": ["text"]})
-    return {"models": models}
+    """The agent's own models first, then whatever else the catalogue offers."""
+    models = call.services.runs.loop.models
+    own = [models.catalog.find(ref) for ref in models.refs if context_tokens(ref) is not None]
+    rows: dict[str, dict[str, Any]] = {}
+    for model in (*own, *models.catalog.listed()):
+        row: dict[str, Any] = {"id": model.id, "name": model.id, "provider": model.provider}
+        row |= {"contextWindow": model.context, "reasoning": model.reasoning, "input": ["text"]}
+        rows.setdefault(model.ref, row)
+    return {"models": list(rows.values())}
 
 
 class CatalogParams(Wire):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from openclaw.agent.models import CONTEXT_TOKENS, model_id, provider_of
+from openclaw.agent.models import context_tokens, model_id, provider_of
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire, compact
 from openclaw.protocol.registry import Call, Method
@@ -54,7 +54,7 @@ def entry(services: Services, row: SessionRow) -> dict[str, Any]:
         totalTokensFresh=row.context_tokens > 0,
         modelProvider=provider_of(ref),
         model=model_id(ref),
-        contextTokens=CONTEXT_TOKENS.get(provider_of(ref)),
+        contextTokens=context_tokens(ref),
         deliveryContext=delivery,
         lastChannel=row.channel,
         lastTo=row.last_to,
@@ -86,7 +86,7 @@ async def _list(call: Call, params: ListParams) -> object:
         "defaults": {
             "modelProvider": provider_of(ref),
             "model": model_id(ref),
-            "contextTokens": CONTEXT_TOKENS.get(provider_of(ref)),
+            "contextTokens": context_tokens(ref),
         },
         "sessions": sessions,
     }

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from openclaw.agent.models import CONTEXT_TOKENS, model_id, provider_of
+from openclaw.agent.models import context_tokens, model_id, provider_of
 from openclaw.health import account, heartbeat, summary_line
 from openclaw.protocol.frames import Wire
 from openclaw.protocol.registry import Call, Method
@@ -29,7 +29,7 @@ async def _status(call: Call, _params: object) -> object:
     rows = services.sessions.listing()
     now = services.clock.now()
     primary = services.policy.agent.model
-    window = CONTEXT_TOKENS.get(provider_of(primary))
+    window = context_tokens(primary)
     recent: list[dict[str, Any]] = [
         {
             "agentId": AGENT_ID,
@@ -130,7 +130,7 @@ async def _usage(call: Call, _params: object) -> object:
         until = services.runs.loop.models.paused_until(ref)
         row: dict[str, Any] = {"provider": provider_of(ref), "displayName": ref, "windows": []}
         if until is not None:
-            row["error"] = f"paused until {until:%Y-%m-%d %H:%M} UTC after a failure"
+            row["error"] = f"rests until {until:%Y-%m-%d %H:%M} UTC after a failure"
         providers.append(row)
     return {"updatedAt": unix_ms(services.clock.now()), "providers": providers}
 

@@ -15,6 +15,7 @@ from gateway.credentials.service import Credentials
 from gateway.modelproxy.apps import public_app, worker_app
 from gateway.modelproxy.identity import ModelIdentity, RequestRecord
 from gateway.modelproxy.proxy import ModelProxy
+from gateway.modelproxy.public import LISTENER_ROUTES
 from gateway.sandbox.faults import Fault, FaultPlan
 from gateway.sandbox.models import ModelWorld
 from gateway.sandbox.script import Script
@@ -24,7 +25,7 @@ from shared.http.unixserver import AsgiListeners
 from shared.secrets.files import Secret
 
 WORKER = ModelIdentity("nanoclaw", "family", "w1", frozenset({"messages"}))
-LOCAL = ModelIdentity("local", "", "", frozenset({"chat/completions", "models", "embeddings"}))
+LOCAL = ModelIdentity("local", "", "", LISTENER_ROUTES)
 TENANT = ModelIdentity("openclaw", "", "", frozenset({"responses", "chat/completions"}))
 
 
@@ -33,9 +34,9 @@ class CountingProxy(ModelProxy):
 
     begun = 0
 
-    async def handle(self, *arguments) -> None:
+    async def handle(self, *arguments, **more) -> None:
         self.begun += 1
-        await super().handle(*arguments)
+        await super().handle(*arguments, **more)
 
 
 @dataclass

@@ -108,6 +108,7 @@ async def test_a_code_is_redeemed_once_and_with_its_verifier(provider: str) -> N
 
         async def redeem(code: str, verifier: str) -> int:
             body = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier, "client_id": client_id}
+            body |= {"state": "s", "redirect_uri": "http://localhost/callback"} if provider == "claude" else {}
             sent = {"json": body} if provider == "claude" else {"data": body}
             return (await client.post(url, **sent)).status_code
 

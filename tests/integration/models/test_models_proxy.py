@@ -162,7 +162,7 @@ async def test_a_route_outside_the_capability_is_refused_with_the_reason(rig, tm
         answer = await r.tenant.post("/v1/model/messages", json=message("hi"))
         assert answer.status_code == 403
         assert "messages" in answer.json()["error"]["message"]
-        answer = await r.public.post("/v1/messages", json=message("hi"))
+        answer = await r.public.post("/v1/completions", json=message("hi"))
         assert answer.status_code == 404
         assert not r.world.requests
 

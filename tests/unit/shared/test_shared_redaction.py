@@ -66,3 +66,8 @@ def test_logs_and_tracebacks_of_all_libraries_pass_the_redactor() -> None:
     text = stream.getvalue()
     assert text.count("\n") == 3
     assert not any(secret in text for secret in (*CANARIES, "plain-secret", "hush"))
+
+
+def test_our_error_codes_stay_readable_and_oauth_codes_do_not() -> None:
+    assert redact({"code": "tenant.key"}) == {"code": "tenant.key"}
+    assert redact({"code": "ac_Zk3x9Q"}) == {"code": HIDDEN}

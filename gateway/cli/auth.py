@@ -1,0 +1,291 @@
+"""``clawgate auth``: sign in, look, refresh, sign out. Works over SSH and through pipes; no browser is needed here."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shared.cli import paths_of, print_json, print_table, state_option
+from shared.clock import SYSTEM_CLOCK
+from shared.config.paths import Paths
+
+if TYPE_CHECKING:
+    from gateway.credentials.signins import SignIns
+
+_PROVIDER = click.argument("provider", metavar="PROVIDER")
+_TENANT = click.option(
+    "--tenant", default="", help="Whose sign-in, where each tenant has its own (Threads, Instagram)."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_MAX_IMPORT_BYTES = 256 << 10
+_CALL_S = 90.0
+_MAX_TRIES = 3
+
+
+@click.group()
+def cli() -> None:
+    """Sign in at the model providers: claude, codex, copilot, threads, instagram."""
+
+
+@cli.command()
+@_PROVIDER
+@_TENANT
+@click.option("--resume", is_flag=True, help="Finish the login begun last instead of starting a new one.")
+@state_option
+@_JSON
+def login(provider: str, tenant: str, state: Path | None, *, resume: bool, as_json: bool) -> int:
+    """Sign in. Prints an address; open it in any browser and paste back what the page gives.
+
+    The paste is read from a prompt or from standard input, so it may come through a pipe. A login stays open for ten
+    minutes: `--resume` finishes it in another call.
+    """
+    console = _Console(paths_of(state), as_json=as_json)
+    who = {"provider": provider, "tenant": tenant}
+    begun = console.ask("auth_resume" if resume else "auth_begin", **who)
+    if not resume:
+        _show(begun, as_json=as_json)
+    if begun["flow"] == "device":
+        return _finish_device(console, who, begun["interval_s"], as_json=as_json)
+    return _finish_code(console, who, as_json=as_json)
+
+
+@cli.command()
+@state_option
+@_JSON
+def status(state: Path | None, *, as_json: bool) -> int:
+    """Show every sign-in: account, expiry, last and next refresh, health. Exit 1 when one needs a person."""
+    lines = _Console(paths_of(state), as_json=as_json).ask("auth_status")
+    if as_json:
+        print_json(lines)
+    else:
+        now = SYSTEM_CLOCK.now()
+        rows = [
+            (
+                line["provider"] + (f" ({line['tenant']})" if line["tenant"] != "gateway" else ""),
+                line["account"] or None,
+                _from_now(line["expires_at"], now),
+                _from_now(line["last_refresh"], now),
+                _from_now(line["next_refresh"], now),
+                line["health"],
+            )
+            for line in lines
+        ]
+        head = ("PROVIDER", "ACCOUNT", "EXPIRES", "LAST REFRESH", "NEXT REFRESH", "HEALTH")
+        print_table(head, rows, empty="No provider is configured.")
+        for line in lines:
+            if line["detail"]:
+                click.echo(f"{line['provider']}: {line['detail']}")
+    return 1 if any(line["health"] in {"login_needed", "unreadable"} for line in lines) else 0
+
+
+@cli.command()
+@_PROVIDER
+@_TENANT
+@state_option
+@_JSON
+def refresh(provider: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
+    """Refresh a sign-in now, whether due or not."""
+    answer = _Console(paths_of(state), as_json=as_json).ask("auth_refresh", provider=provider, tenant=tenant)
+    _done("refreshed", provider, answer, as_json=as_json)
+
+
+@cli.command()
+@_PROVIDER
+@_TENANT
+@click.option("--keep-grant", is_flag=True, help="Forget it here only; do not tell the provider.")
+@state_option
+@_JSON
+def logout(provider: str, tenant: str, state: Path | None, *, keep_grant: bool, as_json: bool) -> None:
+    """Forget a sign-in, here and at the provider."""
+    answer = _Console(paths_of(state), as_json=as_json).ask(
+        "auth_logout", provider=provider, tenant=tenant, revoke=not keep_grant
+    )
+    _done("signed out", provider, answer, as_json=as_json)
+    if answer["problem"] and not as_json:
+        click.echo(f"The provider could not be told: {answer['problem']}. Remove the grant on its own page.", err=True)
+
+
+@cli.command(name="import")
+@_PROVIDER
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@_TENANT
+@state_option
+@_JSON
+def import_(provider: str, file: Path | None, tenant: str, state: Path | None, *, as_json: bool) -> None:
+    """Take over another program's sign-in from its FILE, or from standard input with `-`.
+
+    For codex: auth.json of the Codex command line, or auth-profiles.json of OpenClaw; for copilot: copilot-api's
+    github_token; for threads and instagram: a long-lived token. Refresh tokens count once: after the first refresh
+    here, the other program has to sign in again.
+    """
+    answer = _Console(paths_of(state), as_json=as_json).ask(
+        "auth_import", provider=provider, tenant=tenant, text=_file_text(provider, file, paths_of(state))
+    )
+    _done("imported", provider, answer, as_json=as_json)
+
+
+class _Console:
+    """Asks the running gateway, else does the same on the files."""
+
+    def __init__(self, paths: Any, *, as_json: bool) -> None:  # noqa: ANN401 - imported lazily
+        self._paths = paths
+        self._as_json = as_json
+
+    def ask(self, op: str, **params: Any) -> Any:  # noqa: ANN401 - the operation's own result
+        """One operation's result.
+
+        Raises:
+            GatewayError: as the operation says.
+        """
+        from shared.errors import Unavailable
+        from shared.lifecycle.control import call
+
+        try:
+            return call(self._paths.control_socket("gateway"), op, timeout_s=_CALL_S, **params)
+        except Unavailable as error:
+            if error.code != "control.not_running":
+                raise
+        return asyncio.run(self._here(op, params))
+
+    async def _here(self, op: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - the operation's own result
+        from gateway.credentials.control import operations
+        from shared.obs.log import configure_logging
+
+        configure_logging("clawgate", level="ERROR")
+        return await self._with_files(lambda sign_ins: operations(sign_ins)[op](params))
+
+    async def _with_files(self, work: Callable[[SignIns], Awaitable[Any]]) -> Any:  # noqa: ANN401 - any result
+        from gateway.credentials.settings import OAuthPolicy
+        from gateway.credentials.setup import build_sign_ins
+        from gateway.settings import Settings
+        from shared.http.client import HttpPool
+
+        settings = Settings.load(self._paths)
+        async with HttpPool() as http:
+            sign_ins = build_sign_ins(
+                paths=self._paths,
+                policy=OAuthPolicy.load(self._paths),
+                claude_file=settings.credential_file("claude_file"),
+                http=http,
+                tenants={name: tenant.kind for name, tenant in settings.enabled_tenants().items()},
+                env=settings.env,
+                borrowed=settings.borrowed_files(),
+            )
+            try:
+                return await work(sign_ins)
+            finally:
+                await sign_ins.refresher.stop()
+
+
+def _show(begun: dict[str, Any], *, as_json: bool) -> None:
+    # The address goes to standard output also with --json, as its own line: a program has to open it.
+    if as_json:
+        print_json(begun)
+    else:
+        click.echo(begun["instructions"])
+        click.echo(f"\n  {begun['url']}\n")
+        if begun["user_code"]:
+            click.echo(f"  code: {begun['user_code']}\n")
+    sys.stdout.flush()
+
+
+def _finish_code(console: _Console, who: dict[str, str], *, as_json: bool) -> int:
+    from shared.errors import Invalid
+
+    asks = "Paste the code or the address"
+    for left in reversed(range(_MAX_TRIES)):
+        pasted = _read_paste(asks, hidden="JSON" in asks)
+        if not pasted.strip():
+            resume = f"clawgate auth login {who['provider']} --resume"
+            raise Invalid(f"nothing was pasted; the login stays open for ten minutes. Finish it with: {resume}")
+        try:
+            answer = console.ask("auth_complete", pasted=pasted, **who)
+        except Exception as error:
+            # A slip of the mouse should not cost the whole login; a pipe cannot paste again.
+            if getattr(error, "code", "") not in {"auth.paste", "auth.state"} or not sys.stdin.isatty() or not left:
+                raise
+            click.echo(getattr(error, "detail", "that did not work"), err=True)
+            continue
+        if answer["done"]:
+            _done("signed in", who["provider"], answer, as_json=as_json)
+            return 0
+        click.echo(f"{answer['detail']}.\nRun this on any machine with Node 18 or newer, and paste what it prints:\n")
+        click.echo(answer["node_command"] + "\n")
+        sys.stdout.flush()
+        asks = "Paste the JSON"
+    raise Invalid("the login was not finished; it stays open for ten minutes (--resume)", code="auth.paste")
+
+
+def _finish_device(console: _Console, who: dict[str, str], interval_s: float, *, as_json: bool) -> int:
+    click.echo("waiting for your approval in the browser (Ctrl-C stops)", err=True)
+    wait = interval_s
+    while True:
+        time.sleep(max(wait, 0.05))
+        answer = console.ask("auth_poll", **who)
+        if answer["done"]:
+            _done("signed in", who["provider"], answer, as_json=as_json)
+            return 0
+        wait = answer["wait_s"]
+
+
+def _read_paste(asks: str, *, hidden: bool) -> str:
+    if sys.stdin.isatty():
+        value: str = click.prompt(asks, default="", show_default=False, hide_input=hidden)
+        return value
+    # One line is one paste; a program on the other end may send the next after reading what we print.
+    return sys.stdin.readline()
+
+
+def _file_text(provider: str, file: Path | None, paths: Paths) -> str:
+    from gateway.credentials.imports import DEFAULT_FILES
+    from gateway.settings import Settings
+    from shared.errors import Invalid, NotFound
+
+    if file is None:
+        configured = Settings.load(paths).borrowed_files()
+        places = [configured[provider]] if provider in configured else []
+        places += [
+            path for place in DEFAULT_FILES.get(provider, ()) if (path := Path(place).expanduser()) not in places
+        ]
+        file = next((place for place in places if place.exists()), None)
+        if file is None:
+            looked = ", ".join(map(str, places)) or "nowhere by itself"
+            raise NotFound(f"no file of {provider} was found (looked: {looked}): name it", code="auth.import")
+    try:
+        raw = sys.stdin.buffer.read(_MAX_IMPORT_BYTES + 1) if str(file) == "-" else file.read_bytes()
+        if len(raw) > _MAX_IMPORT_BYTES:
+            raise Invalid(f"{file} is larger than {_MAX_IMPORT_BYTES} bytes and no sign-in", code="auth.import")
+        return raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file} cannot be read ({type(error).__name__})", code="auth.import") from None
+
+
+def _done(what: str, provider: str, answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    account = f" as {answer['account']}" if answer.get("account") else ""
+    plan = f" ({answer['plan']})" if answer.get("plan") else ""
+    click.echo(f"{provider}: {what}{account}{plan}")
+
+
+def _from_now(moment: str | None, now: datetime) -> str | None:
+    if moment is None:
+        return None
+    seconds = (datetime.fromisoformat(moment) - now).total_seconds()
+    size = abs(seconds)
+    text = (
+        f"{size / 86400:.0f} d"
+        if size >= 172800
+        else f"{size / 3600:.1f} h"
+        if size >= 3600
+        else f"{size / 60:.0f} min"
+    )
+    return f"in {text}" if seconds >= 0 else f"{text} ago"

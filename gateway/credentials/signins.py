@@ -1,0 +1,209 @@
+"""Signing in and out, for whoever asks: a command on the files, or the running gateway's control socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gateway.credentials.files import fingerprint
+from gateway.credentials.imports import parse_import
+from gateway.credentials.keeper import Keeper
+from gateway.credentials.pending import PendingLogins
+from gateway.credentials.refresher import SHARED_TENANT, Refresher
+from shared.errors import Invalid, Unavailable
+from shared.oauth.claude import ClaudeOAuth
+from shared.oauth.meta import MetaOAuth
+from shared.oauth.models import EdgeBlocked, LoginNeeded, PendingLogin, Token
+from shared.obs.log import get_logger
+
+_log = get_logger(__name__)
+
+
+class SignIns:
+    """Logins, sign-outs and their state. Every result is JSON for a person and holds no token.
+
+    Args:
+        refresher: the credentials.
+        pending: logins in progress.
+        write_views: brings the files that tenants see up to date.
+        borrowed: files of other programs that serve a provider nobody signed in to here.
+    """
+
+    def __init__(
+        self,
+        refresher: Refresher,
+        pending: PendingLogins,
+        write_views: Callable[[], Awaitable[None]] | None = None,
+        borrowed: Mapping[str, Path] | None = None,
+    ) -> None:
+        self._borrowed = dict(borrowed or {})
+        self.refresher = refresher
+        self._pending = pending
+        self._write_views = write_views
+        self._completing: dict[str, asyncio.Lock] = {}
+
+    async def write_views(self) -> None:
+        """Bring the files that tenants see up to date; they also follow each login, refresh and logout."""
+        if self._write_views is not None:
+            await self._write_views()
+
+    async def begin(self, provider: str, tenant: str = SHARED_TENANT) -> dict[str, Any]:
+        """Start a login; a person opens ``url`` and, in a code flow, pastes what they get.
+
+        Raises:
+            NotFound: no such provider for that tenant.
+            Unavailable: a device flow's provider does not answer.
+        """
+        keeper = self.refresher.keeper(provider, tenant)
+        pending = await keeper.provider.begin()
+        await asyncio.to_thread(self._pending.put, tenant, pending)
+        return _asked(keeper, pending)
+
+    async def resume(self, provider: str, tenant: str) -> dict[str, Any]:
+        """The login in progress, as `begin` told of it.
+
+        Raises:
+            NotFound: there is none, or it took too long.
+        """
+        keeper = self.refresher.keeper(provider, tenant)
+        return _asked(keeper, await asyncio.to_thread(self._pending.get, tenant, provider, again=keeper.login_command))
+
+    async def complete(self, provider: str, tenant: str, pasted: str) -> dict[str, Any]:
+        """Finish a code flow.
+
+        The result has ``node_command`` instead of an account when the provider's edge refused us: a person runs it
+        and pastes what it prints. The login stays open then, and after any mistake in pasting.
+
+        Raises:
+            NotFound: no login is in progress, or it took too long.
+            Invalid: what was pasted is not usable.
+            LoginNeeded: the provider refused the code.
+            Unavailable: the provider does not answer usefully.
+        """
+        keeper = self.refresher.keeper(provider, tenant)
+        # One paste at a time: a code counts once.
+        async with self._completing.setdefault(f"{tenant}/{provider}", asyncio.Lock()):
+            pending = await asyncio.to_thread(self._pending.get, tenant, provider, again=keeper.login_command)
+            try:
+                token = await keeper.provider.complete(pending, pasted)
+            except EdgeBlocked as blocked:
+                if not isinstance(keeper.provider, ClaudeOAuth) or pasted.lstrip().startswith("{"):
+                    raise
+                command = keeper.provider.node_command(pending, pasted)
+                return {"done": False, "detail": blocked.detail, "node_command": command.reveal()}
+            except LoginNeeded:
+                self._pending.drop(tenant, provider)
+                raise
+            await keeper.store(token)
+            self._pending.drop(tenant, provider)
+        _log.info("credentials.signed_in", provider=provider, tenant=tenant)
+        return {"done": True, **_told(token)}
+
+    async def poll(self, provider: str, tenant: str) -> dict[str, Any]:
+        """Ask once whether a device flow is done; raises as `complete` does."""
+        keeper = self.refresher.keeper(provider, tenant)
+        pending = await asyncio.to_thread(self._pending.get, tenant, provider, again=keeper.login_command)
+        try:
+            outcome = await keeper.provider.poll(pending)
+        except LoginNeeded:
+            self._pending.drop(tenant, provider)
+            raise
+        except Unavailable as error:
+            # The login itself lasts ten minutes; a hiccup in between is no reason to begin anew.
+            _log.warning("credentials.poll_failed", provider=provider, code=error.code)
+            return {"done": False, "wait_s": max(5.0, 2 * pending.interval_s)}
+        if not isinstance(outcome, Token):
+            return {"done": False, "wait_s": float(outcome)}
+        await keeper.store(outcome)
+        self._pending.drop(tenant, provider)
+        _log.info("credentials.signed_in", provider=provider, tenant=tenant)
+        return {"done": True, **_told(outcome)}
+
+    async def status(self) -> list[dict[str, Any]]:
+        """Every credential: provider, account, expiry, last and next refresh, health, and what to do."""
+        lines = []
+        for status in await self.refresher.status():
+            line = asdict(status)
+            file = self._borrowed.get(status.provider)
+            if status.health == "missing" and file is not None and file.exists():
+                line["health"], line["place"] = "borrowed", str(file)
+                line["detail"] = (
+                    f"used as {file} has it, which another program keeps fresh. "
+                    f"To keep it fresh here: clawgate auth import {status.provider}"
+                )
+            for name in ("expires_at", "last_refresh", "next_refresh"):
+                line[name] = line[name].isoformat() if line[name] else None
+            lines.append(line)
+        return lines
+
+    async def refresh(self, provider: str, tenant: str) -> dict[str, Any]:
+        """Refresh now, due or not.
+
+        Raises:
+            AuthRequired: nobody is signed in, or a person has to sign in again.
+            Unavailable: it did not work this time; the old token is untouched.
+        """
+        keeper = self.refresher.keeper(provider, tenant)
+        token = await keeper.peek()
+        stale = fingerprint(token.access.reveal()) if token is not None else ""
+        return {"done": True, **_told(await keeper.refresh(stale=stale))}
+
+    async def logout(self, provider: str, tenant: str, *, revoke: bool = True) -> dict[str, Any]:
+        """Forget a sign-in here and at the provider; ``problem`` says what the provider could not be told."""
+        keeper = self.refresher.keeper(provider, tenant)
+        self._pending.drop(tenant, provider)
+        problem = await keeper.forget(revoke=revoke)
+        _log.info("credentials.signed_out", provider=provider, tenant=tenant, told=not problem)
+        return {"done": True, "problem": problem}
+
+    async def take(self, provider: str, tenant: str, text: str) -> dict[str, Any]:
+        """Import the sign-in in the text of another program's file; for Threads and Instagram a bare token.
+
+        Raises:
+            Invalid: there is none in it.
+            LoginNeeded: the network does not accept the token.
+            Unavailable: the network cannot be asked about it.
+        """
+        keeper = self.refresher.keeper(provider, tenant)
+        if isinstance(keeper.provider, MetaOAuth):
+            token = await keeper.provider.adopt(text)
+            await keeper.store(token)
+            return {"done": True, **_told(token)}
+        token = parse_import(provider, text)
+        if token.refresh is None and keeper.provider.flow == "code":
+            raise Invalid(
+                f"this {provider} sign-in has no refresh token and would soon end. Run: {keeper.login_command}",
+                code="auth.import",
+            )
+        await keeper.store(token)
+        _log.info("credentials.imported", provider=provider, tenant=tenant)
+        return {"done": True, **_told(token)}
+
+    def keeper_of(self, provider: str, tenant: str = SHARED_TENANT) -> Keeper:
+        """For those who call the provider."""
+        return self.refresher.keeper(provider, tenant)
+
+
+def _asked(keeper: Keeper, pending: PendingLogin) -> dict[str, Any]:
+    return {
+        "provider": pending.provider,
+        "tenant": keeper.tenant,
+        "flow": keeper.provider.flow,
+        "url": pending.url,
+        "instructions": pending.instructions,
+        "user_code": pending.user_code,
+        "interval_s": pending.interval_s,
+        "expires_at": pending.expires_at.isoformat(),
+    }
+
+
+def _told(token: Token) -> dict[str, Any]:
+    return {
+        "account": token.account,
+        "plan": token.extra.get("plan", ""),
+        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+        "can_refresh": token.refresh is not None,
+    }

@@ -1,0 +1,305 @@
+"""The files the policy names inside a tenant: their original formats, without the secrets.
+
+A view tells programs and people which account is signed in and until when; the gateway alone holds what opens it. All
+builders are pure. Writing goes by folder descriptors that follow no link, because a tenant's folder is the tenant's:
+what it puts there must not make the gateway write somewhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
+from shared.config.paths import Paths
+from shared.errors import Conflict, GatewayError, Unavailable
+from shared.oauth.models import Token
+
+HELD = "held-by-gateway"
+
+Kind = Literal["nanoclaw", "openclaw"]
+_Build = Callable[[Mapping[str, Any] | None], dict[str, Any]]
+
+AUTH_PROFILES = ("agents", "main", "agent", "auth-profiles.json")
+COPILOT_CACHE = ("credentials", "github-copilot.token.json")
+OPENCLAW_STATES = {
+    "threads": ("threads", "token-state.json"),
+    "instagram": ("threads", "instagram-token-state.json"),
+}
+NANOCLAW_STATES = {
+    "threads": ("data", "threads-token-state.json"),
+    "instagram": ("data", "instagram-token-state.json"),
+}
+
+_CODEX_PROFILE = "openai-codex:default"
+_COPILOT_PROFILE = "github-copilot:github"
+_SECRET_FIELDS = frozenset({"access", "refresh", "token", "key", "access_token", "refresh_token", "id_token"})
+_COPILOT_LIFETIME = timedelta(minutes=30)
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ViewProblem:
+    """One view that was not written.
+
+    Attributes:
+        path: which.
+        error: why, with the fix.
+    """
+
+    path: Path
+    error: GatewayError
+
+
+def auth_profiles(tokens: Mapping[str, Token], existing: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """OpenClaw's ``auth-profiles.json``.
+
+    Args:
+        tokens: by provider; ``codex`` and ``copilot`` have profiles.
+        existing: the present file; its order and usage statistics stay, and so do profiles that hold no secret.
+    """
+    before = existing or {}
+    profiles: dict[str, Any] = {
+        name: profile
+        for name, profile in _mapping(before.get("profiles")).items()
+        if isinstance(profile, dict) and profile.get("provider") not in {"openai-codex", "github-copilot"}
+    }
+    if codex := tokens.get("codex"):
+        profile: dict[str, Any] = {"type": "oauth", "provider": "openai-codex", "access": HELD, "refresh": HELD}
+        if codex.expires_at is not None:
+            profile["expires"] = unix_ms(codex.expires_at)
+        if account := codex.extra.get("account_id", ""):
+            profile["accountId"] = account
+        if "@" in codex.account:
+            profile["email"] = codex.account
+        profiles[_CODEX_PROFILE] = profile
+    if copilot := tokens.get("copilot"):
+        profile = {"type": "token", "provider": "github-copilot", "token": HELD}
+        if copilot.expires_at is not None:
+            profile["expires"] = unix_ms(copilot.expires_at)
+        profiles[_COPILOT_PROFILE] = profile
+    document: dict[str, Any] = {"version": 1, "profiles": profiles}
+    for key in ("order", "lastGood", "usageStats"):
+        if kept := _mapping(before.get(key)):
+            document[key] = kept
+    return document
+
+
+def copilot_cache(expires_at: datetime, now: datetime) -> dict[str, Any]:
+    """OpenClaw's ``github-copilot.token.json``; times in milliseconds."""
+    return {"token": HELD, "expiresAt": unix_ms(expires_at), "updatedAt": unix_ms(now)}
+
+
+def meta_state(token: Token, *, last_error: str | None = None) -> dict[str, Any]:
+    """The token state of Threads or Instagram; times in ISO 8601, UTC.
+
+    Args:
+        token: as stored.
+        last_error: of the last renewal, in words; None when it went well.
+    """
+    return {
+        "access_token": HELD,
+        "user_id": token.extra.get("user_id") or None,
+        "username": token.account or None,
+        "issued_at": token.extra.get("issued_at") or None,
+        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+        "last_refresh_at": token.extra.get("last_refresh_at") or None,
+        "last_error": last_error,
+        "scopes": list(token.scopes),
+    }
+
+
+def real_secrets(document: object, known: Iterable[str] = ()) -> list[str]:
+    """Names of members that hold a secret which is neither a view's word nor one we keep ourselves."""
+    fine = {HELD, "", *known}
+    found: list[str] = []
+
+    def walk(value: object, trail: str) -> None:
+        if isinstance(value, dict):
+            for name, member in value.items():
+                here = f"{trail}.{name}" if trail else str(name)
+                if name in _SECRET_FIELDS and isinstance(member, str) and member not in fine:
+                    found.append(here)
+                else:
+                    walk(member, here)
+        elif isinstance(value, list):
+            for member in value:
+                walk(member, f"{trail}[]")
+
+    walk(document, "")
+    return found
+
+
+def write_views(
+    paths: Paths,
+    tenant: str,
+    tokens: Mapping[str, Token],
+    *,
+    kind: Kind | None = None,
+    errors: Mapping[str, str] | None = None,
+    copilot_expires_at: datetime | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> list[ViewProblem]:
+    """Write a tenant's views, each in one step and only when it changed.
+
+    A file that holds a real secret which we do not keep is left as it is: it may be the only copy.
+
+    Args:
+        paths: of the installation.
+        tenant: whose.
+        tokens: by provider (``codex``, ``copilot``, ``threads``, ``instagram``); a missing one removes nothing but its
+            own profile.
+        kind: which product the tenant runs; by its name when not given.
+        errors: of the last renewals, by provider, in words.
+        copilot_expires_at: of the current Copilot bearer; half an hour from now when unknown.
+        clock: dates what has a date.
+
+    Returns:
+        What could not be written; the others were.
+    """
+    root = paths.tenant(tenant)
+    known = {text for token in tokens.values() for text in _texts(token)}
+    told = errors or {}
+    openclaw = (kind or ("openclaw" if tenant.startswith("openclaw") else "nanoclaw")) == "openclaw"
+    writer = _Writer(root, known)
+    for provider, parts in (OPENCLAW_STATES if openclaw else NANOCLAW_STATES).items():
+        if token := tokens.get(provider):
+            writer.write(parts, _constant(meta_state(token, last_error=told.get(provider))))
+    if openclaw:
+        writer.write(AUTH_PROFILES, lambda old: auth_profiles(tokens, old))
+        if "copilot" in tokens:
+            now = clock.now()
+            expires_at = copilot_expires_at or now + _COPILOT_LIFETIME
+            writer.write(COPILOT_CACHE, _constant(copilot_cache(expires_at, now)), secret_is_passing=True)
+    return writer.problems
+
+
+def _constant(document: dict[str, Any]) -> _Build:
+    return lambda _old: document
+
+
+class _Writer:
+    """Writes below one tenant's folder and collects what did not work."""
+
+    def __init__(self, root: Path, known: Iterable[str]) -> None:
+        self._root = root
+        self._known = frozenset(known)
+        self.problems: list[ViewProblem] = []
+
+    def write(self, parts: tuple[str, ...], build: _Build, *, secret_is_passing: bool = False) -> None:
+        """Replace one file.
+
+        Args:
+            parts: folders and name.
+            build: from the present document to the new one.
+            secret_is_passing: a secret in the present file is worth nothing in half an hour and need not be kept.
+        """
+        path = self._root.joinpath(*parts)
+        try:
+            with ExitStack() as stack:
+                folder = _open_folder(self._root, parts[:-1], stack)
+                old = _read(folder, parts[-1])
+                document = _parse(old, path) if old is not None and not secret_is_passing else None
+                if document is not None and (held := real_secrets(document, self._known)):
+                    raise Conflict(
+                        f"{path} holds a sign-in that the gateway does not know ({', '.join(held[:3])}); it was left "
+                        "as it is. Take it over with `clawgate auth import`, or remove the file",
+                        code="auth.view_holds_secret",
+                    )
+                new = (json.dumps(build(document), indent=2, ensure_ascii=False) + "\n").encode()
+                if new != old:
+                    _replace(folder, parts[-1], new)
+        except GatewayError as error:
+            self.problems.append(ViewProblem(path, error))
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
+            self.problems.append(ViewProblem(path, Unavailable(f"{path} cannot be written: {reason}")))
+
+
+def _open_folder(root: Path, parts: tuple[str, ...], stack: ExitStack) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = os.open(root, flags)
+    stack.callback(os.close, folder)
+    owner = os.fstat(folder)
+    for part in parts:
+        created = False
+        try:
+            os.mkdir(part, 0o700, dir_fd=folder)
+            created = True
+        except FileExistsError:
+            pass
+        # No link is followed: only the tenant's own folder can be the place.
+        folder = os.open(part, flags | os.O_NOFOLLOW, dir_fd=folder)
+        stack.callback(os.close, folder)
+        if created:
+            _give(folder, owner)
+    return folder
+
+
+def _read(folder: int, name: str) -> bytes | None:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as handle:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Unavailable(f"{name} is not a file: remove it")
+        return handle.read(_MAX_BYTES)
+
+
+def _replace(folder: int, name: str, data: bytes) -> None:
+    temporary = f".{name}.{secrets.token_hex(4)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            os.fchmod(descriptor, 0o600)
+            _give(descriptor, os.fstat(folder))
+            handle.write(data)
+            handle.flush()
+            os.fsync(descriptor)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
+
+
+def _give(descriptor: int, owner: os.stat_result) -> None:
+    # As root the gateway writes for a tenant of another user id, who must be able to read its view.
+    if os.geteuid() == 0 and (owner.st_uid, owner.st_gid) != (0, 0):
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _parse(data: bytes, path: Path) -> dict[str, Any]:
+    if not data.strip():
+        return {}
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict):
+            raise TypeError("not an object")
+    except (ValueError, TypeError, RecursionError):
+        raise Conflict(
+            f"{path} is not a JSON object; it was left as it is, since it may hold a sign-in: mend or remove it",
+            code="auth.view_unreadable",
+        ) from None
+    return document
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _texts(token: Token) -> Iterable[str]:
+    for secret in (token.access, token.refresh, token.id_token):
+        if secret is not None:
+            yield secret.reveal()

@@ -1,0 +1,181 @@
+"""A renewed Threads token goes back into ``.env``, of which nothing else changes."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.credentials import meta
+from gateway.credentials.meta import after_renewal, app_of, edited, setting, write_back
+from shared.clock import FakeClock
+from shared.config.paths import Paths
+from shared.errors import ConfigError, Conflict, Unavailable
+from shared.oauth.models import Token
+from shared.secrets.files import Secret, write_private
+
+NAME = ("THREADS_ACCESS_TOKEN",)
+NEW = Secret("THnew0123456789")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "THREADS_ACCESS_TOKEN=THnew0123456789\n"),
+        ("A=1", "A=1\nTHREADS_ACCESS_TOKEN=THnew0123456789\n"),
+        ("A=1\r\nB=2\r\n", "A=1\r\nB=2\r\nTHREADS_ACCESS_TOKEN=THnew0123456789\r\n"),
+        (
+            "# mine\n\nA='x # y'\nTHREADS_ACCESS_TOKEN=old\nB=\"2\"  # two\n",
+            "# mine\n\nA='x # y'\nTHREADS_ACCESS_TOKEN=THnew0123456789\nB=\"2\"  # two\n",
+        ),
+        ("THREADS_ACCESS_TOKEN=old   # 60 days\nC=3", "THREADS_ACCESS_TOKEN=THnew0123456789   # 60 days\nC=3"),
+        ("THREADS_ACCESS_TOKEN='o # ld' # why\r\n", "THREADS_ACCESS_TOKEN=THnew0123456789 # why\r\n"),
+        ('export THREADS_ACCESS_TOKEN = "old"\n', "export THREADS_ACCESS_TOKEN = THnew0123456789\n"),
+        ("THREADS_ACCESS_TOKEN=\nC=3\n", "THREADS_ACCESS_TOKEN=THnew0123456789\nC=3\n"),
+        ("THREADS_ACCESS_TOKEN\nC=3\n", "THREADS_ACCESS_TOKEN=THnew0123456789\nC=3\n"),
+        ("THREADS_ACCESS_TOKEN=old", "THREADS_ACCESS_TOKEN=THnew0123456789"),
+        (
+            "X=1\nTHREADS_ACCESS_TOKEN=a\nTHREADS_ACCESS_TOKEN=b\n",
+            "X=1\nTHREADS_ACCESS_TOKEN=THnew0123456789\nTHREADS_ACCESS_TOKEN=THnew0123456789\n",
+        ),
+        ("#THREADS_ACCESS_TOKEN=off\n", "#THREADS_ACCESS_TOKEN=off\nTHREADS_ACCESS_TOKEN=THnew0123456789\n"),
+        (
+            'PEM="a\nTHREADS_ACCESS_TOKEN=inner\n"\n',
+            'PEM="a\nTHREADS_ACCESS_TOKEN=inner\n"\nTHREADS_ACCESS_TOKEN=THnew0123456789\n',
+        ),
+        ("OLD_THREADS_ACCESS_TOKEN=z\n", "OLD_THREADS_ACCESS_TOKEN=z\nTHREADS_ACCESS_TOKEN=THnew0123456789\n"),
+    ],
+)
+def test_one_line_changes(before: str, after: str) -> None:
+    assert edited(before, NAME, NEW) == after
+    assert edited(after, NAME, NEW) == after
+
+
+ENTRY = st.builds(
+    lambda name, value, style, comment: f"{name}{style.format(value)}{comment}",
+    st.sampled_from(["A", "B_TOKEN", "export C", "THREADS_ACCESS_TOKEN", "  D"]),
+    st.text("abcXYZ019-._ ", max_size=12).map(str.strip),
+    st.sampled_from(["={}", "='{}'", '="{}"', " = {}"]),
+    st.sampled_from(["", " # note", "   #x=y"]),
+)
+
+
+@given(
+    st.lists(st.one_of(ENTRY, st.sampled_from(["", "# comment", "   "])), max_size=8),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.text("abc'\"\\ #$=|", min_size=1, max_size=8).map(lambda text: f"T{text}T"),
+)
+def test_every_other_value_stays_as_it_was(lines: list[str], line_end: str, closed: bool, value: str) -> None:
+    text = line_end.join(lines) + (line_end if closed else "")
+    result = edited(text, NAME, Secret(value))
+    before = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    after = dotenv_values(stream=io.StringIO(result), interpolate=False)
+    assert after.pop("THREADS_ACCESS_TOKEN") == value
+    before.pop("THREADS_ACCESS_TOKEN", None)
+    assert before == after
+    others = [line for line in text.splitlines() if "THREADS_ACCESS_TOKEN" not in line]
+    assert [line for line in result.splitlines() if "THREADS_ACCESS_TOKEN" not in line] == others
+
+
+def test_mode_links_and_strange_bytes_survive(tmp_path: Path) -> None:
+    real = tmp_path / "real.env"
+    write_private(real, b"A=\xff\xfe\nTHREADS_ACCESS_TOKEN=old\n")
+    link = tmp_path / ".env"
+    link.symlink_to(real)
+    assert write_back(link, NAME, NEW)
+    assert not write_back(link, NAME, NEW)
+    assert link.is_symlink()
+    assert real.read_bytes() == b"A=\xff\xfe\nTHREADS_ACCESS_TOKEN=THnew0123456789\n"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+def test_a_readable_file_is_refused(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text("A=1\n")
+    env.chmod(0o640)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        write_back(env, NAME, NEW)
+    assert env.read_text() == "A=1\n"
+
+
+def test_an_editor_that_saves_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = tmp_path / ".env"
+    write_private(env, "A=1\n")
+    original, saved = meta.edited, []
+
+    def editing(text: str, names: tuple[str, ...], value: Secret) -> str:
+        if not saved:
+            saved.append(text)
+            write_private(env, "A=2\nB=new\n")
+        return original(text, names, value)
+
+    monkeypatch.setattr(meta, "edited", editing)
+    write_back(env, NAME, NEW)
+    assert env.read_text() == "A=2\nB=new\nTHREADS_ACCESS_TOKEN=THnew0123456789\n"
+
+    def endless(text: str, names: tuple[str, ...], value: Secret) -> str:
+        saved.append(text)
+        write_private(env, f"A={len(saved)}\n")
+        return original(text, names, value)
+
+    monkeypatch.setattr(meta, "edited", endless)
+    with pytest.raises(Conflict, match="keeps changing"):
+        write_back(env, NAME, Secret("THother"))
+
+
+def test_a_full_disk_leaves_the_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = tmp_path / ".env"
+    write_private(env, "A=1\n")
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable, match="as it was"):
+        write_back(env, NAME, NEW)
+    assert env.read_text() == "A=1\n"
+
+
+def test_apps_of_two_tenants_stay_apart(tmp_path: Path) -> None:
+    env = {
+        "THREADS_APP_ID": "1",
+        "THREADS_APP_SECRET": "canary-one",
+        "OPENCLAW_INSTAGRAM_APP_ID": "2",
+        "OPENCLAW_INSTAGRAM_APP_SECRET": "two",
+        "OPENCLAW_INSTAGRAM_REDIRECT_URI": "https://example.org/",
+    }
+    mine = app_of("threads", "nanoclaw", env, kind="nanoclaw", env_file=tmp_path)
+    assert (mine.app_id, mine.redirect_uri) == ("1", "https://localhost:3000/callback")
+    assert "canary" not in repr(mine)
+    other = app_of("instagram", "openclaw", env, kind="openclaw", env_file=tmp_path)
+    assert (other.app_id, other.redirect_uri) == ("2", "https://example.org/")
+    assert setting(env, "openclaw", "THREADS_APP_ID") == "", "the plain names are NanoClaw's"
+    with pytest.raises(ConfigError, match="OPENCLAW_THREADS_APP_ID and OPENCLAW_THREADS_APP_SECRET"):
+        app_of("threads", "openclaw", env, kind="openclaw", env_file=tmp_path)
+
+
+async def test_after_a_renewal_env_and_view_are_written(tmp_path: Path) -> None:
+    clock = FakeClock()
+    paths = Paths(tmp_path / "state", tmp_path / "run")
+    write_private(paths.env_file, "NANOCLAW_THREADS_ACCESS_TOKEN=old\n")
+    token = Token(access=NEW, expires_at=clock.now() + timedelta(days=60), account="someone")
+    assert await after_renewal(paths, "nanoclaw", {"threads": token}, kind="nanoclaw", clock=clock) == []
+    assert paths.env_file.read_text() == "NANOCLAW_THREADS_ACCESS_TOKEN=THnew0123456789\n"
+    view = (paths.tenant("nanoclaw") / "data" / "threads-token-state.json").read_text()
+    assert NEW.reveal() not in view
+    assert "held-by-gateway" in view
+    assert await after_renewal(paths, "openclaw", {"threads": token}, kind="openclaw", clock=clock) == []
+    assert "OPENCLAW" not in paths.env_file.read_text(), "only NanoClaw's goes back"
+    paths.env_file.chmod(0o644)
+    (problem,) = await after_renewal(
+        paths, "nanoclaw", {"threads": Token(access=Secret("THother"))}, kind="nanoclaw", clock=clock
+    )
+    assert "chmod 600" in problem.error.detail
