@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, Protocol
 
 from shared.errors import GatewayError
@@ -50,6 +51,7 @@ class InboundMessage:
         parent: in a thread, the chat the thread belongs to.
         reply_to: text of the message this one answers, empty when it answers none.
         sent_at: the platform's time, aware UTC.
+        task_run: the scheduled task's run this prompt belongs to; empty for what people write.
     """
 
     chat: ChatId
@@ -65,6 +67,7 @@ class InboundMessage:
     reply_to: str = ""
     reply_to_sender: str = ""
     attachments: tuple[Attachment, ...] = ()
+    task_run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,20 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundFile:
+    """A file to send along: the name people see, and where its bytes lie until it is delivered."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundMessage:
     """One message to write.
 
     Attributes:
         nonce: at most 25 characters, the same at every retry: the platform makes the message once.
+        files: sent with the message, not changed by edits.
     """
 
     chat: ChatId
@@ -89,6 +101,7 @@ class OutboundMessage:
     nonce: str
     reply_to: MessageId = ""
     buttons: tuple[Button, ...] = ()
+    files: tuple[OutboundFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +152,8 @@ The same message may come twice, live and from history: `Inbox.append` says whic
 returns; an error that is not a `GatewayError` is repeated three times only.
 """
 
+OnDelete = Callable[[ChatId, MessageId], Awaitable[None]]
+
 OnPress = Callable[[ButtonPress], Awaitable[str]]
 """Called for every press; the text answers the presser alone."""
 
@@ -161,6 +176,10 @@ class ChannelHandlers:
 
     on_message: OnMessage
     on_press: OnPress | None = None
+    on_edit: OnMessage | None = None
+    """Called with the whole message as it reads now, after its author changed it. May come for unknown messages."""
+    on_delete: OnDelete | None = None
+    """Called when a message was taken back."""
     known_chats: Callable[[], Awaitable[dict[ChatId, MessageId]]] | None = None
     """Chats to catch up after an outage, with the newest message already stored of each."""
     commands: dict[str, str] = field(default_factory=dict)

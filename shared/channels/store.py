@@ -571,6 +571,7 @@ def _payload(message: InboundMessage) -> dict[str, Any]:
         "reply_to": message.reply_to,
         "reply_to_sender": message.reply_to_sender,
         "attachments": [asdict(attachment) for attachment in message.attachments],
+        "task_run": message.task_run,
     }
 
 
