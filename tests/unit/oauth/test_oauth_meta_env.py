@@ -13,9 +13,10 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.credentials import meta
-from gateway.credentials.meta import after_renewal, app_of, edited, setting, write_back
+from gateway.credentials.meta import after_renewal, app_of, setting
 from shared.clock import FakeClock
+from shared.config import envwrite
+from shared.config.envwrite import edited, write_back
 from shared.config.paths import Paths
 from shared.errors import ConfigError, Conflict, Unavailable
 from shared.oauth.models import Token
@@ -109,7 +110,7 @@ def test_a_readable_file_is_refused(tmp_path: Path) -> None:
 def test_an_editor_that_saves_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = tmp_path / ".env"
     write_private(env, "A=1\n")
-    original, saved = meta.edited, []
+    original, saved = envwrite.edited, []
 
     def editing(text: str, names: tuple[str, ...], value: Secret) -> str:
         if not saved:
@@ -117,7 +118,7 @@ def test_an_editor_that_saves_meanwhile_is_not_overwritten(tmp_path: Path, monke
             write_private(env, "A=2\nB=new\n")
         return original(text, names, value)
 
-    monkeypatch.setattr(meta, "edited", editing)
+    monkeypatch.setattr(envwrite, "edited", editing)
     write_back(env, NAME, NEW)
     assert env.read_text() == "A=2\nB=new\nTHREADS_ACCESS_TOKEN=THnew0123456789\n"
 
@@ -126,7 +127,7 @@ def test_an_editor_that_saves_meanwhile_is_not_overwritten(tmp_path: Path, monke
         write_private(env, f"A={len(saved)}\n")
         return original(text, names, value)
 
-    monkeypatch.setattr(meta, "edited", endless)
+    monkeypatch.setattr(envwrite, "edited", endless)
     with pytest.raises(Conflict, match="keeps changing"):
         write_back(env, NAME, Secret("THother"))
 
