@@ -273,6 +273,38 @@ def route_explain(
     print_table(("RULE", "SAYS", "WHY", ""), rows, empty="")
 
 
+@cli.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@_common
+@click.option("--dry-run", is_flag=True, help="Only say what would happen; write nothing.")
+@_json
+def import_(source: Path, state: Path | None, tenant: str, *, dry_run: bool, as_json: bool) -> int:
+    """Take over the original NanoClaw's project folder SOURCE; the folder itself stays as it is.
+
+    NanoClaw must be stopped meanwhile. Repeating it is safe: what is here already stays. Exit 1 when something was
+    refused.
+    """
+    import asyncio
+    from collections import Counter
+    from dataclasses import asdict
+
+    from nanoclaw.config import load
+    from nanoclaw.importing.service import run_import
+
+    paths = paths_of(state)
+    report = asyncio.run(run_import(source, tenant, paths, load(paths), dry_run=dry_run))
+    if as_json:
+        print_json({"dry_run": report.dry_run, "items": [asdict(item) for item in report.items]})
+    else:
+        rows = [(item.outcome.upper(), item.kind, item.name, item.note or None) for item in report.items]
+        print_table(("OUTCOME", "WHAT", "NAME", "NOTE"), rows, empty="The folder holds nothing to take over.")
+        counts = Counter(item.outcome for item in report.items)
+        click.echo(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+        if report.dry_run:
+            click.echo("Nothing was written. Run it again without --dry-run to do this.")
+    return 1 if any(item.outcome == "refused" for item in report.items) else 0
+
+
 def main() -> None:
     """The command's entry."""
     sys.exit(guarded(functools.partial(cli, standalone_mode=False), prog="nanoclaw"))

@@ -1,0 +1,156 @@
+"""Carry an import out: groups, files, conversations, waiting messages, settings. Safe to repeat."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanoclaw.config import NanoclawPolicy
+from nanoclaw.groups import GLOBAL_FOLDER
+from nanoclaw.importing.plan import GroupImport, Item, Plan, Target, decide_import
+from nanoclaw.importing.source import CWD_NAME, OldInstallation, read_installation
+from nanoclaw.schema import MIGRATIONS, declare
+from nanoclaw.store import Store
+from shared.channels.inbox import Inbox
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.envwrite import write_back
+from shared.config.paths import Paths
+from shared.errors import GatewayError
+from shared.lifecycle.singleton import SingleInstance
+from shared.secrets.files import Secret
+from shared.storage import Database
+
+_SKIPPED_FOLDERS = frozenset({"logs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened, or would happen."""
+
+    items: tuple[Item, ...]
+    dry_run: bool = False
+
+
+async def run_import(
+    root: Path,
+    tenant: str,
+    paths: Paths,
+    policy: NanoclawPolicy,
+    *,
+    dry_run: bool,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Report:
+    """Take an original's folder over into a tenant that is not running.
+
+    Args:
+        root: the original's project folder; it stays as it is.
+        tenant: which of ours takes it over.
+        paths: of the installation.
+        policy: decides which waiting messages ask for an answer.
+        dry_run: only say what would happen; nothing is written.
+        clock: tells how long messages have waited.
+
+    Raises:
+        NotFound, Invalid: the folder is not an installation that can be read.
+        Occupied: the tenant is running.
+    """
+    source = await asyncio.to_thread(read_installation, root)
+    if dry_run and not paths.tenant_db(tenant).exists():
+        plan = decide_import(source, Target(settings=_settings_there(paths)), policy, clock.now())
+        return Report(plan.items, dry_run=True)
+    lock = SingleInstance(paths.pid_file(tenant), what=f"the tenant {tenant}")
+    lock.acquire()
+    try:
+        tables = declare()
+        db = Database(paths.tenant_db(tenant), migrations=MIGRATIONS)
+        await db.open()
+        try:
+            store, inbox = Store(db, tables, clock), Inbox(db, tables.channels, clock)
+            plan = decide_import(source, await _target(store, paths), policy, clock.now())
+            if dry_run:
+                return Report(plan.items, dry_run=True)
+            problems = await _carry_out(source, plan, tenant, paths, store, inbox)
+            return Report((*plan.items, *problems))
+        finally:
+            await db.close()
+    finally:
+        lock.release()
+
+
+async def _target(store: Store, paths: Paths) -> Target:
+    groups = await store.groups()
+    sessions = [group.folder for group in groups if await store.session_of(group.folder)]
+    return Target(tuple(groups), frozenset(sessions), _settings_there(paths))
+
+
+def _settings_there(paths: Paths) -> frozenset[str]:
+    from dotenv import dotenv_values
+
+    file = paths.env_file
+    return frozenset(name for name, value in dotenv_values(file).items() if value) if file.exists() else frozenset()
+
+
+async def _carry_out(
+    source: OldInstallation, plan: Plan, tenant: str, paths: Paths, store: Store, inbox: Inbox
+) -> list[Item]:
+    """Files first, a group's own row last: a group whose import was cut off half-way is simply taken again."""
+    problems: list[Item] = []
+    if source.has_global_memory:
+        folder = paths.group(tenant, GLOBAL_FOLDER)
+        problems += await asyncio.to_thread(_copy_tree, source.root / "groups" / GLOBAL_FOLDER, folder)
+    for wanted in plan.groups:
+        problems += await asyncio.to_thread(_copy_group, source.root, wanted, tenant, paths)
+        if wanted.session:
+            await store.keep_session(wanted.group.folder, wanted.session)
+        for entry in plan.messages:
+            if entry.message.chat == wanted.group.chat:
+                await inbox.append(entry.message, state=entry.state, reason=entry.reason)
+        await store.put_group(wanted.group)
+    for name, value in plan.settings.items():
+        try:
+            await asyncio.to_thread(write_back, paths.env_file, (name,), Secret(value))
+        except GatewayError as error:
+            problems.append(Item("setting", name, "refused", error.detail))
+    return problems
+
+
+def _copy_group(root: Path, wanted: GroupImport, tenant: str, paths: Paths) -> list[Item]:
+    problems = _copy_tree(root / "groups" / wanted.old_folder, paths.group(tenant, wanted.group.folder))
+    if wanted.session:
+        transcripts = Path("projects") / CWD_NAME
+        old = root / "data" / "sessions" / wanted.old_folder / ".claude" / transcripts
+        problems += _copy_tree(old, paths.group_session(tenant, wanted.group.folder) / transcripts)
+    return problems
+
+
+def _copy_tree(source: Path, target: Path) -> list[Item]:
+    """Copy plain files that are not there yet; links and special files are left behind and named."""
+    problems = []
+    target.mkdir(parents=True, exist_ok=True, mode=0o750)
+    for place, relative in _walk(source):
+        goal = target / relative
+        if place.is_symlink() or not (place.is_dir() or place.is_file()):
+            problems.append(Item("files", str(place), "dropped", "a link or special file: only plain files are copied"))
+        elif place.is_dir():
+            goal.mkdir(exist_ok=True, mode=0o750)
+        elif not os.path.lexists(goal):
+            try:
+                shutil.copyfile(place, goal, follow_symlinks=False)
+                shutil.copystat(place, goal, follow_symlinks=False)
+            except OSError as error:
+                goal.unlink(missing_ok=True)
+                problems.append(Item("files", str(place), "refused", f"not copied: {error.strerror}"))
+    return problems
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, Path]]:
+    for place, folders, files in os.walk(root, followlinks=False):
+        if Path(place) == root:
+            folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
+        for name in (*folders, *files):
+            path = Path(place, name)
+            yield path, path.relative_to(root)
