@@ -53,8 +53,8 @@ bench: ## Print the numbers of DESIGN section 6 beside their bars
 selftest: ## Check this machine: both bots and the Control UI, end to end
 	@.venv/bin/clawgate selftest
 
-lock: ## Resolve requirements/*.txt anew
-	@scripts/lock.sh
+lock: ## Resolve requirements/*.txt (the newest of everything: ARGS=--upgrade)
+	@scripts/lock.sh $(ARGS)
 
 clean: ## Remove what setup made in this checkout
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -152,4 +152,7 @@ def _text(data: bytes) -> str:
 def _bytes(text: object) -> bytes:
     if not isinstance(text, str):
         raise TypeError("not text")
-    return base64.b64decode(text, validate=True)
+    data = base64.b64decode(text, validate=True)
+    if _text(data) != text:
+        raise ValueError("not the one spelling of these bytes")  # the last letter has bits that decoding ignores
+    return data
