@@ -51,6 +51,10 @@ class FakeClock:
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
 
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock, forward or back, as a person or a time server does."""
+        self._now += timedelta(seconds=seconds)
+
 
 SYSTEM_CLOCK = SystemClock()
 

@@ -44,11 +44,12 @@ class Inbox:
         )
 
     async def claim(self, chat: ChatId, *, run_id: str = "", context_limit: int = _CONTEXT_LIMIT) -> list[Claimed]:
-        """Take everything open in a chat, oldest first; empty when nothing is due.
+        """Take what is open in a chat, oldest first; empty when nothing is due.
 
-        One message that is due takes those along that wait for a later try, so that order is kept. Items keep the
-        `run_id` of the run that first took them: a repeated try finds its own outbox rows through it. Context comes
-        along (`InboxItem.context`), at most the newest `context_limit`.
+        A scheduled prompt is taken alone, and what people wrote after it by a later claim (see `is_open`). One message
+        that is due takes those along that wait for a later try, so that order is kept. Items keep the `run_id` of the
+        run that first took them: a repeated try finds its own outbox rows through it. For people's messages context
+        comes along (`InboxItem.context`), at most the newest `context_limit`.
         """
         now = self._clock.now()
         return await self._db.write(
@@ -88,17 +89,23 @@ class Inbox:
             lambda c: store.settle(c, self._tables, ids, state="new", reason=reason, next_try_at=due, now=now)
         )
 
-    async def bury(self, ids: Sequence[int], reason: str) -> None:
-        """Give messages up; they stay visible in `dead_letters`."""
-        await self._settle(ids, "dead", reason)
+    async def bury(self, ids: Sequence[int], reason: str, *, also: Also | None = None) -> None:
+        """Give messages up; they stay visible in `dead_letters`. With `also` in the same transaction."""
+        await self._settle(ids, "dead", reason, also=also)
 
-    async def _settle(self, ids: Sequence[int], state: InboxState, reason: str) -> None:
+    async def _settle(self, ids: Sequence[int], state: InboxState, reason: str, *, also: Also | None = None) -> None:
         now = self._clock.now()
-        await self._db.write(lambda c: store.settle(c, self._tables, ids, state=state, reason=reason, now=now))
+        await self._db.write(
+            lambda c: store.settle(c, self._tables, ids, state=state, reason=reason, now=now, also=also)
+        )
 
     async def open_chats(self) -> list[OpenChat]:
         """Chats with unclaimed messages, the longest waiting first; each says when it is due."""
         return await self._db.read(lambda c: store.open_chats(c, self._tables))
+
+    async def is_open(self, chat: ChatId) -> bool:
+        """Something in a chat waits for an answer, now or later."""
+        return await self._db.read(lambda c: store.is_open(c, self._tables, chat))
 
     async def reset_claims(self) -> int:
         """Open what an earlier process had taken and not settled; call once at start, before the first claim."""

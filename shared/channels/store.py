@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, func, literal, or_, select, update
+from sqlalchemy import Connection, Row, case, delete, func, literal, or_, select, update
 
 from shared.channels.base import Attachment, Button, ChatId, InboundMessage, MessageId, Sender
 from shared.channels.schema import ChannelTables
@@ -104,7 +104,10 @@ def append(
     reason: str,
     now: datetime,
 ) -> bool:
-    """Store a message and move its chat's cursor; false when the message is known already."""
+    """Store a message and move its chat's cursor; false when the message is known already.
+
+    A scheduled prompt moves no cursor: its id is ours, and the platform would not understand it.
+    """
     is_new = insert_new(
         connection,
         tables.inbox,
@@ -124,7 +127,8 @@ def append(
             "settled_at": now if state in ("ignored", "done", "dead") else None,
         },
     )
-    _see_chat(connection, tables, message, now)
+    if not message.task_run:
+        _see_chat(connection, tables, message, now)
     return is_new
 
 
@@ -155,24 +159,25 @@ def _see_chat(connection: Connection, tables: ChannelTables, message: InboundMes
 def claim(
     connection: Connection, tables: ChannelTables, chat: ChatId, *, run_id: str, now: datetime, context_limit: int
 ) -> list[InboxItem]:
-    """Take what is open in a chat, oldest first; nothing when none of it is due."""
+    """Take the first batch that is open in a chat, oldest first; nothing when none of the chat is due.
+
+    A batch is one scheduled prompt alone, or all that people wrote up to the next scheduled prompt.
+    """
     inbox = tables.inbox
-    is_open = (inbox.c.chat == chat) & (inbox.c.state == "new")
-    due = connection.execute(
-        select(func.max(inbox.c.id)).where(is_open, or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= now))
-    ).scalar()
-    if due is None:
+    batch = _first_batch(connection, tables, chat, now)
+    if batch is None:
         return []
-    newest = connection.execute(select(func.max(inbox.c.id)).where(is_open)).scalar_one()
+    if batch.is_prompt:
+        context_limit = 0
     context = connection.scalars(
         select(inbox.c.id)
-        .where(inbox.c.chat == chat, inbox.c.state == "context", inbox.c.id < newest)
+        .where(inbox.c.chat == chat, inbox.c.state == "context", inbox.c.id < batch.last)
         .order_by(inbox.c.id.desc())
         .limit(context_limit)
     ).all()
     taken = connection.execute(
         update(inbox)
-        .where(is_open)
+        .where(inbox.c.chat == chat, inbox.c.state == "new", inbox.c.id <= batch.last)
         .values(
             state="claimed",
             attempts=inbox.c.attempts + 1,
@@ -186,6 +191,38 @@ def claim(
     return sorted(items, key=lambda item: item.id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    last: int
+    is_prompt: bool
+
+
+def _first_batch(connection: Connection, tables: ChannelTables, chat: ChatId, now: datetime) -> _Batch | None:
+    """Where the first open batch of a chat ends; nothing when none of the chat is due."""
+    inbox = tables.inbox
+    is_due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= now)
+    is_prompt = func.coalesce(inbox.c.payload["task_run"].as_string(), "") != ""
+    is_open = (inbox.c.chat == chat) & (inbox.c.state == "new")
+    first, due, prompt = connection.execute(
+        select(
+            func.min(inbox.c.id), func.max(case((is_due, inbox.c.id))), func.min(case((is_prompt, inbox.c.id)))
+        ).where(is_open)
+    ).one()
+    if due is None:
+        return None
+    if prompt == first:
+        return _Batch(first, is_prompt=True)
+    before = is_open if prompt is None else is_open & (inbox.c.id < prompt)
+    return _Batch(connection.execute(select(func.max(inbox.c.id)).where(before)).scalar_one(), is_prompt=False)
+
+
+def is_open(connection: Connection, tables: ChannelTables, chat: ChatId) -> bool:
+    """Something in a chat waits for an answer, now or later."""
+    inbox = tables.inbox
+    query = select(inbox.c.id).where(inbox.c.chat == chat, inbox.c.state == "new").limit(1)
+    return connection.execute(query).first() is not None
+
+
 def settle(
     connection: Connection,
     tables: ChannelTables,
@@ -196,13 +233,16 @@ def settle(
     now: datetime,
     run_id: str | None = None,
     next_try_at: datetime | None = None,
+    also: Also | None = None,
 ) -> None:
-    """Give messages a new state with its reason."""
+    """Give messages a new state with its reason, and do `also`."""
     values: dict[str, Any] = {"state": state, "reason": reason, "next_try_at": next_try_at}
     values["settled_at"] = now if state in ("done", "ignored", "dead") else None
     if run_id is not None:
         values["run_id"] = run_id
     connection.execute(update(tables.inbox).where(tables.inbox.c.id.in_(list(ids))).values(values))
+    if also is not None:
+        also(connection)
 
 
 def use_context(

@@ -151,3 +151,44 @@ async def test_every_message_ends_in_a_state_with_a_reason(tmp_path):
         clock.advance(100)
         assert await inbox.prune(older_than_s=50) == 2
         assert await inbox.counts() == {"dead": 1}
+
+
+async def test_a_scheduled_prompt_is_a_batch_of_its_own_and_order_is_kept(tmp_path):
+    async with channel_database(tmp_path) as (db, tables):
+        inbox = Inbox(db, tables, FakeClock())
+        await inbox.append(message(1, "a"))
+        await inbox.append(message(2, "b"), state="context")
+        await inbox.append(message(3, "c"))
+        await inbox.append(message("task:t.1", "tick", task_run="t.1"))
+        await inbox.append(message("task:u.1", "tock", task_run="u.1"))
+        await inbox.append(message(4, "d"), state="context")
+        await inbox.append(message(5, "e"))
+        batches = []
+        while items := await inbox.claim(CHAT):
+            batches.append([item.message.text for item in items])
+            await inbox.finish([item.id for item in items if not item.context], run_id="r")
+            await inbox.use_context(CHAT, up_to=items[-1].id, run_id="r")
+            assert await inbox.is_open(CHAT) == (len(batches) < 4)
+    assert batches == [["a", "b", "c"], ["tick"], ["tock"], ["d", "e"]]
+
+
+async def test_a_scheduled_prompt_leaves_the_chats_cursor_alone(tmp_path):
+    async with channel_database(tmp_path) as (db, tables):
+        inbox = Inbox(db, tables, FakeClock())
+        await inbox.append(message(99))
+        await inbox.append(message("task:t.1", task_run="t.1"))
+        await inbox.append(message("task:t.1", chat="dc:8", task_run="t.1"))
+        assert await inbox.cursors() == {CHAT: "99"}
+
+
+async def test_messages_behind_a_prompt_that_waits_for_its_next_try_do_not_overtake_it(tmp_path):
+    clock = FakeClock()
+    async with channel_database(tmp_path) as (db, tables):
+        inbox = Inbox(db, tables, clock)
+        await inbox.append(message("task:t.1", "tick", task_run="t.1"))
+        (item,) = await inbox.claim(CHAT, run_id="run_1")
+        await inbox.retry([item.id], 60)
+        assert await inbox.claim(CHAT) == []
+        await inbox.append(message(5, "hello"))
+        (again,) = await inbox.claim(CHAT, run_id="run_2")
+    assert (again.message.text, again.run_id, again.attempts) == ("tick", "run_1", 2)
