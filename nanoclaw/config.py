@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -115,6 +116,32 @@ class LightPolicy(_Table):
     conversation_s: float = Field(default=600, ge=0, le=86_400)
 
 
+class TasksPolicy(_Table):
+    """Scheduled tasks: what happens to missed runs, how many tasks there may be, how long their history is kept.
+
+    Attributes:
+        missed: for runs that came due while nothing ran: ``run_once`` makes up for all of them with one, ``skip``
+            leaves them out. A task may have its own.
+        grace_s: a start this late still counts as on time.
+        max_per_group: tasks a group may have at once, paused ones included.
+        min_interval_s: shortest time between two runs of a task.
+        history_days: ended runs, and tasks that are over, are forgotten after this.
+        history_runs: ended runs kept of each task, the newest ones.
+    """
+
+    missed: Literal["run_once", "skip"] = "run_once"
+    grace_s: float = Field(default=60, ge=30, le=86_400)
+    max_per_group: int = Field(default=50, ge=0, le=1000)
+    min_interval_s: float = Field(default=60, ge=1, le=86_400)
+    history_days: int = Field(default=90, ge=1, le=3650)
+    history_runs: int = Field(default=500, ge=1, le=100_000)
+
+    @property
+    def history(self) -> timedelta:
+        """`history_days` as a duration."""
+        return timedelta(days=self.history_days)
+
+
 class GroupPolicy(_Table):
     """A chat that is registered from the start; the table's name is its folder.
 
@@ -154,6 +181,7 @@ class NanoclawPolicy(_Table):
     runs: RunsPolicy = RunsPolicy()
     streaming: StreamingPolicy = StreamingPolicy()
     light: LightPolicy = LightPolicy()
+    tasks: TasksPolicy = TasksPolicy()
     groups: dict[GroupName, GroupPolicy] = Field(default_factory=dict)
 
     @model_validator(mode="after")

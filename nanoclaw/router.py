@@ -137,6 +137,11 @@ def _route(name: str, verdict: _Verdict) -> Route:
     return Route(verdict.tier, verdict.why, verdict.confidence, rule=name, candidates=candidates)
 
 
+def _scheduled(question: _Question) -> _Verdict | None:
+    is_scheduled = any(message.task_run for message in question.messages)
+    return _Verdict("STANDARD", "a scheduled task") if is_scheduled else None
+
+
 def _light_off(question: _Question) -> _Verdict | None:
     return None if question.policy.enabled else _Verdict("STANDARD", "the light route is off")
 
@@ -187,6 +192,7 @@ def _simple_question(question: _Question) -> _Verdict | None:
 
 
 RULES: Mapping[str, Rule] = {
+    "scheduled": _scheduled,
     "light-off": _light_off,
     "light-resting": _light_rests,
     "prefix": _prefix,

@@ -19,9 +19,11 @@ from nanoclaw.groups import Group
 from nanoclaw.lanes import DONE, Turn
 from nanoclaw.light import LightRoute
 from nanoclaw.metrics import RoutingLine, RoutingLog
-from nanoclaw.prompt import format_messages, strip_internal, visible_prefix
+from nanoclaw.prompt import format_messages, format_scheduled, strip_internal, visible_prefix
 from nanoclaw.router import Route, RouteFacts, decide_route
 from nanoclaw.store import RunRecord, Store, both
+from nanoclaw.tasks.models import TaskRun
+from nanoclaw.tasks.schedule import TaskSchedule
 from shared.channels.base import InboundMessage
 from shared.channels.inbox import Claimed, Inbox
 from shared.channels.live import LiveMessage
@@ -46,6 +48,8 @@ class Run:
         id: stays the same over all tries.
         attempt: from 1.
         said: messages sent through the agent's own tool in this try.
+        scheduled: tasks made in this try.
+        task: the scheduled task's run whose prompt is answered; None for people's messages.
         is_answered: the answer is durable; nothing that fails after this may bring the messages up again.
     """
 
@@ -57,7 +61,9 @@ class Run:
     began_at: datetime
     began_s: float
     queue_ms: float
+    task: TaskRun | None = None
     said: int = 0
+    scheduled: int = 0
     is_answered: bool = False
     worker_id: str = ""
     start_ms: float = 0.0
@@ -69,6 +75,11 @@ class Run:
     def chat(self) -> str:
         """Where it is answered."""
         return self.group.chat
+
+    @property
+    def is_isolated(self) -> bool:
+        """It has a conversation of its own that ends with it."""
+        return self.task is not None and self.task.context == "isolated"
 
     @property
     def ids(self) -> list[int]:
@@ -99,6 +110,7 @@ class Runs:
         light: LightRoute,
         metrics: RoutingLog,
         policy: NanoclawPolicy,
+        schedule: TaskSchedule,
         admit: Callable[[InboundMessage], Awaitable[Group | None]],
         zone: tzinfo,
         clock: Clock = SYSTEM_CLOCK,
@@ -110,6 +122,7 @@ class Runs:
         self._light = light
         self._metrics = metrics
         self._policy = policy
+        self._schedule = schedule
         self._admit = admit
         self._zone = zone
         self._clock = clock
@@ -122,7 +135,13 @@ class Runs:
         return list(self._current.values())
 
     async def turn(self, chat: str) -> Turn:
-        """Answer what a chat has open. Called for a chat at one time only once."""
+        """Answer the first batch that a chat has open. Called for a chat at one time only once."""
+        turn = await self._answer_batch(chat)
+        if not turn.again and await self._inbox.is_open(chat):
+            return Turn(again=True)  # what people write and what the schedule sends are batches of their own
+        return turn
+
+    async def _answer_batch(self, chat: str) -> Turn:
         items = await self._inbox.claim(chat, run_id=new_id("run"), context_limit=self._policy.chats.context_messages)
         asked = [item for item in items if not item.context]
         if not asked:
@@ -141,6 +160,7 @@ class Runs:
             began_at=self._clock.now(),
             began_s=self._clock.monotonic(),
             queue_ms=(self._clock.now() - asked[0].received_at).total_seconds() * 1000,
+            task=await self._task_of(asked[0].message),
         )
         self._current[group.folder] = run
         try:
@@ -157,6 +177,19 @@ class Runs:
             return await self._fail(run, Fault("defect", f"an unexpected {type(error).__name__}"))
         finally:
             self._current.pop(group.folder, None)
+            if run.task is not None:
+                self._schedule.nudge()
+
+    async def _task_of(self, message: InboundMessage) -> TaskRun | None:
+        return await self._schedule.run_of_prompt(message.task_run) if message.task_run else None
+
+    def key_of_new_task(self, group: Group) -> str:
+        """Names the place in its run where a group's agent makes a task: the same when the run is repeated."""
+        run = self._current.get(group.folder)
+        if run is None:
+            return new_id("call")
+        run.scheduled += 1
+        return f"{run.id}.task{run.scheduled}"
 
     async def say(self, group: Group, text: str) -> None:
         """Send a text of the agent's own accord to its group's chat."""
@@ -216,7 +249,7 @@ class Runs:
         """Let the group's agent answer; a fault when it could not."""
         folder = run.group.folder
         try:
-            session = await self._residents.acquire(run.group, run.id)
+            session = await self._residents.acquire(run.group, run.id, isolated=run.is_isolated)
             run.worker_id = session.worker_id
             run.start_ms = self._elapsed_ms(run)
             async with LiveMessage(self._outbox, run.id, run.chat) as live:
@@ -224,13 +257,15 @@ class Runs:
                 if done.is_error:
                     await self._residents.release(run.group)
                     return fault_of_result(done, resets_at=run.limit_resets_at)
-                await live.finish(strip_internal(done.text), also=self._closing(run, route))
+                text = strip_internal(done.text)
+                await live.finish(text, also=self._closing(run, route, text))
                 run.is_answered = True
         except GatewayError as error:
             # Whatever state its worker is in, it is not one to go on from.
             await self._residents.drop(folder, end=True)
             return None if run.is_answered else fault_of_error(error)
-        self._agent_spoke_s[folder] = self._clock.monotonic()
+        if not run.is_isolated:
+            self._agent_spoke_s[folder] = self._clock.monotonic()
         await self._residents.release(run.group)
         return None
 
@@ -238,6 +273,8 @@ class Runs:
         """Follow the agent's words until its result."""
         context = [item.message for item in run.context]
         prompt = format_messages(run.messages, self._zone, context=context)
+        if run.task is not None:
+            prompt = format_scheduled(run.task, run.messages[0].text, self._zone)
         written = ""
         async for event in session.ask(prompt, silence_s=self._policy.runs.timeout_s):
             match event:
@@ -251,7 +288,7 @@ class Runs:
                     run.limit_resets_at = resets_at
                 case Done():
                     run.usage = event.usage
-                    if not event.is_error and event.session_id:
+                    if not event.is_error and event.session_id and not run.is_isolated:
                         await self._store.keep_session(run.group.folder, event.session_id)
                     return event
                 case _:
@@ -270,11 +307,14 @@ class Runs:
 
     # --- the end of a run --------------------------------------------------------------------------------------------
 
-    def _closing(self, run: Run, route: Route) -> Also:
+    def _closing(self, run: Run, route: Route, text: str = "") -> Also:
         """The messages are answered and the run is noted, as part of the transaction that holds the answer."""
         finish = self._inbox.finishing(run.ids, run_id=run.id)
-        note = self._store.recording(self._record(run, route.tier, reason=route.reason))
-        return both(finish, note)
+        record = self._record(run, route.tier, reason=route.reason)
+        closing = both(finish, self._store.recording(record))
+        if run.task is None:
+            return closing
+        return both(closing, self._schedule.settling(run.task.id, record, result=text))
 
     async def _close(self, run: Run, route: Route, *, fallback_from: str | None = None) -> None:
         if run.context:
@@ -293,12 +333,15 @@ class Runs:
             reason=fault.detail,
         )
         if verdict.note:
-            await self._outbox.post(f"{run.id}.note{run.attempt}", run.chat, verdict.note)
-        await self._store.record(self._record(run, "STANDARD", fault=fault.kind, reason=verdict.reason))
+            note = verdict.note if run.task is None else f"Scheduled task `{run.task.task_id}`: {verdict.note}"
+            await self._outbox.post(f"{run.id}.note{run.attempt}", run.chat, note)
+        record = self._record(run, "STANDARD", fault=fault.kind, reason=verdict.reason)
+        await self._store.record(record)
         if verdict.retry:
             await self._inbox.retry(run.ids, verdict.delay_s, reason=verdict.reason)
             return Turn(again=True, delay_s=verdict.delay_s)
-        await self._inbox.bury(run.ids, verdict.reason)
+        settling = None if run.task is None else self._schedule.settling(run.task.id, record)
+        await self._inbox.bury(run.ids, verdict.reason, also=settling)
         return DONE
 
     def _record(self, run: Run, tier: str, *, reason: str, fault: str = "") -> RunRecord:

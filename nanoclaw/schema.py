@@ -21,24 +21,35 @@ class NanoclawTables:
         group: one registered chat each; the folder is its name everywhere.
         session: the Claude conversation a group continues.
         run: one row a finished run, for people who ask what happened; never a message's text.
+        task: one row a scheduled task.
+        task_run: one row an occurrence of a task, written together with its prompt in the inbox.
     """
 
     channels: ChannelTables
     group: Table
     session: Table
     run: Table
+    task: Table
+    task_run: Table
 
 
 def declare() -> NanoclawTables:
     """The tables as SQLAlchemy knows them."""
     metadata = MetaData()
-    return NanoclawTables(channel_tables(metadata), *_revision_1(metadata))
+    return NanoclawTables(channel_tables(metadata), *_revision_1(metadata), *_revision_2(metadata))
 
 
 def create_own_tables(op: Any) -> None:  # noqa: ANN401 - alembic's operations proxy has no public type
     """Create the tables beside the channel tables; frozen, called by revision 0001 only."""
     bind = op.get_bind()
     for table in _revision_1(MetaData()):
+        table.create(bind)
+
+
+def create_task_tables(op: Any) -> None:  # noqa: ANN401 - as above
+    """Create the tables of scheduled tasks; frozen, called by revision 0002 only."""
+    bind = op.get_bind()
+    for table in _revision_2(MetaData()):
         table.create(bind)
 
 
@@ -86,3 +97,53 @@ def _revision_1(metadata: MetaData) -> tuple[Table, Table, Table]:
         Index("run_run_id", "run_id"),
     )
     return group, session, run
+
+
+def _revision_2(metadata: MetaData) -> tuple[Table, Table]:
+    task = Table(
+        "task",
+        metadata,
+        Column("id", String(32), primary_key=True),
+        Column("folder", String(31), nullable=False),
+        Column("made_by", String(31), nullable=False),
+        Column("prompt", Text, nullable=False),
+        Column("kind", String(8), nullable=False),
+        Column("value", Text, nullable=False),
+        Column("zone", String(64), nullable=False),
+        Column("anchor_at", UtcTime, nullable=False),
+        Column("missed", String(8), nullable=False),
+        Column("context", String(8), nullable=False),
+        Column("status", String(9), nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("next_at", UtcTime),
+        Column("created_at", UtcTime, nullable=False),
+        Column("updated_at", UtcTime, nullable=False),
+        Column("creation_key", String(128), unique=True),
+        Index("task_status_next", "status", "next_at"),
+        Index("task_folder", "folder", "status"),
+    )
+    task_run = Table(
+        "task_run",
+        metadata,
+        Column("id", String(58), primary_key=True),
+        Column("task_id", String(32), nullable=False),
+        Column("folder", String(31), nullable=False),
+        Column("chat", String(64), nullable=False),
+        Column("context", String(8), nullable=False),
+        Column("scheduled_at", UtcTime, nullable=False),
+        Column("claimed_at", UtcTime, nullable=False),
+        Column("state", String(9), nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("fault", String(16), nullable=False, server_default=""),
+        Column("run_id", String(64), nullable=False, server_default=""),
+        Column("tries", Integer, nullable=False, server_default="0"),
+        Column("started_at", UtcTime),
+        Column("ended_at", UtcTime),
+        Column("input_tokens", Integer, nullable=False, server_default="0"),
+        Column("output_tokens", Integer, nullable=False, server_default="0"),
+        Column("cost_usd", Float, nullable=False, server_default="0"),
+        Column("result", Text, nullable=False, server_default=""),
+        Index("task_run_task", "task_id", "claimed_at"),
+        Index("task_run_state", "state", "ended_at"),
+    )
+    return task, task_run

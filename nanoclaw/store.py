@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from nanoclaw.groups import Group
 from nanoclaw.schema import NanoclawTables
+from nanoclaw.tasks.store import TaskRows
 from shared.channels.store import Also
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.storage import Database, upsert
@@ -74,12 +75,13 @@ class Store:
         return stored
 
     async def remove_group(self, folder: str) -> None:
-        """Forget a group and its conversation; its folder on disk stays."""
+        """Forget a group and its conversation, and pause its tasks; its folder on disk stays."""
         tables = self._tables
 
         def work(c: Connection) -> None:
             c.execute(delete(tables.group).where(tables.group.c.folder == folder))
             c.execute(delete(tables.session).where(tables.session.c.folder == folder))
+            TaskRows(c, tables).pause_group(folder, reason="its group was removed", now=self._clock.now())
 
         await self._db.write(work)
         self._sessions.pop(folder, None)

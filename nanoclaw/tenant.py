@@ -7,8 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import tzinfo
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nanoclaw.agent.residents import Residents, WorkerGateway, WorkerSpec
@@ -25,6 +24,9 @@ from nanoclaw.recovery import recover
 from nanoclaw.runs import Runs
 from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.store import Store
+from nanoclaw.tasks.schedule import TaskSchedule
+from nanoclaw.tasks.service import Tasks
+from nanoclaw.tasks.tools import task_tools
 from shared.channels.base import Channel, ChannelHandlers, ChannelStatus
 from shared.channels.discord.make import MakeChannel, discord_channel
 from shared.channels.inbox import Inbox
@@ -40,6 +42,9 @@ from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 from shared.storage import Database
+
+if TYPE_CHECKING:
+    from claude_agent_sdk import SdkMcpTool
 
 _log = get_logger(__name__)
 _DEFAULT_ZONE = "Asia/Seoul"
@@ -60,7 +65,7 @@ class Tenant:
         gateway: its connection to the gateway.
         policy: the effective policy.
         make_channel: makes the chat connector; None when no token is configured.
-        zone: for the times an agent sees.
+        zone: the owner's: for the times an agent sees, and for what is scheduled.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class Tenant:
         policy: NanoclawPolicy,
         *,
         make_channel: MakeChannel | None,
-        zone: tzinfo,
+        zone: ZoneInfo,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
@@ -89,7 +94,11 @@ class Tenant:
         self.registry = GroupRegistry()
         self.lanes = Lanes(self._turn, max_running=policy.runs.max_concurrent, clock=clock)
         self.intake = Intake(self.inbox, self.store, self.registry, policy, wake=self.lanes.wake)
-        self.residents = Residents(gateway, self.store, spec_of=self._spec_of, say_of=self._say_of)
+        self.residents = Residents(
+            gateway, self.store, spec_of=self._spec_of, say_of=self._say_of, tools_of=self._tools_of
+        )
+        self.schedule = TaskSchedule(self.db, tables, policy.tasks, wake=self.lanes.wake, clock=clock)
+        self.tasks = Tasks(self.db, tables, self.registry, policy.tasks, schedule=self.schedule, zone=zone, clock=clock)
         self.runs = Runs(
             inbox=self.inbox,
             outbox=self.outbox,
@@ -98,6 +107,7 @@ class Tenant:
             light=LightRoute(gateway, policy.light, assistant_name=policy.assistant_name, clock=clock),
             metrics=RoutingLog(paths.routing_metrics(name)),
             policy=policy,
+            schedule=self.schedule,
             admit=self.intake.admit,
             zone=zone,
             clock=clock,
@@ -131,6 +141,7 @@ class Tenant:
                 self._delivering = self._tasks.start(self.outbox.run(), name="outbox")
                 await recover(self.inbox, self.residents, self.lanes, self.registry, self.clock)
                 self._listening = self._tasks.start(self.channel.run(), name="channel")
+                self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
             stack.push_async_callback(self._wind_down)
             yield self
 
@@ -142,7 +153,7 @@ class Tenant:
             ConfigError: the platform refused the connection for good for another reason.
         """
         stopping = self._tasks.start(self.stop_requested.wait(), name="stop")
-        parts = [] if self.channel is None else [self._listening, self._delivering]
+        parts = [] if self.channel is None else [self._listening, self._delivering, self._scheduling]
         await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
         if stopping.done():
             return ExitCode.STOP
@@ -182,6 +193,9 @@ class Tenant:
         )
         return WorkerSpec(prompt, group.model or self.policy.model, agent.tools)
 
+    def _tools_of(self, group: Group) -> list[SdkMcpTool[Any]]:
+        return task_tools(self.tasks, group, new_key=self.runs.key_of_new_task)
+
     def _say_of(self, group: Group) -> Say:
         async def say(text: str) -> None:
             await self.runs.say(group, text)
@@ -189,8 +203,8 @@ class Tenant:
         return say
 
 
-def zone_of(settings: Mapping[str, str]) -> tzinfo:
-    """The time zone an agent sees times in (``TZ`` in ``.env``).
+def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
+    """The owner's time zone (``TZ`` in ``.env``).
 
     Raises:
         ConfigError: there is no such zone.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nanoclaw.agent.errors import SessionMissing, WorkerLost
 from nanoclaw.agent.stdio import ByteLines
@@ -20,6 +20,8 @@ from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
 if TYPE_CHECKING:
+    from claude_agent_sdk import SdkMcpTool
+
     from nanoclaw.agent.session import AgentSession
 
 _log = get_logger(__name__)
@@ -92,12 +94,15 @@ class Residents:
         *,
         spec_of: Callable[[Group], WorkerSpec],
         say_of: Callable[[Group], Say],
+        tools_of: Callable[[Group], Sequence[SdkMcpTool[Any]]] = lambda _: (),
     ) -> None:
         self._gateway = gateway
         self._conversations = conversations
         self._spec_of = spec_of
         self._say_of = say_of
+        self._tools_of = tools_of
         self._live: dict[str, AgentSession] = {}
+        self._isolated: dict[str, AgentSession] = {}
         self._spent_usd: dict[str, float | None] = {}
         self._tasks = TaskPool("nanoclaw.residents")
 
@@ -105,13 +110,21 @@ class Residents:
         """Load in the background what the first worker will need; for a tenant that has groups to answer."""
         self._tasks.start(asyncio.to_thread(_load_session), name="warm")
 
-    async def acquire(self, group: Group, run_id: str) -> AgentSession:
+    async def acquire(self, group: Group, run_id: str, *, isolated: bool = False) -> AgentSession:
         """The agent of a group, marked busy with this run.
+
+        Args:
+            group: whose.
+            run_id: of the run.
+            isolated: a worker of its own with a fresh conversation, which ends at `release`; the group's live one and
+                its conversation stay as they are.
 
         Raises:
             Busy: all workers are taken by other runs.
             Unavailable: no worker can be had (engine down, image missing, or it ended at once).
         """
+        if isolated:
+            return await self._start(group, run_id, str(uuid.uuid4()), resume=False, isolated=True)
         session = self._live.get(group.folder)
         if session is not None and session.is_alive:
             try:
@@ -124,7 +137,13 @@ class Residents:
         return await self._begin(group, run_id)
 
     async def release(self, group: Group) -> None:
-        """The run is over; the worker stays for the next message, until the gateway needs its place."""
+        """The run is over; the worker stays for the next message, until the gateway needs its place.
+
+        The worker of an isolated run ends with it.
+        """
+        if group.folder in self._isolated:
+            await self.drop(group.folder, end=True)
+            return
         session = self._live.get(group.folder)
         if session is None:
             return
@@ -135,18 +154,20 @@ class Residents:
             await self.drop(group.folder)
 
     async def drop(self, folder: str, *, end: bool = False) -> None:
-        """Let go of a group's agent; with `end` its worker is stopped too."""
-        session = self._live.pop(folder, None)
+        """Let go of a group's agent, of the isolated one while there is one; with `end` its worker is stopped too."""
+        isolated = self._isolated.pop(folder, None)
+        session = isolated or self._live.pop(folder, None)
         if session is None:
             return
-        self._spent_usd[folder] = session.spent_usd
+        if isolated is None:
+            self._spent_usd[folder] = session.spent_usd
         await session.close()
         if end:
             await self._end(session.worker_id)
 
     async def close(self) -> None:
         """Let go of all; their workers live on."""
-        for folder in list(self._live):
+        for folder in [*self._isolated, *self._live]:
             await self.drop(folder)
         await self._tasks.close()
 
@@ -173,7 +194,14 @@ class Residents:
             return False
         stream = self._gateway.attach(worker.worker_id, worker.lines)
         make_session = await asyncio.to_thread(_load_session)
-        session = make_session(worker.worker_id, stream, self._say_of(group), is_adopted=True, spent_usd=None)
+        session = make_session(
+            worker.worker_id,
+            stream,
+            self._say_of(group),
+            tools=partial(self._tools_of, group),
+            is_adopted=True,
+            spent_usd=None,
+        )
         try:
             async with asyncio.timeout(_ADOPTION_S):
                 await session.open()
@@ -198,7 +226,9 @@ class Residents:
         except SessionMissing as error:
             raise WorkerLost("the agent refused to begin a conversation", group=group.folder) from error
 
-    async def _start(self, group: Group, run_id: str, session_id: str, *, resume: bool) -> AgentSession:
+    async def _start(
+        self, group: Group, run_id: str, session_id: str, *, resume: bool, isolated: bool = False
+    ) -> AgentSession:
         spec = self._spec_of(group)
         request = WorkerRequest(
             group=group.folder,
@@ -208,6 +238,7 @@ class Residents:
             system_prompt=spec.system_prompt,
             tools=spec.tools,
             host_tools=(SERVER_NAME,),
+            isolated=isolated,
         )
         loading = self._tasks.start(asyncio.to_thread(_load_session), name="load")
         info = await _patiently(partial(self._gateway.lease_worker, request))
@@ -218,7 +249,9 @@ class Residents:
         stream = self._gateway.attach(info.worker_id, info.lines)
         spent_usd = self._spent_usd.get(group.folder) if resume else 0.0
         make_session = await loading
-        session = make_session(info.worker_id, stream, self._say_of(group), spent_usd=spent_usd)
+        session = make_session(
+            info.worker_id, stream, self._say_of(group), tools=partial(self._tools_of, group), spent_usd=spent_usd
+        )
         try:
             await self._gateway.mark_busy(info.worker_id, run_id)
             await session.open()
@@ -226,7 +259,7 @@ class Residents:
             await session.close()
             await self._end(info.worker_id)
             raise
-        self._live[group.folder] = session
+        (self._isolated if isolated else self._live)[group.folder] = session
         _log.info("worker.leased", group=group.folder, worker=info.worker_id, resume=resume, start_ms=info.start_ms)
         return session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
 if TYPE_CHECKING:
-    from claude_agent_sdk import ClaudeSDKClient, Message
+    from claude_agent_sdk import ClaudeSDKClient, Message, SdkMcpTool
 
 _log = get_logger(__name__)
 _NO_CONVERSATION = "No conversation found"
@@ -43,6 +43,7 @@ class AgentSession:
         worker_id: for the log.
         stream: the worker's stdio, attached from the first line that is ours.
         say: where the `send_message` tool writes to.
+        tools: further tools of the group.
         is_adopted: the worker already talked with an earlier process of ours.
         spent_usd: what the conversation had cost before, None when that is not known.
     """
@@ -53,6 +54,7 @@ class AgentSession:
         stream: ByteLines,
         say: Say,
         *,
+        tools: Callable[[], Sequence[SdkMcpTool[Any]]] = tuple,
         is_adopted: bool = False,
         spent_usd: float | None = 0.0,
     ) -> None:
@@ -60,6 +62,7 @@ class AgentSession:
         self.spent_usd = spent_usd
         self._transport = WorkerTransport(stream, greet=SERVER_NAME if is_adopted else "")
         self._say = say
+        self._tools = tools
         self._client: ClaudeSDKClient | None = None
         self._tasks = TaskPool(f"agent.{worker_id}")
         self._events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
@@ -83,7 +86,9 @@ class AgentSession:
         from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 
         # Verbatim: what people write is text, never a slash command or a file reference for the command line.
-        options = ClaudeAgentOptions(mcp_servers={SERVER_NAME: host_tools(self._say)}, verbatim_prompts=True)
+        options = ClaudeAgentOptions(
+            mcp_servers={SERVER_NAME: host_tools(self._say, self._tools())}, verbatim_prompts=True
+        )
         client = ClaudeSDKClient(options, transport=self._transport)
         try:
             await client.connect()

@@ -5,13 +5,13 @@ A group can only reach its own chat: which one is fixed here, the agent cannot n
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import GatewayError
 
 if TYPE_CHECKING:
-    from claude_agent_sdk import McpSdkServerConfig
+    from claude_agent_sdk import McpSdkServerConfig, SdkMcpTool
 
 SERVER_NAME = "nanoclaw"
 
@@ -19,8 +19,13 @@ Say = Callable[[str], Awaitable[None]]
 """Puts a text into the outbox of the group's chat; durable when it returns."""
 
 
-def host_tools(say: Say) -> McpSdkServerConfig:
-    """The MCP server of one group."""
+def host_tools(say: Say, more: Sequence[SdkMcpTool[Any]] = ()) -> McpSdkServerConfig:
+    """The MCP server of one group.
+
+    Args:
+        say: where `send_message` writes to.
+        more: further tools of the group.
+    """
     from claude_agent_sdk import create_sdk_mcp_server, tool
 
     @tool(
@@ -38,7 +43,7 @@ def host_tools(say: Say) -> McpSdkServerConfig:
             return _answer(f"not sent: {error.detail}", is_error=True)
         return _answer("sent")
 
-    return create_sdk_mcp_server(SERVER_NAME, tools=[send_message])
+    return create_sdk_mcp_server(SERVER_NAME, tools=[send_message, *more])
 
 
 def _answer(text: str, *, is_error: bool = False) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class WorkerRequest(_Value):
     """Ask for the worker of a group. The gateway builds the container; nothing here can widen it.
 
     Attributes:
+        isolated: a worker of its own beside the group's resident one, for one run with a conversation of its own.
         session_id: UUID of the Claude session; chosen by the tenant so that it is known before the first byte.
         resume: continue that session instead of beginning it.
         system_prompt: appended to the agent's standard prompt.
@@ -44,6 +45,7 @@ class WorkerRequest(_Value):
     system_prompt: str = Field(default="", max_length=65_536)
     tools: tuple[Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")], ...] = ()
     host_tools: tuple[Slug, ...] = ()
+    isolated: bool = False
 
 
 class WorkerInfo(_Value):

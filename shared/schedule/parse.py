@@ -145,14 +145,14 @@ def parse_once(text: str, *, zone: ZoneInfo, now: datetime) -> Once:
 
 
 def stored_schedule(kind: ScheduleKind, text: str, *, zone: ZoneInfo, anchor: datetime) -> Schedule:
-    """Read back what was stored: `Schedule.text` with the zone and anchor it was made with.
+    """Read back what was stored: `Schedule.text` with the zone and moment (`anchor`) it was made with.
 
     Raises:
         Invalid: it was not written by us.
     """
     match kind:
         case "cron":
-            return Cron(text, zone)
+            return parse_cron(text, zone=zone, now=anchor)
         case "interval":
             return parse_interval(text, anchor=anchor)
         case "once":
