@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
+from nanoclaw.operator import ask as _ask
+from nanoclaw.operator import common as _common
+from nanoclaw.operator import json_option as _json
+from nanoclaw.tasks.cli import tasks
 from shared.cli import guarded, paths_of, print_json, print_table, state_option
 
-_TENANT = "nanoclaw"
 _REBUILD_TIMEOUT_S = 900.0
-
-
-def _common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--state`` and ``--tenant``, which together say which process is asked."""
-    tenant = click.option("--tenant", default=_TENANT, show_default=True, help="Which NanoClaw, if there are several.")
-    return state_option(tenant(function))
-
-
-def _json(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
-
-
-def _ask(state: Path | None, tenant: str, op: str, *, timeout_s: float = 30.0, **params: Any) -> Any:  # noqa: ANN401 - JSON
-    from shared.lifecycle.control import call
-
-    return call(paths_of(state).control_socket(tenant), op, timeout_s=timeout_s, **params)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -303,6 +289,9 @@ def import_(source: Path, state: Path | None, tenant: str, *, dry_run: bool, as_
         if report.dry_run:
             click.echo("Nothing was written. Run it again without --dry-run to do this.")
     return 1 if any(item.outcome == "refused" for item in report.items) else 0
+
+
+cli.add_command(tasks)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nanoclaw.groups import MAIN_FOLDER, Group
+from nanoclaw.tasks.control import task_operations
 from shared.channels.store import InboxItem, OutboxRow
 from shared.errors import Invalid
 from shared.gatewayclient import GatewayClient
@@ -34,6 +35,7 @@ def operations(tenant: Tenant) -> Mapping[str, Operation]:
         "deadletters.list": control.dead_letters,
         "deadletters.requeue": control.requeue,
         "stop": control.stop,
+        **task_operations(tenant.tasks),
     }
 
 
@@ -64,6 +66,7 @@ class _Control:
                 {"run_id": run.id, "group": run.group.folder, "attempt": run.attempt, "worker_id": run.worker_id}
                 for run in tenant.runs.current
             ],
+            "tasks": await tenant.tasks.read(lambda rows: rows.counts()),
             "inbox": inbox,
             "outbox": outbox,
         }

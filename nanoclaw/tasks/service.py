@@ -23,7 +23,6 @@ from shared.schedule import next_after, parse_schedule
 from shared.storage import Database
 
 _log = get_logger(__name__)
-_HISTORY_LIMIT = 200
 
 T = TypeVar("T")
 
@@ -38,6 +37,9 @@ class Tasks:
         policy: the limits.
         schedule: is told of every change.
         zone: the owner's; schedules are read in it and keep it.
+
+    Attributes:
+        zone: as given.
     """
 
     def __init__(
@@ -56,13 +58,14 @@ class Tasks:
         self._registry = registry
         self._policy = policy
         self._schedule = schedule
-        self._zone = zone
+        self.zone = zone
         self._clock = clock
 
     async def _write(self, work: Callable[[TaskRows], T]) -> T:
         return await self._db.write(lambda c: work(TaskRows(c, self._tables)))
 
-    async def _read(self, work: Callable[[TaskRows], T]) -> T:
+    async def read(self, work: Callable[[TaskRows], T]) -> T:
+        """Read rows; for those who may see all."""
         return await self._db.read(lambda c: work(TaskRows(c, self._tables)))
 
     async def create(self, actor: Actor, wish: TaskWish, *, target: str = "", key: str | None = None) -> Task:
@@ -81,7 +84,7 @@ class Tasks:
         """
         folder = self._target(actor, target)
         now = self._clock.now()
-        schedule = parse_schedule(wish.schedule_kind, wish.schedule_value, zone=self._zone, now=now)
+        schedule = parse_schedule(wish.schedule_kind, wish.schedule_value, zone=self.zone, now=now)
         task = Task(
             id=new_id("task"),
             folder=folder,
@@ -89,7 +92,7 @@ class Tasks:
             prompt=wish.prompt.strip(),
             kind=schedule.kind,
             value=schedule.text,
-            zone=self._zone.key,
+            zone=self.zone.key,
             anchor_at=now,
             missed=_missed(wish.missed),
             context=_context(wish.context or "group"),
@@ -130,32 +133,8 @@ class Tasks:
             NotFound: there is no such group.
         """
         folder = self._target(actor, target) if target else ""
-        found = await self._read(lambda rows: rows.tasks(folder, over=over))
+        found = await self.read(lambda rows: rows.tasks(folder, over=over))
         return [task for task in found if decide_task_action(actor, "see", task, task.folder).allowed]
-
-    async def get(self, actor: Actor, task_id: str) -> Task:
-        """One task.
-
-        Raises:
-            NotFound: there is none, as far as the actor may know.
-        """
-        return await self._read(lambda rows: _find(rows, actor, "see", task_id))
-
-    async def history(self, actor: Actor, *, task_id: str = "", target: str = "", limit: int = 20) -> list[TaskRun]:
-        """The newest runs of a task, of a group or of all, newest first.
-
-        Raises:
-            NotFound: there is no such task or group, as far as the actor may know.
-            Denied: another group's history is none of the actor's business.
-        """
-        folder = self._target(actor, target) if target or isinstance(actor, Group) else ""
-
-        def work(rows: TaskRows) -> list[TaskRun]:
-            if task_id:
-                _find(rows, actor, "see", task_id)
-            return rows.runs(task_id=task_id, folder=folder, limit=min(limit, _HISTORY_LIMIT))
-
-        return await self._read(work)
 
     async def pause(self, actor: Actor, task_id: str) -> Task:
         """Let a task rest; a prompt that nobody has begun to answer is taken back. Paused already is success.
@@ -241,12 +220,12 @@ class Tasks:
             )
             schedule = task.schedule
             if wish.schedule_value:
-                schedule = parse_schedule(wish.schedule_kind, wish.schedule_value, zone=self._zone, now=now)
+                schedule = parse_schedule(wish.schedule_kind, wish.schedule_value, zone=self.zone, now=now)
                 changed = replace(
                     changed,
                     kind=schedule.kind,
                     value=schedule.text,
-                    zone=self._zone.key,
+                    zone=self.zone.key,
                     anchor_at=now,
                     next_at=next_after(schedule, now) if task.status == "active" else None,
                 )
@@ -276,10 +255,6 @@ class Tasks:
         _log.info("task.started_by_hand", task=run.task_id, task_run=run.id, group=run.folder)
         self._schedule.wake(run.chat)
         return run
-
-    async def counts(self) -> dict[str, int]:
-        """How many tasks are in each status."""
-        return await self._read(lambda rows: rows.counts())
 
     def _target(self, actor: Actor, target: str) -> str:
         """The folder of the group that is meant.

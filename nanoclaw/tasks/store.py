@@ -96,6 +96,12 @@ class TaskRows:
         kind = self._connection.execute(select(chat.c.kind).where(chat.c.id == group.chat)).scalar()
         return group, kind or "guild"
 
+    def folder_of(self, name: str) -> str | None:
+        """The folder of a registered group, by folder or chat."""
+        group = self._tables.group
+        query = select(group.c.folder).where((group.c.folder == name) | (group.c.chat == name))
+        return self._connection.execute(query).scalar()
+
     # --- what is due -------------------------------------------------------------------------------------------------
 
     def due(self, now: datetime, limit: int) -> list[Task]:

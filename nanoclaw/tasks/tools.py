@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nanoclaw.groups import Group
 from nanoclaw.tasks.models import PROMPT_LIMIT, Task, TaskWish
 from nanoclaw.tasks.service import Tasks
-from nanoclaw.tasks.views import local, schedule_in_words, task_in_a_line
+from nanoclaw.tasks.views import local, schedule_in_words, task_in_a_line, zone_of
 from shared.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -180,4 +180,4 @@ def _text(arguments: dict[str, Any], name: str) -> str:
 
 
 def _next(task: Task) -> str:
-    return f"next run {local(task.next_at, task.zone_info)} ({schedule_in_words(task)})"
+    return f"next run {local(task.next_at, zone_of(task))} ({schedule_in_words(task)})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from nanoclaw.tasks.models import Task, TaskRun
@@ -17,6 +18,14 @@ def local(moment: datetime | None, zone: tzinfo) -> str | None:
         return None
     shown = moment.astimezone(zone)
     return f"{shown:%Y-%m-%d %H:%M:%S %Z}" if shown.second else f"{shown:%Y-%m-%d %H:%M %Z}"
+
+
+def zone_of(task: Task) -> tzinfo:
+    """The zone its times are told in; UTC when this machine does not know it."""
+    try:
+        return task.zone_info
+    except Invalid:
+        return UTC
 
 
 def schedule_in_words(task: Task) -> str:
@@ -36,13 +45,13 @@ def task_as_json(task: Task) -> dict[str, Any]:
         "reason": task.reason,
         "schedule": {"type": task.kind, "value": task.value, "zone": task.zone, "text": schedule_in_words(task)},
         "next_at": _iso(task.next_at),
-        "next_local": local(task.next_at, task.zone_info),
+        "next_local": local(task.next_at, zone_of(task)),
         "context": task.context,
         "if_missed": task.missed or None,
         "prompt": task.prompt,
         "made_by": task.made_by,
         "created_at": _iso(task.created_at),
-        "created_local": local(task.created_at, task.zone_info),
+        "created_local": local(task.created_at, zone_of(task)),
     }
 
 
@@ -72,10 +81,16 @@ def run_as_json(run: TaskRun, zone: tzinfo) -> dict[str, Any]:
     }
 
 
+def runs_as_json(runs: Sequence[TaskRun], tasks: Iterable[Task]) -> list[dict[str, Any]]:
+    """Runs with their times in the zones of their tasks."""
+    zones = {task.id: zone_of(task) for task in tasks}
+    return [run_as_json(run, zones.get(run.task_id, UTC)) for run in runs]
+
+
 def task_in_a_line(task: Task, *, with_group: bool) -> str:
     """A task for an agent."""
     group = f" of group {task.folder}" if with_group else ""
-    when = f"next run {local(task.next_at, task.zone_info)}" if task.next_at else "no next run"
+    when = f"next run {local(task.next_at, zone_of(task))}" if task.next_at else "no next run"
     state = f"{task.status} ({task.reason})" if task.reason else task.status
     context = "in this conversation" if task.context == "group" else "in a conversation of its own"
     return f"{task.id}{group}: {state}; {schedule_in_words(task)}; {when}; {context}; prompt: {preview(task.prompt)}"

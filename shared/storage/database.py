@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from shared.errors import ConfigError, Unavailable
+from shared.errors import ConfigError, NotFound, Unavailable
 
 T = TypeVar("T")
 
@@ -76,14 +77,9 @@ class Database:
 
     def _migrate(self, engine: Engine) -> None:
         """Run Alembic only when the schema is behind: importing it costs a third of a second."""
-        scripts = files(self._migrations)
-        names = (_REVISION_FILE.fullmatch(entry.name) for entry in (scripts / "versions").iterdir())
-        known = sorted(match[1] for match in names if match)
+        known = self._revisions()
         with engine.connect() as connection:
-            has_table = engine.dialect.has_table(connection, "alembic_version")
-            current = (
-                connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if has_table else None
-            )
+            current = self._revision(connection)
         if current == known[-1]:
             return
         if current is not None and current not in known:
@@ -96,10 +92,51 @@ class Database:
         from alembic.config import Config
 
         config = Config()
-        config.set_main_option("script_location", str(scripts))
+        config.set_main_option("script_location", str(files(self._migrations)))
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def read_at_rest(self, work: Callable[[Connection], T]) -> T:
+        """Run a query while the process that owns the database is down: for commands, without an event loop.
+
+        The file is opened read-only and stays as it is.
+
+        Raises:
+            NotFound: there is no database yet.
+            ConfigError: its schema is not the one we know, so that our query would not fit.
+        """
+        url = make_url(self.url)
+        if url.drivername.startswith("sqlite") and url.database:
+            place = Path(url.database)
+            if not place.exists():
+                raise NotFound(f"{place} does not exist: it is made at the first start", code="storage.none")
+            url = make_url(f"sqlite:///file:{quote(str(place))}?mode=ro&uri=true")
+        engine = create_engine(url, poolclass=NullPool)
+        try:
+            with engine.connect() as connection:
+                current = self._revision(connection)
+                if current != (known := self._revisions()[-1]):
+                    raise ConfigError(
+                        f"{make_url(self.url).render_as_string()} has schema {current or 'none'}, we know {known}: "
+                        "start the process once with this version of the program",
+                        code="config.database_schema",
+                    )
+                return work(connection)
+        except DBAPIError as error:
+            raise Unavailable(f"{self.url} cannot be read: {error.orig}", code="storage.read") from error
+        finally:
+            engine.dispose()
+
+    def _revisions(self) -> list[str]:
+        names = (_REVISION_FILE.fullmatch(entry.name) for entry in (files(self._migrations) / "versions").iterdir())
+        return sorted(match[1] for match in names if match)
+
+    @staticmethod
+    def _revision(connection: Connection) -> str | None:
+        if not connection.dialect.has_table(connection, "alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
     async def close(self) -> None:
         """Finish the writes under way and close."""
