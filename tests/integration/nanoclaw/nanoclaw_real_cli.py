@@ -20,8 +20,9 @@ LINE_LIMIT = 1 << 24
 
 @dataclass
 class MessagesApi:
-    """Answers ``echo <number of user turns>: <last user text>``; with ``USE_TOOL`` it calls `send_message` first."""
+    """Answers ``echo <number of user turns>: <last user text>``; with ``USE_TOOL`` it calls a tool first."""
 
+    tool: tuple[str, dict] = ("send_message", {"text": "said by tool"})
     requests: list[dict] = field(default_factory=list)
     fail_with: int = 0
 
@@ -58,10 +59,10 @@ class MessagesApi:
         self.requests.append(request)
         said = [blocks_of(message) for message in request["messages"] if message["role"] == "user"]
         last = said[-1][-1]
-        tool = "mcp__nanoclaw__send_message"
+        tool = f"mcp__nanoclaw__{self.tool[0]}"
         if "USE_TOOL" in last.get("text", "") and tool in [offered["name"] for offered in request["tools"]]:
             block = {"type": "tool_use", "id": f"toolu_{len(self.requests)}", "name": tool, "input": {}}
-            delta = {"type": "input_json_delta", "partial_json": json.dumps({"text": "said by tool"})}
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(self.tool[1])}
             return 200, "text/event-stream", self._events(request, block, delta, "tool_use")
         texts = [b["text"] for blocks in said for b in blocks if b.get("text", "").startswith("<messages>")]
         text = {"type": "text_delta", "text": f"echo {len(texts)}: {texts[-1]}"}

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from nanoclaw.config import NanoclawPolicy
 from nanoclaw.tenant import Tenant
 from shared.channels.base import ChannelHandlers, ChannelStatus, InboundMessage, OutboundMessage, Sender
+from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.errors import GatewayError, NotFound, Unavailable
 from shared.gatewayclient import WorkerEvent, WorkerInfo, WorkerRequest
@@ -273,7 +274,8 @@ class ScriptedGateway:
             raise self.lease_fails.pop(0)
         self.leases.append(request)
         for worker in self.live.values():
-            if worker.request.group == request.group and not worker.ended:
+            is_same = worker.request.group == request.group and worker.request.isolated == request.isolated
+            if is_same and not worker.ended:
                 return self._info(worker, reused=True)
         worker = ScriptedWorker(self, f"w{len(self.leases)}", request)
         self.live[worker.worker_id] = worker
@@ -336,9 +338,12 @@ def paths_in(folder: Path) -> Paths:
 
 
 @asynccontextmanager
-async def a_tenant(folder: Path, gateway, policy: NanoclawPolicy | None = None, make_channel=MemoryChannel):
+async def a_tenant(
+    folder: Path, gateway, policy: NanoclawPolicy | None = None, make_channel=MemoryChannel, clock: Clock = SYSTEM_CLOCK
+):
     """A whole tenant on stand-ins, with its channel; entered in the test's body."""
     zone = ZoneInfo("Asia/Seoul")
-    tenant = Tenant("nanoclaw", paths_in(folder), gateway, policy or a_policy(), make_channel=make_channel, zone=zone)
+    policy = policy or a_policy()
+    tenant = Tenant("nanoclaw", paths_in(folder), gateway, policy, make_channel=make_channel, zone=zone, clock=clock)
     async with tenant.running():
         yield tenant, tenant.channel

@@ -12,6 +12,7 @@ from nanoclaw_real_cli import a_cli_gateway
 from nanoclaw_standins import a_message, a_tenant
 
 from gateway.workers.image.cli_file import local_cli
+from nanoclaw.tasks.models import OPERATOR
 from shared.errors import GatewayError
 
 pytestmark = pytest.mark.slow
@@ -84,3 +85,18 @@ async def test_a_refused_credential_is_one_sentence(cli, tmp_path):
         await channel.says(lambda texts: texts[-1].startswith("echo"))
         await tenant.lanes.idle()
     assert len(gateway.leases) == 1
+
+
+async def test_the_real_command_line_is_offered_the_task_tools_and_schedules_with_them(cli, tmp_path):
+    async with a_cli_gateway(cli, tmp_path / "g") as (gateway, api), a_tenant(tmp_path, gateway) as (tenant, channel):
+        wish = {"prompt": "water the plants", "schedule_type": "cron", "schedule_value": "0 9 * * *"}
+        api.tool = ("schedule_task", wish)
+        await channel.handlers.on_message(a_message("please USE_TOOL"))
+        await channel.says(bool)
+        await tenant.lanes.idle()
+        [task] = await tenant.tasks.visible(OPERATOR)
+    assert (task.prompt, task.value, task.zone) == ("water the plants", "0 9 * * *", "Asia/Seoul")
+    offered = {tool["name"].removeprefix("mcp__nanoclaw__") for tool in api.requests[0]["tools"]}
+    assert offered >= {"schedule_task", "list_tasks", "pause_task", "resume_task", "cancel_task", "update_task"}
+    results = [block for block in api.requests[-1]["messages"][-1]["content"] if block["type"] == "tool_result"]
+    assert task.id in str(results)
