@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -16,6 +17,8 @@ from shared.errors import ConfigError
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+_DEFAULT_ZONE = "Asia/Seoul"
 
 NETWORK_TOOLS = frozenset({"WebFetch", "WebSearch"})
 """The command line's own web tools; a worker has no network, so offering them would only waste a turn."""
@@ -240,3 +243,16 @@ def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> Nanocl
         return NanoclawPolicy.model_validate(values)
     except ValueError as error:
         raise ConfigError(f"a NanoClaw setting in .env is not usable: {error}", code="config.setting") from None
+
+
+def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
+    """The owner's time zone (``TZ`` in ``.env``).
+
+    Raises:
+        ConfigError: there is no such zone.
+    """
+    name = settings.get("TZ") or _DEFAULT_ZONE
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(f"TZ={name} in .env is not a time zone such as Asia/Seoul", code="config.setting") from None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from nanoclaw.agent.residents import Residents, WorkerGateway, WorkerSpec
 from nanoclaw.agent.tools import Say
-from nanoclaw.config import NanoclawPolicy, load, with_settings
+from nanoclaw.config import NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
 from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
 from nanoclaw.intake import Intake
@@ -34,7 +34,7 @@ from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
-from shared.errors import ConfigError, ExitCode, Unavailable
+from shared.errors import ExitCode, Unavailable
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import notify
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from claude_agent_sdk import SdkMcpTool
 
 _log = get_logger(__name__)
-_DEFAULT_ZONE = "Asia/Seoul"
 _FLUSH_S = 3.0
 _GATEWAY_WAIT_S = 60.0
 
@@ -201,19 +200,6 @@ class Tenant:
             await self.runs.say(group, text)
 
         return say
-
-
-def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
-    """The owner's time zone (``TZ`` in ``.env``).
-
-    Raises:
-        ConfigError: there is no such zone.
-    """
-    name = settings.get("TZ") or _DEFAULT_ZONE
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError(f"TZ={name} in .env is not a time zone such as Asia/Seoul", code="config.setting") from None
 
 
 async def run(name: str, paths: Paths) -> int:

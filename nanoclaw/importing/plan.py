@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from nanoclaw.config import NanoclawPolicy
+from nanoclaw.config import NanoclawPolicy, zone_of
 from nanoclaw.groups import MAIN_FOLDER, Group, check_new_group, decide_trigger
-from nanoclaw.importing.source import OldGroup, OldInstallation, OldMessage
+from nanoclaw.importing.source import OldGroup, OldInstallation, OldMessage, OldTask
+from nanoclaw.tasks.models import Task
+from nanoclaw.tasks.rights import decide_new_schedule
 from shared.channels.base import InboundMessage, Sender
-from shared.errors import GatewayError
-from shared.ids import slug
+from shared.errors import GatewayError, Invalid
+from shared.ids import new_id, slug
+from shared.schedule import next_after, parse_schedule
 
 Outcome = Literal["maps", "changes", "kept", "dropped", "refused"]
 """``maps`` as it was · ``changes`` in another form · ``kept`` ours is there and stays · ``dropped`` · ``refused``."""
@@ -37,7 +41,8 @@ class Item:
     """One line of the report. Never a secret's value.
 
     Attributes:
-        kind: ``group``, ``session``, ``files``, ``memory``, ``messages``, ``mount``, ``setting``, ``problem``.
+        kind: ``group``, ``session``, ``files``, ``memory``, ``messages``, ``task``, ``mount``, ``setting``,
+            ``problem``.
         name: which one.
     """
 
@@ -76,6 +81,7 @@ class Plan:
 
     groups: tuple[GroupImport, ...]
     messages: tuple[MessageImport, ...]
+    tasks: tuple[Task, ...]
     settings: Mapping[str, str]
     items: tuple[Item, ...]
 
@@ -88,11 +94,13 @@ class Target:
         groups: registered with us.
         sessions: folders that have a conversation with us.
         settings: names the gateway's ``.env`` has.
+        tasks: creation keys of the tasks there are.
     """
 
     groups: tuple[Group, ...] = ()
     sessions: frozenset[str] = frozenset()
     settings: frozenset[str] = frozenset()
+    tasks: frozenset[str] = frozenset()
 
 
 def decide_import(source: OldInstallation, target: Target, policy: NanoclawPolicy, now: datetime) -> Plan:
@@ -110,12 +118,11 @@ def decide_import(source: OldInstallation, target: Target, policy: NanoclawPolic
             items += report
     if source.has_global_memory:
         items.append(Item("memory", "groups/global", "maps", "read-only to every group but main"))
-    items += [
-        Item("task", task.id, "dropped", f"schedule it again: {task.schedule_type} {task.schedule_value}")
-        for task in source.tasks
-    ]
+    ours = {group.chat: group.folder for group in (*target.groups, *(g.group for g in groups))}
+    tasks, report = _decide_tasks(source, ours, target.tasks, policy, now)
+    items += report
     settings, report = _decide_settings(source.env, target.settings)
-    return Plan(tuple(groups), tuple(messages), settings, (*items, *report))
+    return Plan(tuple(groups), tuple(messages), tuple(tasks), settings, (*items, *report))
 
 
 def _decide_group(
@@ -201,6 +208,66 @@ def _inbound(old: OldMessage, source: OldInstallation, policy: NanoclawPolicy) -
         addressed=bool(policy.trigger.search(text.strip())),
         sent_at=old.at,
         reply_to_sender=reply["who"] if reply else "",
+    )
+
+
+def _decide_tasks(
+    source: OldInstallation, ours: Mapping[str, str], known: frozenset[str], policy: NanoclawPolicy, now: datetime
+) -> tuple[list[Task], list[Item]]:
+    """Tasks with their next time after now: what was missed while nobody ran is not made up for."""
+    folders = {old.folder: ours[old.chat] for old in source.groups if old.chat in ours}
+    tasks: list[Task] = []
+    items = []
+    try:
+        zone = zone_of(source.env)
+    except GatewayError as error:
+        zone = zone_of({})
+        items.append(Item("problem", "TZ", "dropped", f"{error.detail}; tasks are read in {zone.key}"))
+    for old in source.tasks:
+        key, folder = f"import.{old.id}", folders.get(old.folder)
+        if folder is None:
+            items.append(Item("task", old.id, "dropped", f"its group {old.folder!r} is not taken over"))
+        elif key in known:
+            items.append(Item("task", old.id, "kept", "it is here already"))
+        elif old.status == "completed":
+            items.append(Item("task", old.id, "dropped", "it has run"))
+        else:
+            others = sum(task.folder == folder for task in tasks)
+            try:
+                task = _task(old, folder, key, others, zone, policy, now)
+            except GatewayError as error:
+                items.append(Item("task", old.id, "refused", error.detail))
+                continue
+            tasks.append(task)
+            items.append(Item("task", old.id, "maps", f"{task.schedule.describe()}, {task.status}"))
+    return tasks, items
+
+
+def _task(
+    old: OldTask, folder: str, key: str, others: int, zone: ZoneInfo, policy: NanoclawPolicy, now: datetime
+) -> Task:
+    schedule = parse_schedule(old.schedule_type, old.schedule_value, zone=zone, now=now)
+    verdict = decide_new_schedule(schedule, old.prompt, others=others, policy=policy.tasks, now=now)
+    if not verdict.allowed:
+        raise Invalid(verdict.reason)
+    is_active = old.status == "active"
+    return Task(
+        id=new_id("task"),
+        folder=folder,
+        made_by="import",
+        prompt=old.prompt.strip(),
+        kind=schedule.kind,
+        value=schedule.text,
+        zone=zone.key,
+        anchor_at=now,
+        missed="",
+        context="group" if old.context_mode == "group" else "isolated",
+        status="active" if is_active else "paused",
+        reason="" if is_active else "it was paused in the original",
+        next_at=next_after(schedule, now) if is_active else None,
+        created_at=now,
+        updated_at=now,
+        creation_key=key,
     )
 
 

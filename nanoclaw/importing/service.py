@@ -1,4 +1,4 @@
-"""Carry an import out: groups, files, conversations, waiting messages, settings. Safe to repeat."""
+"""Carry an import out: groups, files, conversations, waiting messages, tasks, settings. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nanoclaw.importing.plan import GroupImport, Item, Plan, Target, decide_impo
 from nanoclaw.importing.source import CWD_NAME, OldInstallation, read_installation
 from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.store import Store
+from nanoclaw.tasks.store import TaskRows
 from shared.channels.inbox import Inbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.envwrite import write_back
@@ -70,10 +71,12 @@ async def run_import(
         await db.open()
         try:
             store, inbox = Store(db, tables, clock), Inbox(db, tables.channels, clock)
-            plan = decide_import(source, await _target(store, paths), policy, clock.now())
+            keys = await db.read(lambda c: TaskRows(c, tables).creation_keys())
+            plan = decide_import(source, await _target(store, paths, keys), policy, clock.now())
             if dry_run:
                 return Report(plan.items, dry_run=True)
             problems = await _carry_out(source, plan, tenant, paths, store, inbox)
+            await db.write(lambda c: TaskRows(c, tables).add(*plan.tasks))
             return Report((*plan.items, *problems))
         finally:
             await db.close()
@@ -81,10 +84,10 @@ async def run_import(
         lock.release()
 
 
-async def _target(store: Store, paths: Paths) -> Target:
+async def _target(store: Store, paths: Paths, tasks: frozenset[str]) -> Target:
     groups = await store.groups()
     sessions = [group.folder for group in groups if await store.session_of(group.folder)]
-    return Target(tuple(groups), frozenset(sessions), _settings_there(paths))
+    return Target(tuple(groups), frozenset(sessions), _settings_there(paths), tasks)
 
 
 def _settings_there(paths: Paths) -> frozenset[str]:

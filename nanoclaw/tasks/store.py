@@ -67,9 +67,15 @@ class TaskRows:
             query = query.where(task.c.status.not_in(_OVER))
         return [_task(row) for row in self._connection.execute(query)]
 
-    def add(self, task: Task) -> None:
-        """Store a new task."""
-        self._connection.execute(insert(self._tables.task).values(asdict(task)))
+    def creation_keys(self) -> frozenset[str]:
+        """Keys of the calls that made tasks."""
+        key = self._tables.task.c.creation_key
+        return frozenset(self._connection.scalars(select(key).where(key.is_not(None))))
+
+    def add(self, *tasks: Task) -> None:
+        """Store new tasks."""
+        for task in tasks:
+            self._connection.execute(insert(self._tables.task).values(asdict(task)))
 
     def change(self, task_id: str, *, now: datetime, **values: object) -> Task:
         """Give columns new values; returns the task as it is now."""

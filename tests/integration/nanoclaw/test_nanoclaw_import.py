@@ -17,6 +17,7 @@ from nanoclaw.config import NanoclawPolicy
 from nanoclaw.importing.service import run_import
 from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.store import Store
+from nanoclaw.tasks.answers import read_at_rest
 from shared.channels.inbox import Inbox
 from shared.clock import SYSTEM_CLOCK
 from shared.config.envfile import read_env
@@ -83,10 +84,14 @@ def original(tmp_path: Path) -> Path:
             ("2003", "dc:200", "just talk", ago(minutes=50), 0),
         ]
         db.executemany("INSERT INTO messages VALUES (?, ?, 'u1', 'Ann', ?, ?, ?, 0)", messages)
-        db.execute(
-            "INSERT INTO scheduled_tasks VALUES ('t1', 'main', 'dc:100', 'water the plants', 'cron', '0 9 * * *', "
-            "NULL, NULL, NULL, 'active', '', 'group')"
-        )
+        tasks = [
+            ("t1", "main", "dc:100", "water the plants", "cron", "0 9 * * *", "active", "group"),
+            ("t2", "Family_chat", "dc:200", "say hello", "interval", "3600000", "paused", "isolated"),
+            ("t3", "main", "dc:100", "too late", "once", "2020-01-01 09:00", "active", "isolated"),
+            ("t4", "main", "dc:100", "over", "once", "2020-01-01 09:00", "completed", "isolated"),
+            ("t5", "wa", "123@g.us", "elsewhere", "cron", "0 9 * * *", "active", "isolated"),
+        ]
+        db.executemany("INSERT INTO scheduled_tasks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, '', ?)", tasks)
         db.commit()
     return root
 
@@ -154,6 +159,23 @@ async def test_groups_conversations_files_and_what_waits_come_along(original: Pa
     assert (paths.group("nanoclaw", "global") / "CLAUDE.md").read_text() == "be kind\n"
     assert list(paths.group_session("nanoclaw", "main").rglob(f"{SESSION}.jsonl"))
     assert "mounts.toml" in of(report.items, "mount")["main"][1]
+
+
+async def test_tasks_come_along_once_with_their_next_time(original: Path, tmp_path: Path) -> None:
+    paths = Paths.resolve(tmp_path / "state")
+    report = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False)
+    told = of(report.items, "task")
+    outcomes = {"t1": "maps", "t2": "maps", "t3": "refused", "t4": "dropped", "t5": "dropped"}
+    assert {name: outcome for name, (outcome, _) in told.items()} == outcomes
+    assert "in the past" in told["t3"][1]
+    again = of((await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False)).items, "task")
+    assert {name for name, (outcome, _) in again.items() if outcome == "kept"} == {"t1", "t2"}
+    found = {task["prompt"]: task for task in read_at_rest(paths, "nanoclaw", "tasks.list", {})}
+    assert set(found) == {"water the plants", "say hello"}
+    plants, hello = found["water the plants"], found["say hello"]
+    assert (plants["group"], plants["status"], plants["context"]) == ("main", "active", "group")
+    assert plants["next_local"].endswith("09:00 KST")
+    assert (hello["status"], hello["next_at"], hello["schedule"]["text"]) == ("paused", None, "every 1h")
 
 
 async def test_settings_are_taken_over_without_the_ones_that_spend_money(original: Path, tmp_path: Path) -> None:
