@@ -83,6 +83,8 @@ class Tasks:
             NotFound: there is no such group.
         """
         folder = self._target(actor, target)
+        if key is not None and (known := await self.read(lambda rows: rows.by_key(key))) is not None:
+            return known  # before anything is checked: a time that was in the future then may have passed
         now = self._clock.now()
         schedule = parse_schedule(wish.schedule_kind, wish.schedule_value, zone=self.zone, now=now)
         task = Task(
@@ -105,20 +107,14 @@ class Tasks:
         )
 
         def work(rows: TaskRows) -> Task:
-            if key is not None and (known := rows.by_key(key)) is not None:
-                return known
-            verdict = decide_new_schedule(
-                schedule, task.prompt, others=len(rows.tasks(folder)), policy=self._policy, now=now
-            )
+            others = len(rows.tasks(folder))
+            verdict = decide_new_schedule(schedule, task.prompt, others=others, policy=self._policy, now=now)
             if not verdict.allowed:
                 raise Invalid(verdict.reason, code="task.refused")
             rows.add(task)
             return task
 
-        made = await self._write(work)
-        _log.info("task.created", task=made.id, group=folder, by=made.made_by, kind=made.kind, next_at=made.next_at)
-        self._schedule.nudge()
-        return made
+        return self._changed("task.created", actor, await self._write(work))
 
     async def visible(self, actor: Actor, *, target: str = "", over: bool = False) -> list[Task]:
         """Tasks the actor may see, the soonest first.

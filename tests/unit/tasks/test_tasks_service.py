@@ -25,7 +25,9 @@ async def test_the_same_call_repeated_makes_one_task(tmp_path):
     async with a_bed(tmp_path) as bed:
         first = await bed.add(key="run_1.task1")
         again = await bed.add(key="run_1.task1", prompt="worded otherwise")
-        other = await bed.add(key="run_1.task2")
+        other = await bed.add(key="run_1.task2", schedule_kind="once", schedule_value="2026-03-01 10:00")
+        bed.clock.advance(7200)
+        assert await bed.add(key="run_1.task2", schedule_kind="once", schedule_value="2026-03-01 10:00") == other
         assert again == first
         assert len(await bed.tasks.visible(OPERATOR)) == 2
         assert other.id != first.id
