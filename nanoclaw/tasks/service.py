@@ -267,7 +267,8 @@ class Tasks:
         return self._registry.find(target).folder
 
     def _changed(self, event: str, actor: Actor, task: Task) -> Task:
-        _log.info(event, task=task.id, group=task.folder, by=_name_of(actor), next_at=task.next_at)
+        next_at = task.next_at.isoformat() if task.next_at else None
+        _log.info(event, task=task.id, group=task.folder, by=_name_of(actor), next_at=next_at)
         self._schedule.nudge()
         return task
 
