@@ -89,7 +89,7 @@ class Tenant:
         self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
         self.store = Store(self.db, tables, clock)
         self.inbox = Inbox(self.db, tables.channels, clock)
-        self.outbox = Outbox(self.db, tables.channels, self._channel_for, clock)
+        self.outbox = Outbox(self.db, tables.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
         self.registry = GroupRegistry()
         self.lanes = Lanes(self._turn, max_running=policy.runs.max_concurrent, clock=clock)
         self.intake = Intake(self.inbox, self.store, self.registry, policy, wake=self.lanes.wake)

@@ -86,7 +86,7 @@ class Tenant:
         self._intake: DiscordIntake | None = None
         self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
         self.inbox = Inbox(self.db, schema.channels, clock)
-        self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock)
+        self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningGateway]:

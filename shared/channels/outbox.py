@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from shared.channels import store
-from shared.channels.base import Button, Channel, ChatId, MessageId, OutboundMessage
+from shared.channels.base import Button, Channel, ChatId, MessageId, OutboundFile, OutboundMessage
 from shared.channels.schema import ChannelTables
+from shared.channels.spool import Spool, SpooledFile
 from shared.channels.store import Also, Draft, OutboxRow
 from shared.channels.text import split_message
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -62,6 +64,7 @@ class Outbox:
         nonce_window_s: how long the platform surely remembers a nonce (Discord says "a few minutes").
         max_attempts: tries, made while the channel is online, after which a message is given up.
         backoff: delays between tries.
+        spool: folder for copies of the files that go out; without one none can.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Outbox:
         nonce_window_s: float = 60.0,
         max_attempts: int = 40,
         backoff: Backoff | None = None,
+        spool: Path | None = None,
     ) -> None:
         self._db = db
         self._tables = tables
@@ -82,6 +86,7 @@ class Outbox:
         self._nonce_window = timedelta(seconds=nonce_window_s)
         self._max_attempts = max_attempts
         self._backoff = backoff or Backoff(base_s=1.0, ceiling_s=60.0)
+        self._spool = Spool(spool)
         self._lanes: dict[ChatId, asyncio.Event] = {}
         self._waiters: dict[tuple[str, int], set[asyncio.Future[OutboxRow]]] = {}
         self._pool: TaskPool | None = None
@@ -123,20 +128,40 @@ class Outbox:
         *,
         reply_to: MessageId = "",
         buttons: tuple[Button, ...] = (),
+        files: tuple[OutboundFile, ...] = (),
         also: Also | None = None,
     ) -> list[OutboxRow]:
         """Store a text of any length as the messages of a key, all in one transaction.
 
-        The first one is the reply, the last one has the buttons. Empty text stores nothing but still does `also`.
+        The first one is the reply, the last one has the buttons and the files, which are copied first: their paths
+        need not last. Empty text without files stores nothing but still does `also`.
         A key that has messages already keeps them: a run repeated after a crash may word its answer differently.
+
+        Raises:
+            Invalid: a file cannot be read, or they are too many or too large (see `spool`).
         """
-        return await self._put(key, self.drafts(key, chat, text, reply_to=reply_to, buttons=buttons), also, whole=True)
+        taken = await self._spool.take(files)
+        try:
+            drafts = self.drafts(key, chat, text, reply_to=reply_to, buttons=buttons, files=taken)
+            rows = await self._put(key, drafts, also, whole=True)
+        except GatewayError:
+            self._spool.settle(taken, ())
+            raise
+        self._spool.settle(taken, (file for row in rows for file in row.files))
+        return rows
 
     def drafts(
-        self, key: str, chat: ChatId, text: str, *, reply_to: MessageId = "", buttons: tuple[Button, ...] = ()
+        self,
+        key: str,
+        chat: ChatId,
+        text: str,
+        *,
+        reply_to: MessageId = "",
+        buttons: tuple[Button, ...] = (),
+        files: tuple[SpooledFile, ...] = (),
     ) -> list[Draft]:
         """Cut a text into the messages of a key."""
-        parts = split_message(text, self._channel_for(chat).text_limit)
+        parts = split_message(text, self._channel_for(chat).text_limit) or ([""] if files else [])
         return [
             Draft(
                 ordinal,
@@ -145,6 +170,7 @@ class Outbox:
                 nonce_for(key, ordinal),
                 reply_to if ordinal == 0 else "",
                 buttons if ordinal == len(parts) - 1 else (),
+                files if ordinal == len(parts) - 1 else (),
             )
             for ordinal, part in enumerate(parts)
         ]
@@ -240,6 +266,7 @@ class Outbox:
         """Deliver until cancelled, starting with what an earlier process left."""
         self._pool = TaskPool("outbox")
         try:
+            await self._spool.sweep(lambda: self._db.read(lambda c: store.spooled(c, self._tables)))
             for chat in await self._db.read(lambda c: store.pending_chats(c, self._tables)):
                 self._wake_chat(chat)
             self._started.set()
@@ -333,7 +360,7 @@ class Outbox:
     async def _act(self, row: OutboxRow, *, in_doubt: bool) -> _Shown:
         """Send, edit or delete; returns what the platform shows now."""
         channel = self._channel_for(row.chat)
-        if row.message_id and row.text:
+        if row.message_id and (row.text or row.files):
             await channel.edit(row.chat, row.message_id, row.text, row.buttons)
             return _Shown(row.message_id, row.text, row.buttons)
         if row.message_id:
@@ -341,11 +368,13 @@ class Outbox:
             return _Shown(row.message_id, "")
         text = row.text if row.doubt_text is None else row.doubt_text
         is_old = row.doubt_at is not None and self._clock.now() - row.doubt_at > self._nonce_window
-        if in_doubt and (is_old or not row.text) and (found := await self._find(channel, row, text)):
+        is_wanted = bool(row.text or row.files)
+        if in_doubt and (is_old or not is_wanted) and (found := await self._find(channel, row, text)):
             return _Shown(found, text)
-        if not row.text:
+        if not is_wanted:
             return _Shown("", "")  # withdrawn, and never made
-        message_id = await channel.send(OutboundMessage(row.chat, text, row.nonce, row.reply_to, row.buttons))
+        files = self._spool.outbound(row.files)
+        message_id = await channel.send(OutboundMessage(row.chat, text, row.nonce, row.reply_to, row.buttons, files))
         # An earlier try may have made the message, with the buttons of that time.
         return _Shown(message_id, text, () if in_doubt else row.buttons)
 
@@ -371,6 +400,7 @@ class Outbox:
                 now=now,
             )
         )
+        self._spool.drop(row.files)
         self._tell([settled])
 
     async def _postpone(

@@ -29,7 +29,9 @@ class ChannelTables:
 
 def channel_tables(metadata: MetaData | None = None) -> ChannelTables:
     """Declare the tables in a tenant's metadata, or in one of their own."""
-    return _revision_1(MetaData() if metadata is None else metadata)
+    tables = _revision_1(MetaData() if metadata is None else metadata)
+    tables.outbox.append_column(_files())
+    return tables
 
 
 def create_channel_tables(op: Any) -> None:  # noqa: ANN401 - alembic's operations proxy has no public type
@@ -42,6 +44,16 @@ def create_channel_tables(op: Any) -> None:  # noqa: ANN401 - alembic's operatio
     bind = op.get_bind()
     for table in (tables.chat, tables.inbox, tables.outbox, tables.mark):
         table.create(bind)
+
+
+def add_outbox_files(op: Any) -> None:  # noqa: ANN401 - alembic's operations proxy has no public type
+    """Let outbound messages carry files, inside a tenant's migration 0002; frozen as well."""
+    op.add_column("outbox", _files())
+
+
+def _files() -> Column[Any]:
+    """Copies in the tenant's spool that go out with the message."""
+    return Column("files", JsonValue, nullable=False, server_default="[]")
 
 
 def _revision_1(metadata: MetaData) -> ChannelTables:
@@ -79,7 +91,8 @@ def _inbox(metadata: MetaData) -> Table:
 def _outbox(metadata: MetaData) -> Table:
     """States: pending → sent | failed (refused) | dead (given up).
 
-    A pending row without `message_id` is to be sent; with one it is to be edited, or deleted when `text` is empty.
+    A pending row without `message_id` is to be sent; with one it is to be edited, or deleted when it has neither text
+    nor files.
     `doubt_at` and `doubt_text` say that a send began whose answer we never got.
     """
     return Table(

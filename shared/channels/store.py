@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, case, delete, func, literal, or_, select
 
 from shared.channels.base import Attachment, Button, ChatId, InboundMessage, MessageId, Sender
 from shared.channels.schema import ChannelTables
+from shared.channels.spool import SpooledFile
 from shared.storage import insert_new, upsert
 
 Also = Callable[[Connection], None]
@@ -78,6 +79,7 @@ class OutboxRow:
     doubt_text: str | None
     created_at: datetime
     sent_at: datetime | None
+    files: tuple[SpooledFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Draft:
     nonce: str
     reply_to: MessageId = ""
     buttons: tuple[Button, ...] = ()
+    files: tuple[SpooledFile, ...] = ()
 
 
 # --- inbox ---------------------------------------------------------------------------------------------------------
@@ -407,7 +410,7 @@ def rewrite(
             )
     for row in existing.values():
         if row.message_id or (row.state == "pending" and row.doubt_at is not None):
-            _change(connection, tables, row.id, text="", buttons=[], state="pending")
+            _change(connection, tables, row.id, text="", buttons=[], files=[], state="pending")
         elif row.state == "pending":
             _change(connection, tables, row.id, state="failed", reason="withdrawn before it was sent")
     if also is not None:
@@ -569,6 +572,13 @@ def revive_outbox(connection: Connection, tables: ChannelTables, row_id: int) ->
     return None if row is None else _outbox_row(row)
 
 
+def spooled(connection: Connection, tables: ChannelTables) -> frozenset[str]:
+    """Names in the spool of the files that messages not made yet have."""
+    outbox = tables.outbox
+    rows = connection.scalars(select(outbox.c.files).where(outbox.c.state != "sent", outbox.c.message_id == ""))
+    return frozenset(file["kept_as"] for files in rows for file in files)
+
+
 def prune_outbox(connection: Connection, tables: ChannelTables, *, before: datetime) -> int:
     """Forget messages delivered before a time."""
     outbox = tables.outbox
@@ -653,6 +663,7 @@ def _outbox_values(key: str, draft: Draft, now: datetime) -> dict[str, Any]:
         "nonce": draft.nonce,
         "buttons": _buttons(draft.buttons),
         "reply_to": draft.reply_to,
+        "files": [asdict(file) for file in draft.files],
         "state": "pending",
         "created_at": now,
     }
@@ -661,4 +672,5 @@ def _outbox_values(key: str, draft: Draft, now: datetime) -> dict[str, Any]:
 def _outbox_row(row: Row[Any]) -> OutboxRow:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
     values["buttons"] = tuple(Button(**button) for button in values["buttons"])
+    values["files"] = tuple(SpooledFile(**file) for file in values["files"])
     return OutboxRow(**values)

@@ -99,6 +99,10 @@ class Paths:
         """The single-instance lock; holds the process id and nothing else (policy N14)."""
         return self.tenant(name) / "data" / "host.pid"
 
+    def outbox_spool(self, tenant: str) -> Path:
+        """Copies of files on their way out, until the platform has them."""
+        return self.tenant(tenant) / "data" / "outbox"
+
     def group(self, tenant: str, folder: str) -> Path:
         """A NanoClaw group's folder: the agent's working directory."""
         return self.tenant(tenant) / "groups" / folder

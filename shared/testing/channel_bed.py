@@ -24,6 +24,7 @@ from shared.channels.base import (
 )
 from shared.channels.outbox import Outbox
 from shared.channels.schema import ChannelTables, channel_tables
+from shared.channels.spool import read_files
 from shared.channels.text import length
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Invalid, NotFound, Unavailable
@@ -99,6 +100,7 @@ class Shown:
     reply_to: MessageId
     buttons: tuple[Button, ...]
     sent_at: datetime
+    files: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +194,10 @@ class MemoryChannel:
         """Write one message."""
         self.calls.append(("send", message.text))
         fault = self._fault("send")
-        if not message.text.strip() or length(message.text) > self.text_limit:
+        files = read_files(message.files)
+        if not (message.text.strip() or files) or length(message.text) > self.text_limit:
             raise Invalid("the text is empty or too long")
-        shown = self._known(message) or self._show(message, ME)
+        shown = self._known(message) or self._show(message, ME, tuple(files))
         _raise(fault)
         return shown.id
 
@@ -278,7 +281,7 @@ class MemoryChannel:
                 return shown
         return None
 
-    def _show(self, message: OutboundMessage, sender: Sender) -> Shown:
+    def _show(self, message: OutboundMessage, sender: Sender, files: tuple[tuple[str, bytes], ...] = ()) -> Shown:
         self._next_id += 1
         shown = Shown(
             str(self._next_id),
@@ -289,6 +292,7 @@ class MemoryChannel:
             message.reply_to,
             message.buttons,
             self._clock.now(),
+            files,
         )
         self.shown.append(shown)
         return shown

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from shared.channels.base import Channel, ChatId, InboundMessage, MessageId, OutboundMessage
+from shared.channels.base import Channel, ChatId, InboundMessage, MessageId, OutboundFile, OutboundMessage
+from shared.channels.spool import MAX_FILE_BYTES
 from shared.channels.text import length
 from shared.errors import Invalid, NotFound
 from shared.testing.channel_bed import until
@@ -27,6 +29,7 @@ class Bed:
         chat: a chat it may write in.
         say: write there as a person; returns the message's id.
         texts: what the channel's own messages there say now, in order.
+        files: names and contents of the files of each of them.
         heard: fill it from the channel's ``on_message``.
     """
 
@@ -34,6 +37,7 @@ class Bed:
     chat: ChatId
     say: Callable[[str], Awaitable[MessageId]]
     texts: Callable[[], list[str]]
+    files: Callable[[], list[list[tuple[str, bytes]]]]
     heard: list[InboundMessage] = field(default_factory=list)
 
 
@@ -122,6 +126,42 @@ class ChannelContract:
             assert everything == [f"message {n}" for n in range(1, 6)]
             newest = [message.text async for message in bed.channel.history(bed.chat, first, 2)]
             assert newest == ["message 4", "message 5"]
+
+    async def test_files_go_with_a_message(self, tmp_path: Path) -> None:
+        """Files are sent with text or without, once for a nonce, found again, and left alone by an edit."""
+        (tmp_path / "a").write_bytes(b"one")
+        (tmp_path / "b").write_bytes(b"")
+        files = (OutboundFile("notes.txt", tmp_path / "a"), OutboundFile("보고서.csv", tmp_path / "b"))
+        async with self.bed() as bed:
+            since = datetime.now(UTC) - timedelta(minutes=2)  # noqa: TID251 - the platform's clock is the real one
+            message = OutboundMessage(bed.chat, "see", "n1", files=files)
+            sent = await bed.channel.send(message)
+            assert await bed.channel.send(message) == sent
+            await bed.channel.edit(bed.chat, sent, "look")
+            bare = await bed.channel.send(OutboundMessage(bed.chat, "", "n2", files=files[:1]))
+            both = [("notes.txt", b"one"), ("보고서.csv", b"")]
+            assert list(zip(bed.texts(), bed.files(), strict=True)) == [("look", both), ("", both[:1])]
+            found = await bed.channel.find_sent(bed.chat, "", since=since, not_among=frozenset({sent}))
+            assert found == bare
+
+    async def test_files_no_message_can_carry_are_refused_with_the_reason(self, tmp_path: Path) -> None:
+        """Eleven files, one of more than 10 MiB, one that is gone, a link: `Invalid`, and nothing is sent."""
+        small, large = tmp_path / "small", tmp_path / "large"
+        small.write_bytes(b"x")
+        with large.open("wb") as file:
+            file.truncate(MAX_FILE_BYTES + 1)
+        (tmp_path / "link").symlink_to(small)
+        bad = {
+            "11 files": tuple(OutboundFile(f"{n}.txt", small) for n in range(11)),
+            "10.0 MiB": (OutboundFile("large.bin", large),),
+            "is gone": (OutboundFile("gone.txt", tmp_path / "gone"),),
+            "link.txt": (OutboundFile("link.txt", tmp_path / "link"),),
+        }
+        async with self.bed() as bed:
+            for words, files in bad.items():
+                with pytest.raises(Invalid, match=words):
+                    await bed.channel.send(OutboundMessage(bed.chat, "see", "n1", files=files))
+            assert bed.texts() == []
 
     async def test_typing_never_fails(self) -> None:
         """Typing is shown while the context is open, and an unknown chat is no error."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from io import BytesIO
 
 import discord
 from discord import app_commands
@@ -34,6 +35,7 @@ from shared.channels.discord.feed import Feed
 from shared.channels.discord.identify import IdentifyBudget
 from shared.channels.discord.reading import kind_of, read_me, read_message
 from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
+from shared.channels.spool import read_files
 from shared.channels.text import DISCORD_LIMIT
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError, Invalid, NotFound, Unavailable
@@ -45,6 +47,7 @@ from shared.secrets.files import Secret
 _log = get_logger(__name__)
 
 _CALL_TIMEOUT_S = 60.0
+_UPLOAD_TIMEOUT_S = 300.0
 _CLOSE_TIMEOUT_S = 5.0
 _CANCEL_AGAIN_S = 1.0
 _STEADY_S = 60.0
@@ -352,18 +355,20 @@ class DiscordChannel:
     async def send(self, message: OutboundMessage) -> MessageId:
         """Write one message; safe to repeat with the same nonce, which Discord is told to enforce."""
         place = self._place(self._ready_client(), message.chat)
+        files = await asyncio.to_thread(read_files, message.files) if message.files else []
         reference = None
         if message.reply_to:
             reference = discord.MessageReference(
                 message_id=int(message.reply_to), channel_id=place.id, fail_if_not_exists=False
             )
         with translated("send a message"):
-            async with asyncio.timeout(_CALL_TIMEOUT_S):
+            async with asyncio.timeout(_UPLOAD_TIMEOUT_S if files else _CALL_TIMEOUT_S):
                 sent = await place.send(
-                    message.text,
+                    message.text or None,
                     nonce=message.nonce,
                     reference=reference,  # type: ignore[arg-type]
                     view=view_of(message.buttons),  # type: ignore[arg-type]
+                    files=[discord.File(BytesIO(data), name) for name, data in files],
                 )
         return str(sent.id)
 

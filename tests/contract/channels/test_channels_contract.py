@@ -12,7 +12,7 @@ from shared.channels.discord.channel import DiscordChannel
 from shared.channels.discord.translate import chat_of
 from shared.lifecycle.tasks import TaskPool
 from shared.secrets.files import Secret
-from shared.testing.channel_bed import MemoryChannel
+from shared.testing.channel_bed import ME, MemoryChannel
 from shared.testing.channel_contract import Bed, ChannelContract
 
 
@@ -29,7 +29,10 @@ class TestMemoryChannel(ChannelContract):
         async def say(text):
             return await channel.say("dc:7", text)
 
-        yield Bed(channel, "dc:7", say, lambda: channel.texts("dc:7"), heard)
+        def files():
+            return [list(shown.files) for shown in channel.shown if shown.sender == ME]
+
+        yield Bed(channel, "dc:7", say, lambda: channel.texts("dc:7"), files, heard)
 
 
 class TestDiscordChannel(ChannelContract):
@@ -49,9 +52,16 @@ class TestDiscordChannel(ChannelContract):
         async def say(text):
             return str((await world.say(owner, general.id, text)).id)
 
-        def texts():
+        def own():
             messages = world.state.messages.get(general.id, {}).values()
-            return [message.content for message in messages if message.author_id == bot.id]
+            return [message for message in messages if message.author_id == bot.id]
+
+        def texts():
+            return [message.content for message in own()]
+
+        def files():
+            cdn = world.core.cdn
+            return [[(file.filename, cdn.get(file.id)) for file in message.attachments] for message in own()]
 
         pool = TaskPool("test")
         async with DiscordEmulator(world, FaultPlan(), limits=LimitPolicy(rules=(Rule("*", 100, 1.0),))) as server:
@@ -60,6 +70,6 @@ class TestDiscordChannel(ChannelContract):
             pool.start(channel.run(), name="channel")
             try:
                 assert await channel.wait_online(10)
-                yield Bed(channel, chat_of(general.id), say, texts, heard)
+                yield Bed(channel, chat_of(general.id), say, texts, files, heard)
             finally:
                 await pool.close()

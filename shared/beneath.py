@@ -1,0 +1,174 @@
+"""Files inside a folder that somebody we do not trust can write too, such as an agent's working directory.
+
+A path in such a folder can be changed into a symbolic link between a check and its use. So nothing here works with
+paths: every step is opened relative to the one before it, and a link is refused instead of followed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from shared.errors import Denied, Invalid, NotFound
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER_MODE = 0o750
+_FILE_MODE = 0o640
+
+
+@contextmanager
+def folder_beneath(root: Path, steps: Sequence[str], *, create: bool = False) -> Iterator[int]:
+    """The descriptor of a folder below `root`; links are refused on every step below it.
+
+    Args:
+        root: the folder somebody else writes to; it itself is ours.
+        steps: names of the folders on the way down.
+        create: make those that are not there, `root` included; they belong to whom `root` belongs to.
+
+    Raises:
+        NotFound: it is not there.
+        Denied: something on the way is no folder.
+    """
+    if create:
+        root.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+    with _refusing("/".join(steps) or str(root)):
+        descriptor = os.open(root, _FOLDER)
+        try:
+            owner = os.fstat(descriptor)
+            for step in steps:
+                _check(step)
+                deeper = _open_folder(descriptor, step, owner if create else None)
+                os.close(descriptor)
+                descriptor = deeper
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def write_beneath(root: Path, steps: Sequence[str], name: str, data: bytes) -> None:
+    """Write a new file below `root`, whole or not at all; it belongs to whom `root` belongs to.
+
+    Raises:
+        Denied: something on the way is no folder, or `name` is taken by something that is no file.
+    """
+    _check(name)
+    fresh = f".{secrets.token_hex(6)}.part"
+    with folder_beneath(root, steps, create=True) as folder, _refusing(name):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(fresh, flags, _FILE_MODE, dir_fd=folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                _give(file.fileno(), root.stat())
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(fresh, dir_fd=folder)
+            raise
+
+
+def read_beneath(root: Path, steps: Sequence[str], name: str, limit_bytes: int) -> bytes:
+    """A file's content below `root`.
+
+    Raises:
+        NotFound: it is not there.
+        Denied: it, or something on the way, is a link or no ordinary file.
+        Invalid: it is larger than `limit_bytes`.
+    """
+    _check(name)
+    with folder_beneath(root, steps) as folder, _refusing(name):
+        return read_regular(os.open(name, READ_FLAGS, dir_fd=folder), name, limit_bytes)
+
+
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""For opening what may turn out to be a link, or a pipe that would block."""
+
+
+def read_regular(descriptor: int, name: str, limit_bytes: int) -> bytes:
+    """Read an open file to its end and close it.
+
+    Raises:
+        Denied: it is no ordinary file.
+        Invalid: it is larger than `limit_bytes`.
+    """
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise Denied(f"{name} is not an ordinary file", code="file.not_regular")
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise Invalid(f"{name} is larger than {limit_bytes} bytes", code="file.too_large")
+    return data
+
+
+def names_beneath(root: Path, steps: Sequence[str]) -> list[str]:
+    """What a folder below `root` holds; empty when it is not there.
+
+    Raises:
+        Denied: something on the way is no folder.
+    """
+    try:
+        with folder_beneath(root, steps) as folder:
+            return sorted(os.listdir(folder))
+    except NotFound:
+        return []
+
+
+def size_beneath(root: Path, steps: Sequence[str]) -> int:
+    """Bytes of the files directly inside a folder below `root`; 0 when it is not there or no folder."""
+    with suppress(NotFound, Denied), folder_beneath(root, steps) as folder, os.scandir(folder) as entries:
+        return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    return 0
+
+
+def remove_beneath(root: Path, steps: Sequence[str], name: str) -> None:
+    """Remove what is called `name` in a folder below `root`, with all it holds; links are removed, not followed."""
+    _check(name)
+    with suppress(NotFound, Denied), folder_beneath(root, steps) as folder:
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            return
+        except OSError:  # a folder
+            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+
+
+def _open_folder(parent: int, name: str, owner: os.stat_result | None) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=parent)
+    except FileNotFoundError:
+        if owner is None:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(name, _FOLDER_MODE, dir_fd=parent)
+    descriptor = os.open(name, _FOLDER, dir_fd=parent)
+    _give(descriptor, owner)
+    return descriptor
+
+
+def _give(descriptor: int, owner: os.stat_result) -> None:
+    """As root, hand what was made to the folder's owner: nobody needs an open mode then (policy N16)."""
+    if os.geteuid() == 0:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _check(name: str) -> None:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise Invalid(f"{name!r} is not the name of one file")
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Say what an OS error means to the caller."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise NotFound(f"{what} is not there", code="file.not_found") from None
+    except OSError as error:
+        raise Denied(f"{what} cannot be used: {error.strerror}", code="file.refused") from None
