@@ -101,6 +101,28 @@ class StreamingPolicy(_Table):
     after_s: float = Field(default=2.5, ge=0, le=600)
 
 
+class AttachmentsPolicy(_Table):
+    """Files that people send: pictures and text files are fetched for the agent, others are only named.
+
+    Attributes:
+        max_file_mb: larger ones are not fetched.
+        max_message_mb: nor what goes beyond this over all files of a message.
+        max_files: nor more than so many of a message.
+        other_files: also fetch what is neither a picture nor text (PDF, archives, sound); the agent gets the path.
+        inline_chars: text files up to this length stand in the prompt, longer ones only with their path.
+        prompt_images: pictures shown with one prompt; further ones only with their path.
+        keep_mb: fetched files kept in a group's folder; the oldest go first.
+    """
+
+    max_file_mb: float = Field(default=10, gt=0, le=100)
+    max_message_mb: float = Field(default=50, gt=0, le=500)
+    max_files: int = Field(default=25, ge=0, le=100)
+    other_files: bool = False
+    inline_chars: int = Field(default=8000, ge=0, le=100_000)
+    prompt_images: int = Field(default=10, ge=0, le=20)
+    keep_mb: float = Field(default=500, gt=0, le=100_000)
+
+
 class LightPolicy(_Table):
     """The LIGHT route: short questions answered through Copilot, without a worker (policy N11).
 
@@ -183,6 +205,7 @@ class NanoclawPolicy(_Table):
     agent: AgentPolicy = AgentPolicy()
     runs: RunsPolicy = RunsPolicy()
     streaming: StreamingPolicy = StreamingPolicy()
+    attachments: AttachmentsPolicy = AttachmentsPolicy()
     light: LightPolicy = LightPolicy()
     tasks: TasksPolicy = TasksPolicy()
     groups: dict[GroupName, GroupPolicy] = Field(default_factory=dict)

@@ -133,7 +133,7 @@ class _Control:
             row = await self._tenant.outbox.requeue(int(number))
             return {"id": f"out-{row.id}", "chat": row.chat}
         item = await self._tenant.inbox.requeue(int(number))
-        self._tenant.lanes.wake(item.message.chat)
+        self._tenant.wake(item.message)
         return {"id": f"in-{item.id}", "chat": item.message.chat}
 
     async def stop(self, _params: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Groups: one chat, one folder, one agent; and the decision what happens to a message.
 
 A chat that is not registered is never answered: registering is an operator's act, or a policy's
-(``chats.register = "on_mention"``).
+(``chats.register = "on_mention"``). A thread belongs to the group of its channel, unless it is registered itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Literal
 
 from nanoclaw.config import NanoclawPolicy
-from shared.channels.base import InboundMessage
+from shared.channels.base import ChatId, InboundMessage
+from shared.channels.text import CODE
 from shared.errors import Conflict, Invalid, NotFound
 from shared.ids import parse_name, slug
 
@@ -93,15 +94,24 @@ def _reason_to_answer(message: InboundMessage, group: Group | None, policy: Nano
         return "the group needs no trigger"
     own = group.trigger_pattern if group is not None else ""
     pattern = re.compile(own, re.IGNORECASE) if own else policy.trigger
-    return "the text starts with the trigger" if pattern.search(message.text.strip()) else ""
+    spoken = CODE.sub("``", message.text).strip()  # what a code block says calls nobody
+    return "the text starts with the trigger" if pattern.search(spoken) else ""
+
+
+def home_of(message: InboundMessage) -> tuple[ChatId, str]:
+    """The chat, and its name, that a message's group would have: a thread's channel, else the chat itself."""
+    if message.parent:
+        return message.parent, message.parent_name or message.chat_name
+    return message.chat, message.chat_name
 
 
 def folder_for(message: InboundMessage, taken: Collection[str]) -> str:
     """A free folder name for a chat that registers itself: readable, and never one that means something else."""
-    wish = f"dm-{message.sender.name}" if message.chat_kind == "dm" else message.chat_name.replace("#", "")
+    chat, chat_name = home_of(message)
+    wish = f"dm-{message.sender.name}" if message.chat_kind == "dm" else chat_name.replace("#", "")
     name = slug(wish, limit=_FOLDER_LIMIT)
     if name in {MAIN_FOLDER, GLOBAL_FOLDER} or name in taken:
-        name = slug(f"{name[:20]} {message.chat}", limit=_FOLDER_LIMIT)  # the blank makes it end with a hash
+        name = slug(f"{name[:20]} {chat}", limit=_FOLDER_LIMIT)  # the blank makes it end with a hash
     return name
 
 
@@ -147,9 +157,13 @@ class GroupRegistry:
         """Folder names in use."""
         return {group.folder for group in self._by_chat.values()}
 
-    def of_chat(self, chat: str) -> Group | None:
-        """The group of a chat."""
-        return self._by_chat.get(chat)
+    def of_chat(self, chat: str, parent: str = "") -> Group | None:
+        """The group of a chat; of a thread that has none of its own, the group of its channel, `parent`."""
+        return self._by_chat.get(chat) or self._by_chat.get(parent)
+
+    def lane_of(self, chat: str, parent: str = "") -> str:
+        """Where a chat waits for its turn: a group's channel and threads share a lane, since they share an agent."""
+        return chat if chat in self._by_chat else parent or chat
 
     def find(self, name: str) -> Group:
         """A group by folder or chat.

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nanoclaw.attachments import Attachments
 from nanoclaw.config import NanoclawPolicy
-from nanoclaw.groups import MAIN_FOLDER, Group, GroupRegistry, check_new_group, decide_trigger, folder_for
+from nanoclaw.groups import (
+    MAIN_FOLDER,
+    Decision,
+    Group,
+    GroupRegistry,
+    check_new_group,
+    decide_trigger,
+    folder_for,
+    home_of,
+)
 from nanoclaw.store import Store
-from shared.channels.base import InboundMessage
+from shared.channels.base import ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Inbox
 from shared.channels.store import InboxState
 from shared.obs.log import get_logger
@@ -16,7 +26,12 @@ _log = get_logger(__name__)
 
 
 class Intake:
-    """Takes messages from channels and wakes the lanes of those that are to be answered."""
+    """Takes messages from channels, their edits and deletes, and wakes the lanes of what is to be answered.
+
+    Args:
+        attachments: fetches the files of what an agent will see.
+        wake: called with a stored message that waits for an answer.
+    """
 
     def __init__(
         self,
@@ -24,39 +39,75 @@ class Intake:
         store: Store,
         registry: GroupRegistry,
         policy: NanoclawPolicy,
+        attachments: Attachments,
         *,
-        wake: Callable[[str], None],
+        wake: Callable[[InboundMessage], None],
     ) -> None:
         self._inbox = inbox
         self._store = store
         self._registry = registry
         self._policy = policy
+        self._attachments = attachments
         self._wake = wake
 
     async def on_message(self, message: InboundMessage) -> None:
         """Store a message; it is durable, and its fate decided, when this returns."""
-        decision = decide_trigger(message, self._registry.of_chat(message.chat), self._policy)
-        state: InboxState = "new" if decision.is_answered else "context" if decision.kind == "context" else "ignored"
-        is_new = await self._inbox.append(message, state=state, reason=decision.reason)
+        decision = self._decide(message)
+        is_new = await self._inbox.append(message, state=_state(decision), reason=decision.reason)
         if not is_new:
             return
         _log.info(
             "message.stored", chat=message.chat, message=message.id, decision=decision.kind, reason=decision.reason
         )
+        if decision.kind != "ignore":
+            self._fetch_files(message)
         if decision.is_answered:
-            self._wake(message.chat)
+            self._wake(message)
+
+    async def on_edit(self, message: InboundMessage) -> None:
+        """Let a stored message read as it does now, unless somebody answers it already.
+
+        One that was not to be answered is, when it calls the assistant now; one that was still is: its author can
+        take it back by deleting it.
+        """
+        decision = self._decide(message)
+        outcome = await self._inbox.edit(message, wanted=_state(decision), reason=f"edited: {decision.reason}")
+        _log.info("message.edited", chat=message.chat, message=message.id, outcome=outcome, reason=decision.reason)
+        if outcome in ("opened", "updated") and decision.kind != "ignore":
+            self._fetch_files(message)
+        if outcome == "opened":
+            self._wake(message)
+
+    async def on_delete(self, chat: ChatId, message: MessageId) -> None:
+        """Drop a message that its author took back, unless somebody answers it already."""
+        item = await self._inbox.take_back(chat, message)
+        if item is None:
+            return
+        _log.info("message.taken_back", chat=chat, message=message)
+        if (group := self._group_of(item.message)) is not None:
+            await self._attachments.discard(item.message, group)
+
+    def _decide(self, message: InboundMessage) -> Decision:
+        return decide_trigger(message, self._group_of(message), self._policy)
+
+    def _group_of(self, message: InboundMessage) -> Group | None:
+        return self._registry.of_chat(message.chat, message.parent)
+
+    def _fetch_files(self, message: InboundMessage) -> None:
+        # A chat that registers itself has no folder yet: its files are fetched when the message is answered.
+        if message.attachments and (group := self._group_of(message)) is not None:
+            self._attachments.begin(message, group)
 
     async def admit(self, message: InboundMessage) -> Group | None:
         """The group of a stored message's chat, registered now if policy wants it; None when it may not be answered."""
-        group = self._registry.of_chat(message.chat)
+        group = self._group_of(message)
         if group is not None:
             return group
         if decide_trigger(message, None, self._policy).kind != "register":
             return None
         folder = folder_for(message, self._registry.folders)
-        return await self.register(
-            Group(folder, message.chat, message.chat_name, added_by=f"policy, at a message of {message.sender.id}")
-        )
+        chat, name = home_of(message)
+        return await self.register(Group(folder, chat, name, added_by=f"policy, at a message of {message.sender.id}"))
 
     async def register(self, group: Group) -> Group:
         """Make a chat a group.
@@ -98,3 +149,9 @@ class Intake:
         await self._store.remove_group(group.folder)
         self._registry.drop(group.chat)
         _log.info("group.removed", group=group.folder, chat=group.chat)
+
+
+def _state(decision: Decision) -> InboxState:
+    if decision.is_answered:
+        return "new"
+    return "context" if decision.kind == "context" else "ignored"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from nanoclaw.agent.residents import Residents
 from nanoclaw.groups import Group
-from nanoclaw.lanes import Lanes
 from shared.channels.inbox import Inbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError
@@ -26,8 +26,16 @@ class Recovered:
     chats: int
 
 
+class WakeChat(Protocol):
+    """Sees to it that what a chat has waiting is answered."""
+
+    def __call__(self, chat: str, parent: str, *, after_s: float) -> None:
+        """Now, or after a rest of `after_s` seconds."""
+        ...
+
+
 async def recover(
-    inbox: Inbox, residents: Residents, lanes: Lanes, groups: Iterable[Group], clock: Clock = SYSTEM_CLOCK
+    inbox: Inbox, residents: Residents, wake: WakeChat, groups: Iterable[Group], clock: Clock = SYSTEM_CLOCK
 ) -> Recovered:
     """Open unsettled claims, take over idle workers and end the others, wake what waits (oldest first).
 
@@ -42,7 +50,7 @@ async def recover(
     waiting = await inbox.open_chats()
     now = clock.now()
     for chat in waiting:
-        lanes.wake(chat.chat, after_s=max(0.0, (chat.due_at - now).total_seconds()))
+        wake(chat.chat, chat.parent, after_s=max(0.0, (chat.due_at - now).total_seconds()))
     found = Recovered(claims, adopted, ended, len(waiting))
     _log.info("recovery.ended", claims=claims, adopted=adopted, ended=ended, chats=len(waiting))
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nanoclaw.agent.residents import Residents
@@ -19,8 +19,9 @@ from nanoclaw.groups import Group
 from nanoclaw.lanes import DONE, Turn
 from nanoclaw.light import LightRoute
 from nanoclaw.metrics import RoutingLine, RoutingLog
-from nanoclaw.prompt import format_messages, format_scheduled, strip_internal, visible_prefix
+from nanoclaw.prompt import strip_internal, visible_prefix
 from nanoclaw.router import Route, RouteFacts, decide_route
+from nanoclaw.showing import Prompt, Showing
 from nanoclaw.store import RunRecord, Store, both
 from nanoclaw.tasks.models import TaskRun
 from nanoclaw.tasks.schedule import TaskSchedule
@@ -47,6 +48,7 @@ class Run:
     Attributes:
         id: stays the same over all tries.
         attempt: from 1.
+        shows_pictures: its prompt holds pictures, which the model may refuse.
         said: messages sent through the agent's own tool in this try.
         scheduled: tasks made in this try.
         task: the scheduled task's run whose prompt is answered; None for people's messages.
@@ -69,12 +71,13 @@ class Run:
     start_ms: float = 0.0
     first_output_ms: float | None = None
     limit_resets_at: int = 0
+    shows_pictures: bool = False
     usage: Usage = field(default_factory=Usage)
 
     @property
     def chat(self) -> str:
-        """Where it is answered."""
-        return self.group.chat
+        """Where it is answered: the group's channel, or a thread of it."""
+        return self.asked[-1].message.chat
 
     @property
     def is_isolated(self) -> bool:
@@ -97,7 +100,7 @@ class Runs:
 
     Args:
         admit: the group of a message's chat, or nothing when it may not be answered.
-        zone: for the times an agent sees.
+        showing: builds the prompts.
     """
 
     def __init__(
@@ -112,7 +115,7 @@ class Runs:
         policy: NanoclawPolicy,
         schedule: TaskSchedule,
         admit: Callable[[InboundMessage], Awaitable[Group | None]],
-        zone: tzinfo,
+        showing: Showing,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._inbox = inbox
@@ -124,7 +127,7 @@ class Runs:
         self._policy = policy
         self._schedule = schedule
         self._admit = admit
-        self._zone = zone
+        self._showing = showing
         self._clock = clock
         self._current: dict[str, Run] = {}
         self._agent_spoke_s: dict[str, float] = {}
@@ -200,7 +203,7 @@ class Runs:
             # The same place in a repeated run is the same message: it is not sent again.
             run.said += 1
             key = f"{run.id}.say{run.said}"
-        await self._outbox.post(key, group.chat, strip_internal(text))
+        await self._outbox.post(key, group.chat if run is None else run.chat, strip_internal(text))
 
     async def _attempt(self, asked: Sequence[Claimed]) -> int:
         claims = max(item.attempts for item in asked)
@@ -221,6 +224,12 @@ class Runs:
                 return DONE
             fallback_from, route = "LIGHT", Route("STANDARD", "the light route gave no answer")
         fault = await self._ask_agent(run, route)
+        if fault is not None and fault.kind == "refused" and run.shows_pictures:
+            # A picture the model cannot read stays in the conversation, and every later question would fail on it.
+            _log.warning("run.pictures_refused", run_id=run.id, group=run.group.folder, reason=fault.detail)
+            await self._residents.drop(run.group.folder, end=True)
+            await self._store.forget_session(run.group.folder)
+            fault = await self._ask_agent(run, route, with_pictures=False)
         if fault is None:
             await self._close(run, route, fallback_from=fallback_from)
             return DONE
@@ -245,7 +254,7 @@ class Runs:
         await self._close(run, route)
         return True
 
-    async def _ask_agent(self, run: Run, route: Route) -> Fault | None:
+    async def _ask_agent(self, run: Run, route: Route, *, with_pictures: bool = True) -> Fault | None:
         """Let the group's agent answer; a fault when it could not."""
         folder = run.group.folder
         try:
@@ -253,7 +262,7 @@ class Runs:
             run.worker_id = session.worker_id
             run.start_ms = self._elapsed_ms(run)
             async with LiveMessage(self._outbox, run.id, run.chat) as live:
-                done = await self._listen(run, session, live)
+                done = await self._listen(run, session, live, with_pictures=with_pictures)
                 if done.is_error:
                     await self._residents.release(run.group)
                     return fault_of_result(done, resets_at=run.limit_resets_at)
@@ -269,12 +278,14 @@ class Runs:
         await self._residents.release(run.group)
         return None
 
-    async def _listen(self, run: Run, session: AgentSession, live: LiveMessage) -> Done:
+    async def _listen(self, run: Run, session: AgentSession, live: LiveMessage, *, with_pictures: bool) -> Done:
         """Follow the agent's words until its result."""
         context = [item.message for item in run.context]
-        prompt = format_messages(run.messages, self._zone, context=context)
         if run.task is not None:
-            prompt = format_scheduled(run.task, run.messages[0].text, self._zone)
+            prompt: Prompt = self._showing.scheduled(run.task, run.messages[0].text)
+        else:
+            prompt = await self._showing.prompt(run.messages, context, run.group, with_pictures=with_pictures)
+        run.shows_pictures = not isinstance(prompt, str)
         written = ""
         async for event in session.ask(prompt, silence_s=self._policy.runs.timeout_s):
             match event:

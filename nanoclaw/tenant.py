@@ -7,11 +7,13 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from nanoclaw.agent.residents import Residents, WorkerGateway, WorkerSpec
 from nanoclaw.agent.tools import Say
+from nanoclaw.attachments import Attachments
 from nanoclaw.config import NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
 from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
@@ -21,13 +23,16 @@ from nanoclaw.light import LightRoute, ModelGateway
 from nanoclaw.metrics import RoutingLog
 from nanoclaw.prompt import system_prompt
 from nanoclaw.recovery import recover
+from nanoclaw.rereading import Rereading
 from nanoclaw.runs import Runs
 from nanoclaw.schema import MIGRATIONS, declare
+from nanoclaw.showing import Showing
 from nanoclaw.store import Store
 from nanoclaw.tasks.schedule import TaskSchedule
 from nanoclaw.tasks.service import Tasks
 from nanoclaw.tasks.tools import task_tools
-from shared.channels.base import Channel, ChannelHandlers, ChannelStatus
+from nanoclaw.turns import Turns
+from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, ChatId, InboundMessage
 from shared.channels.discord.make import MakeChannel, discord_channel
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
@@ -92,11 +97,14 @@ class Tenant:
         self.outbox = Outbox(self.db, tables.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
         self.registry = GroupRegistry()
         self.lanes = Lanes(self._turn, max_running=policy.runs.max_concurrent, clock=clock)
-        self.intake = Intake(self.inbox, self.store, self.registry, policy, wake=self.lanes.wake)
+        self.attachments = Attachments(
+            self.inbox, policy.attachments, channel_for=self._channel_for, folder_of=self._folder_of
+        )
+        self.intake = Intake(self.inbox, self.store, self.registry, policy, self.attachments, wake=self.wake)
         self.residents = Residents(
             gateway, self.store, spec_of=self._spec_of, say_of=self._say_of, tools_of=self._tools_of
         )
-        self.schedule = TaskSchedule(self.db, tables, policy.tasks, wake=self.lanes.wake, clock=clock)
+        self.schedule = TaskSchedule(self.db, tables, policy.tasks, wake=self.wake_chat, clock=clock)
         self.tasks = Tasks(self.db, tables, self.registry, policy.tasks, schedule=self.schedule, zone=zone, clock=clock)
         self.runs = Runs(
             inbox=self.inbox,
@@ -108,11 +116,17 @@ class Tenant:
             policy=policy,
             schedule=self.schedule,
             admit=self.intake.admit,
-            zone=zone,
+            showing=Showing(self.attachments, policy.attachments, zone=zone, folder_of=self._folder_of),
             clock=clock,
         )
+        rereading = Rereading(
+            self.inbox, self._channel_for, on_edit=self.intake.on_edit, on_delete=self.intake.on_delete
+        )
+        self.turns = Turns(self.inbox, self.runs.turn, prepare=rereading.refresh, clock=clock)
         handlers = ChannelHandlers(
             on_message=self.intake.on_message,
+            on_edit=self.intake.on_edit,
+            on_delete=self.intake.on_delete,
             known_chats=self.inbox.cursors,
             marks=Marks(self.db, tables.channels),
         )
@@ -130,6 +144,7 @@ class Tenant:
             await self.intake.register_from_policy()
             stack.push_async_callback(self._tasks.close)
             stack.push_async_callback(self.residents.close)
+            stack.push_async_callback(self.attachments.close)
             stack.push_async_callback(self.lanes.close)
             control = ControlServer(self.paths.control_socket(self.name), operations(self))
             await control.start()
@@ -138,7 +153,7 @@ class Tenant:
                 if len(self.registry):
                     self.residents.warm()
                 self._delivering = self._tasks.start(self.outbox.run(), name="outbox")
-                await recover(self.inbox, self.residents, self.lanes, self.registry, self.clock)
+                await recover(self.inbox, self.residents, self.wake_chat, self.registry, self.clock)
                 self._listening = self._tasks.start(self.channel.run(), name="channel")
                 self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
             stack.push_async_callback(self._wind_down)
@@ -174,8 +189,21 @@ class Tenant:
         flushed = self.channel is None or await self.outbox.flush(_FLUSH_S)
         _log.info("tenant.stopped", tenant=self.name, drained=drained, flushed=flushed)
 
-    def _turn(self, chat: str) -> Any:  # noqa: ANN401 - see `Runs.turn`
-        return self.runs.turn(chat)
+    def wake(self, message: InboundMessage) -> None:
+        """See to it that a stored message is answered."""
+        self.wake_chat(message.chat, message.parent)
+
+    def wake_chat(self, chat: ChatId, parent: ChatId = "", *, after_s: float = 0.0) -> None:
+        """See to it that what a chat has waiting is answered, after a rest when one is due."""
+        lane = self.registry.lane_of(chat, parent)
+        self.turns.belongs(chat, lane)
+        self.lanes.wake(lane, after_s=after_s)
+
+    def _turn(self, lane: str) -> Any:  # noqa: ANN401 - see `Turns.take`
+        return self.turns.take(lane)
+
+    def _folder_of(self, group: Group) -> Path:
+        return self.paths.group(self.name, group.folder)
 
     def _channel_for(self, chat: str) -> Channel:
         if self.channel is None:
@@ -212,12 +240,14 @@ async def run(name: str, paths: Paths) -> int:
     policy = load(paths)
     logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL)  # what it reports we report, with the run's id
     async with tenant_process(name, paths) as (client, startup):
+        effective = with_settings(policy, startup.settings)
+        token = startup.secrets.get("discord_bot_token", "")
         tenant = Tenant(
             name,
             paths,
             client,
-            with_settings(policy, startup.settings),
-            make_channel=discord_channel(startup.secrets.get("discord_bot_token", ""), startup.upstreams),
+            effective,
+            make_channel=discord_channel(token, startup.upstreams, called=effective.assistant_name),
             zone=zone_of(startup.settings),
         )
         stop_on_signals(tenant.stop_requested)

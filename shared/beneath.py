@@ -114,8 +114,8 @@ def names_beneath(root: Path, steps: Sequence[str]) -> list[str]:
         Denied: something on the way is no folder.
     """
     try:
-        with folder_beneath(root, steps) as folder:
-            return sorted(os.listdir(folder))
+        with folder_beneath(root, steps) as folder, os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
     except NotFound:
         return []
 

@@ -99,11 +99,11 @@ class AgentSession:
         self._client = client
         self._tasks.start(self._read(client), name="read")
 
-    async def ask(self, prompt: str, *, silence_s: float) -> AsyncIterator[AgentEvent]:
+    async def ask(self, prompt: str | list[dict[str, Any]], *, silence_s: float) -> AsyncIterator[AgentEvent]:
         """Put a question and hear what comes, up to and including `Done`.
 
         Args:
-            prompt: text for the agent.
+            prompt: text for the agent, or content blocks of the Messages API.
             silence_s: seconds without any sign of the agent after which it is given up.
 
         Raises:

@@ -29,13 +29,20 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a message. `url` is short-lived: fetch at once, keep the bytes."""
+    """A file that came with a message. `url` is short-lived: fetch at once, keep the bytes.
+
+    Attributes:
+        path: where the tenant keeps its bytes, relative to the chat's own folder; empty when it does not.
+        problem: why it does not, in words; empty while nothing was tried.
+    """
 
     id: str
     name: str
     content_type: str
     size_bytes: int
     url: str
+    path: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class InboundMessage:
         addressed: the bot was mentioned, replied to, or this is a direct message.
         guild: the server's id, empty in a direct message.
         parent: in a thread, the chat the thread belongs to.
+        parent_name: that chat's name.
         reply_to: text of the message this one answers, empty when it answers none.
         sent_at: the platform's time, aware UTC.
         task_run: the scheduled task's run this prompt belongs to; empty for what people write.
@@ -68,6 +76,7 @@ class InboundMessage:
     reply_to_sender: str = ""
     attachments: tuple[Attachment, ...] = ()
     task_run: str = ""
+    parent_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +186,12 @@ class ChannelHandlers:
     on_message: OnMessage
     on_press: OnPress | None = None
     on_edit: OnMessage | None = None
-    """Called with the whole message as it reads now, after its author changed it. May come for unknown messages."""
+    """Called with the whole message as it reads now, after its author changed it. May come for unknown messages.
+
+    In its place among the messages of the chat, and repeated like `on_message`; the same goes for `on_delete`.
+    """
     on_delete: OnDelete | None = None
-    """Called when a message was taken back."""
+    """Called when a message was taken back. May come for unknown messages, and for our own."""
     known_chats: Callable[[], Awaitable[dict[ChatId, MessageId]]] | None = None
     """Chats to catch up after an outage, with the newest message already stored of each."""
     commands: dict[str, str] = field(default_factory=dict)
@@ -246,6 +258,10 @@ class Channel(Protocol):
 
     def history(self, chat: ChatId, after: MessageId, limit: int) -> AsyncIterator[InboundMessage]:
         """Messages of others after an id, oldest first; when there are more than `limit`, the newest ones."""
+        ...
+
+    async def reread(self, chat: ChatId, message: MessageId) -> InboundMessage | None:
+        """A message of somebody as it reads now; None when it is gone, or nothing to answer any more."""
         ...
 
     async def fetch_attachment(self, attachment: Attachment, limit_bytes: int) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Literal
 
 from shared.channels import store
-from shared.channels.base import ChatId, InboundMessage, MessageId
+from shared.channels.base import Attachment, ChatId, InboundMessage, MessageId
 from shared.channels.schema import ChannelTables
 from shared.channels.store import Also, InboxItem, InboxState, OpenChat
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -42,6 +43,37 @@ class Inbox:
         return await self._db.write(
             lambda c: store.append(c, self._tables, message, state=state, reason=reason, now=now)
         )
+
+    async def edit(
+        self, message: InboundMessage, *, wanted: InboxState, reason: str
+    ) -> Literal["unknown", "late", "updated", "opened"]:
+        """Let a stored message read as its author changed it.
+
+        Args:
+            message: as it reads now.
+            wanted: what would be done with it if it came now; ``new`` opens one that was only background.
+            reason: of that decision.
+
+        Returns:
+            ``unknown`` never stored · ``late`` somebody answers it, or did: it stays · ``updated`` · ``opened`` it is
+            to be answered now, and was not before.
+        """
+        return await self._db.write(lambda c: store.edit(c, self._tables, message, wanted=wanted, reason=reason))
+
+    async def take_back(self, chat: ChatId, message: MessageId) -> InboxItem | None:
+        """Let nobody answer a message its author deleted; None when it is unknown, being answered, or was."""
+        now = self._clock.now()
+        return await self._db.write(lambda c: store.take_back(c, self._tables, chat, message, now=now))
+
+    async def note_attachments(
+        self, chat: ChatId, message: MessageId, fates: Sequence[Attachment]
+    ) -> InboundMessage | None:
+        """Remember with a message where its files are kept, or why not (`Attachment.path`, `problem`)."""
+        return await self._db.write(lambda c: store.note_attachments(c, self._tables, chat, message, fates))
+
+    async def waiting(self, chat: ChatId, limit: int = _LIST_LIMIT) -> list[InboxItem]:
+        """Messages of a chat that wait for an answer, oldest first."""
+        return await self._db.read(lambda c: store.waiting(c, self._tables, chat, limit))
 
     async def claim(self, chat: ChatId, *, run_id: str = "", context_limit: int = _CONTEXT_LIMIT) -> list[Claimed]:
         """Take what is open in a chat, oldest first; empty when nothing is due.

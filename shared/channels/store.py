@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -50,12 +50,14 @@ class OpenChat:
     Attributes:
         due_at: when the earliest of them may be tried.
         first_id: inbox id of the oldest: chats are served in this order.
+        parent: in a thread, the chat it belongs to.
     """
 
     chat: ChatId
     count: int
     first_id: int
     due_at: datetime
+    parent: ChatId = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,88 @@ def _see_chat(connection: Connection, tables: ChannelTables, message: InboundMes
             "last_seen_at": now,
         },
         key=["id"],
+    )
+
+
+TAKEN_BACK = "taken back by its author"
+
+
+def edit(
+    connection: Connection, tables: ChannelTables, message: InboundMessage, *, wanted: InboxState, reason: str
+) -> Literal["unknown", "late", "updated", "opened"]:
+    """Let a stored message read as its author changed it, as long as nobody answers or answered it.
+
+    What already waits for an answer goes on waiting. What was only background is opened when it is to be answered
+    now (``opened``), even when an agent has seen it as background. Stored files are kept.
+    """
+    inbox = tables.inbox
+    row = connection.execute(
+        select(inbox).where(inbox.c.channel == platform_of(message.chat), inbox.c.message_id == message.id)
+    ).first()
+    if row is None:
+        return "unknown"
+    was_background = row.attempts == 0 and row.state in ("context", "ignored", "done") and row.reason != TAKEN_BACK
+    if row.state != "new" and not was_background:
+        return "late"
+    known = _inbox_item(row).message
+    message = replace(
+        message,
+        reply_to=message.reply_to or known.reply_to,
+        reply_to_sender=message.reply_to_sender or known.reply_to_sender,
+        attachments=_with_fates(message.attachments, known.attachments),
+        task_run=known.task_run,
+    )
+    values: dict[str, Any] = {"text": message.text, "payload": _payload(message)}
+    is_news = row.text != message.text or (message.addressed and not known.addressed)
+    opens = was_background and wanted == "new" and is_news
+    if opens:
+        values |= {"state": "new", "reason": reason, "run_id": "", "settled_at": None, "next_try_at": None}
+    elif row.state == "done":
+        return "late"
+    connection.execute(update(inbox).where(inbox.c.id == row.id).values(values))
+    return "opened" if opens else "updated"
+
+
+def take_back(
+    connection: Connection, tables: ChannelTables, chat: ChatId, message: MessageId, *, now: datetime
+) -> InboxItem | None:
+    """Let nobody answer or see a message its author deleted; None when it is unknown, being answered, or was."""
+    inbox = tables.inbox
+    row = connection.execute(
+        update(inbox)
+        .where(
+            inbox.c.channel == platform_of(chat),
+            inbox.c.message_id == message,
+            inbox.c.state.in_(["new", "context", "ignored"]),
+        )
+        .values(state="ignored", reason=TAKEN_BACK, next_try_at=None, settled_at=now)
+        .returning(*inbox.c)
+    ).first()
+    return None if row is None else _inbox_item(row)
+
+
+def note_attachments(
+    connection: Connection, tables: ChannelTables, chat: ChatId, message: MessageId, fates: Sequence[Attachment]
+) -> InboundMessage | None:
+    """Remember with a message what became of its files; returns it, None when it is unknown."""
+    inbox = tables.inbox
+    row = connection.execute(
+        select(inbox).where(inbox.c.channel == platform_of(chat), inbox.c.message_id == message)
+    ).first()
+    if row is None:
+        return None
+    known = _inbox_item(row).message
+    noted = replace(known, attachments=_with_fates(known.attachments, fates))
+    connection.execute(update(inbox).where(inbox.c.id == row.id).values(payload=_payload(noted)))
+    return noted
+
+
+def _with_fates(attachments: Sequence[Attachment], fates: Sequence[Attachment]) -> tuple[Attachment, ...]:
+    """The attachments with the path or the problem that is known of each."""
+    known = {fate.id: fate for fate in fates}
+    return tuple(
+        replace(item, path=fate.path, problem=fate.problem) if (fate := known.get(item.id)) else item
+        for item in attachments
     )
 
 
@@ -271,15 +355,17 @@ def reset_claims(connection: Connection, tables: ChannelTables, *, reason: str) 
 
 def open_chats(connection: Connection, tables: ChannelTables) -> list[OpenChat]:
     """Chats with unclaimed messages, the longest waiting first."""
-    inbox = tables.inbox
+    inbox, chat = tables.inbox, tables.chat
     first = func.min(inbox.c.id)
+    due = func.min(func.coalesce(inbox.c.next_try_at, inbox.c.received_at))
     rows = connection.execute(
-        select(inbox.c.chat, func.count(), first, func.min(func.coalesce(inbox.c.next_try_at, inbox.c.received_at)))
+        select(inbox.c.chat, func.count(), first, due, func.coalesce(chat.c.parent, ""))
+        .join(chat, chat.c.id == inbox.c.chat, isouter=True)
         .where(inbox.c.state == "new")
-        .group_by(inbox.c.chat)
+        .group_by(inbox.c.chat, chat.c.parent)
         .order_by(first)
     ).all()
-    return [OpenChat(chat, count, first_id, due_at) for chat, count, first_id, due_at in rows]
+    return [OpenChat(*row) for row in rows]
 
 
 def inbox_items(connection: Connection, tables: ChannelTables, *, state: InboxState, limit: int) -> list[InboxItem]:
@@ -289,6 +375,15 @@ def inbox_items(connection: Connection, tables: ChannelTables, *, state: InboxSt
         select(inbox).where(inbox.c.state == state).order_by(inbox.c.id.desc()).limit(limit)
     ).all()
     return [_inbox_item(row) for row in reversed(rows)]
+
+
+def waiting(connection: Connection, tables: ChannelTables, chat: ChatId, limit: int) -> list[InboxItem]:
+    """Messages of a chat that wait for an answer, oldest first."""
+    inbox = tables.inbox
+    rows = connection.execute(
+        select(inbox).where(inbox.c.chat == chat, inbox.c.state == "new").order_by(inbox.c.id).limit(limit)
+    ).all()
+    return [_inbox_item(row) for row in rows]
 
 
 def inbox_item(connection: Connection, tables: ChannelTables, item_id: int) -> InboxItem | None:
@@ -622,6 +717,7 @@ def _payload(message: InboundMessage) -> dict[str, Any]:
         "reply_to_sender": message.reply_to_sender,
         "attachments": [asdict(attachment) for attachment in message.attachments],
         "task_run": message.task_run,
+        "parent_name": message.parent_name,
     }
 
 

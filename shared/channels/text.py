@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 DISCORD_LIMIT = 2000
+
+CODE = re.compile(r"```.*?```|``.*?``|`[^`\n]*`", re.DOTALL)
+"""Code as Discord shows it: what stands inside is nobody's mention, and nobody is called by it."""
 
 _FENCE = re.compile(r"`{3,}")
 _LANGUAGE = re.compile(r"([A-Za-z0-9_+.#-]{0,32})[ \t]*\n")
@@ -38,6 +41,15 @@ class Part:
 def length(text: str) -> int:
     """How long a platform counts a text, in UTF-16 code units."""
     return len(text) + sum(character > "\uffff" for character in text)
+
+
+def outside_code(text: str, rewrite: Callable[[str], str]) -> str:
+    """Rewrite a text piece by piece, leaving its code as it stands."""
+    pieces, place = list[str](), 0
+    for code in CODE.finditer(text):
+        pieces += [rewrite(text[place : code.start()]), code[0]]
+        place = code.end()
+    return "".join([*pieces, rewrite(text[place:])])
 
 
 def split_message(text: str, limit: int = DISCORD_LIMIT) -> list[str]:

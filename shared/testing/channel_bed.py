@@ -152,6 +152,20 @@ class MemoryChannel:
             await self._handlers.on_message(_inbound(message, addressed=addressed))
         return message.id
 
+    async def rewrite(self, message: MessageId, text: str, *, addressed: bool = True) -> None:
+        """Change a message as its author."""
+        old = self._find(message)
+        shown = self.shown[self.shown.index(old)] = replace(old, text=text)
+        if self._online.is_set() and self._handlers.on_edit is not None:
+            await self._handlers.on_edit(_inbound(shown, addressed=addressed))
+
+    async def take_back(self, message: MessageId) -> None:
+        """Delete a message as its author."""
+        old = self._find(message)
+        self.shown.remove(old)
+        if self._online.is_set() and self._handlers.on_delete is not None:
+            await self._handlers.on_delete(old.chat, message)
+
     async def press(self, message: MessageId, action: str, *, sender: Sender = SOMEBODY) -> str:
         """Press a button; returns what only the presser reads."""
         shown = self._find(message)
@@ -248,6 +262,13 @@ class MemoryChannel:
         found = [m for m in self.shown if m.chat == chat and m.sender != ME and int(m.id) > int(after or "0")]
         for message in found[-limit:]:
             yield _inbound(message, addressed=True)
+
+    async def reread(self, chat: ChatId, message: MessageId) -> InboundMessage | None:
+        """A message of somebody as it reads now."""
+        del chat
+        _raise(self._fault("reread"))
+        found = next((shown for shown in self.shown if shown.id == message and shown.sender != ME), None)
+        return None if found is None else _inbound(found, addressed=True)
 
     async def fetch_attachment(self, attachment: Attachment, limit_bytes: int) -> bytes:
         """There are none."""

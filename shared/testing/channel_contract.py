@@ -30,7 +30,11 @@ class Bed:
         say: write there as a person; returns the message's id.
         texts: what the channel's own messages there say now, in order.
         files: names and contents of the files of each of them.
+        rewrite: change one of that person's messages.
+        take_back: delete one of them.
         heard: fill it from the channel's ``on_message``.
+        edits: fill it from its ``on_edit``.
+        deletes: fill it from its ``on_delete``, with the message's id.
     """
 
     channel: Channel
@@ -38,7 +42,11 @@ class Bed:
     say: Callable[[str], Awaitable[MessageId]]
     texts: Callable[[], list[str]]
     files: Callable[[], list[list[tuple[str, bytes]]]]
+    rewrite: Callable[[MessageId, str], Awaitable[None]]
+    take_back: Callable[[MessageId], Awaitable[None]]
     heard: list[InboundMessage] = field(default_factory=list)
+    edits: list[InboundMessage] = field(default_factory=list)
+    deletes: list[MessageId] = field(default_factory=list)
 
 
 class ChannelContract:
@@ -126,6 +134,19 @@ class ChannelContract:
             assert everything == [f"message {n}" for n in range(1, 6)]
             newest = [message.text async for message in bed.channel.history(bed.chat, first, 2)]
             assert newest == ["message 4", "message 5"]
+
+    async def test_edits_and_deletes_of_others_are_told(self) -> None:
+        """An edit comes as the whole message, a delete as its id; the same is read when asked for."""
+        async with self.bed() as bed:
+            first, second = await bed.say("first"), await bed.say("second")
+            await bed.rewrite(first, "first, changed")
+            await bed.take_back(second)
+            await until(lambda: bed.edits and second in bed.deletes)
+            assert [(edit.id, edit.text, edit.chat) for edit in bed.edits] == [(first, "first, changed", bed.chat)]
+            found = await bed.channel.reread(bed.chat, first)
+            assert found is not None
+            assert (found.id, found.text) == (first, "first, changed")
+            assert await bed.channel.reread(bed.chat, second) is None
 
     async def test_files_go_with_a_message(self, tmp_path: Path) -> None:
         """Files are sent with text or without, once for a nonce, found again, and left alone by an edit."""

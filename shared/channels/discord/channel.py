@@ -33,7 +33,7 @@ from shared.channels.discord.components import view_of
 from shared.channels.discord.faults import final_failure, translated
 from shared.channels.discord.feed import Feed
 from shared.channels.discord.identify import IdentifyBudget
-from shared.channels.discord.reading import kind_of, read_me, read_message
+from shared.channels.discord.reading import kind_of, parent_of, read_me, read_message
 from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
 from shared.channels.spool import read_files
 from shared.channels.text import DISCORD_LIMIT
@@ -75,6 +75,7 @@ class DiscordChannel:
         handlers: what the tenant wants to be told.
         name: for log lines.
         clock: for stamps and the identify budget.
+        called: what people's mentions of the bot become in the text (see `translate.Me`).
         answer_bots: also hand over what other bots and webhooks write.
         stall_s: how long a client may be not ready, while Discord answers, before it is replaced.
         backoff: delays between attempts.
@@ -90,6 +91,7 @@ class DiscordChannel:
         *,
         name: str = "discord",
         clock: Clock = SYSTEM_CLOCK,
+        called: str = "",
         answer_bots: bool = False,
         stall_s: float = 30.0,
         backoff: Backoff | None = None,
@@ -99,6 +101,7 @@ class DiscordChannel:
         self._handlers = handlers
         self._name = name
         self._clock = clock
+        self._called = called
         self._answer_bots = answer_bots
         self._stall_s = stall_s
         self._backoff = backoff or Backoff(base_s=1.0, ceiling_s=60.0)
@@ -256,9 +259,22 @@ class DiscordChannel:
         if inbound is not None:
             self._feed.push(inbound)
 
+    def message_edited(self, message: discord.Message) -> None:
+        """A message changed; previews, pins and threads change it too, which is nobody's new text."""
+        if self._client is None or message.edited_at is None:
+            return
+        inbound = self._inbound(self._client, message)
+        if inbound is not None:
+            self._feed.push_edit(inbound)
+
+    def message_deleted(self, channel_id: int, message_id: int) -> None:
+        """A message is gone, whoever removed it."""
+        self._feed.push_delete(chat_of(channel_id), str(message_id))
+
     def _inbound(self, client: BotClient, message: discord.Message) -> InboundMessage | None:
         guild = getattr(message.channel, "guild", None)
-        result = translate(read_message(message), read_me(client, guild), answer_bots=self._answer_bots)
+        me = read_me(client, guild, called=self._called)
+        result = translate(read_message(message), me, answer_bots=self._answer_bots)
         if isinstance(result, Skipped):
             _log.debug("discord.message_skipped", channel=self._name, message=str(message.id), reason=result.reason)
             return None
@@ -278,6 +294,7 @@ class DiscordChannel:
         if self._handlers.on_command is None:
             return
         kind = kind_of(interaction.channel) if interaction.channel else "guild" if interaction.guild_id else "dm"
+        parent, parent_name = parent_of(interaction.channel)
         message = InboundMessage(
             chat=chat_of(interaction.channel_id),
             chat_name=getattr(interaction.channel, "name", None) or interaction.user.display_name,
@@ -288,6 +305,8 @@ class DiscordChannel:
             addressed=True,
             sent_at=interaction.created_at,
             guild=str(interaction.guild_id or ""),
+            parent=chat_of(parent) if parent else "",
+            parent_name=parent_name,
         )
         await answer(interaction, self._handlers.on_command(name, message), self._pool)
 
@@ -319,6 +338,18 @@ class DiscordChannel:
         for message in reversed(newest_first):
             if (inbound := self._inbound(client, message)) is not None:
                 yield inbound
+
+    async def reread(self, chat: ChatId, message: MessageId) -> InboundMessage | None:
+        """A message of somebody as it reads now; None when it is gone, or nothing to answer any more."""
+        client = self._ready_client()
+        try:
+            with translated("read a message"):
+                async with asyncio.timeout(_CALL_TIMEOUT_S):
+                    channel = await self._messageable(client, chat)
+                    found = await channel.fetch_message(int(message))
+        except NotFound:
+            return None
+        return self._inbound(client, found)
 
     async def find_sent(
         self, chat: ChatId, text: str, *, since: datetime, not_among: frozenset[MessageId]

@@ -45,6 +45,14 @@ class ClientOwner(Protocol):
         """A message."""
         ...
 
+    def message_edited(self, message: discord.Message) -> None:
+        """A message as it reads by now; whether its author changed it is told by the time it carries."""
+        ...
+
+    def message_deleted(self, channel_id: int, message_id: int) -> None:
+        """A message is gone."""
+        ...
+
     async def button_pressed(self, interaction: discord.Interaction, action: str) -> None:
         """A button."""
         ...
@@ -127,6 +135,19 @@ class BotClient(discord.Client):
     async def on_message(self, message: discord.Message) -> None:
         """A message; handed over before this task could be overtaken by the next."""
         self._owner.message_arrived(message)
+
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """A message changed; also one that is in no cache."""
+        self._owner.message_edited(payload.message)
+
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """A message is gone; also one that is in no cache."""
+        self._owner.message_deleted(payload.channel_id, payload.message_id)
+
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """A moderator removed many messages at once."""
+        for message_id in sorted(payload.message_ids):
+            self._owner.message_deleted(payload.channel_id, message_id)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
         """A handler of ours raised."""

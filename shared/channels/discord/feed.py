@@ -1,4 +1,4 @@
-"""Handing messages to the tenant: in order within each chat, and what was missed before what came after it."""
+"""Handing the tenant what happens: in order within each chat, and what was missed before what came after it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,28 @@ FetchMissed = Callable[[ChatId, MessageId], AsyncIterator[InboundMessage]]
 """Messages of a chat after an id, oldest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Happening:
+    """Something to hand over: a new message, the new reading of one, or (without a message) that it is gone."""
+
+    chat: ChatId
+    id: MessageId
+    message: InboundMessage | None = None
+    is_new: bool = False
+
+
 @dataclass(slots=True)
 class _Lane:
     """One chat: what waits, up to which session it was caught up, and what that brought."""
 
     session: int
     caught_up: set[MessageId] = field(default_factory=set)
-    queue: deque[InboundMessage] = field(default_factory=deque)
+    queue: deque[_Happening] = field(default_factory=deque)
     is_running: bool = False
 
 
 class Feed:
-    """Feeds `ChannelHandlers.on_message`.
+    """Feeds `ChannelHandlers.on_message`, `on_edit` and `on_delete`.
 
     A session is the life of one identify: within it Discord replays what a broken connection missed, but between two
     of them events are lost. So in a new session every known chat is first caught up from its history, and its live
@@ -71,15 +81,30 @@ class Feed:
 
     def push(self, message: InboundMessage) -> None:
         """Take a live message; does not wait, so the order of calls is the order of handing over."""
-        lane = self._lane(message.chat)
+        self._take(_Happening(message.chat, message.id, message, is_new=True))
+
+    def push_edit(self, message: InboundMessage) -> None:
+        """Take a message as it reads after its author changed it, in its place among the others."""
+        if self._handlers.on_edit is not None:
+            self._take(_Happening(message.chat, message.id, message))
+
+    def push_delete(self, chat: ChatId, message: MessageId) -> None:
+        """Take the news that a message is gone, in its place among the others."""
+        if self._handlers.on_delete is not None:
+            self._take(_Happening(chat, message))
+
+    def _take(self, happening: _Happening) -> None:
+        lane = self._lane(happening.chat)
         if len(lane.queue) >= _QUEUE_LIMIT:
-            # The tenant cannot keep up, or its store fails: forget what waits and read it again from history.
-            _log.warning("channel.feed_overflowed", channel=self._name, chat=message.chat)
-            lane.queue.clear()
+            # The tenant cannot keep up, or its store fails: forget what waits and read it again from history,
+            # which tells what messages say by now, but not that stored ones changed or are gone.
+            _log.warning("channel.feed_overflowed", channel=self._name, chat=happening.chat)
+            changes = [waiting for waiting in (*lane.queue, happening) if not waiting.is_new]
+            lane.queue = deque(changes[-_QUEUE_LIMIT // 2 :])
             self.begin_session()
             return
-        lane.queue.append(message)
-        self._wake(message.chat, lane)
+        lane.queue.append(happening)
+        self._wake(happening.chat, lane)
 
     def touch(self, chat: ChatId) -> None:
         """See to it that a chat is caught up in this session."""
@@ -127,9 +152,9 @@ class Feed:
                         lane.caught_up = await self._catch_up(chat)
                     lane.session = session
                 elif lane.queue:
-                    message = lane.queue.popleft()
-                    if message.id not in lane.caught_up:
-                        await self._hand_over(message)
+                    happening = lane.queue.popleft()
+                    if not (happening.is_new and happening.id in lane.caught_up):
+                        await self._hand_over(happening)
                 else:
                     return
         finally:
@@ -145,7 +170,7 @@ class Feed:
         while cursor and session == self._session:
             try:
                 async for message in self._fetch(chat, cursor):
-                    await self._hand_over(message)
+                    await self._hand_over(_Happening(chat, message.id, message, is_new=True))
                     cursor = message.id
                     handed_over.add(message.id)
             except GatewayError as error:
@@ -162,18 +187,28 @@ class Feed:
             _log.info("channel.caught_up", channel=self._name, chat=chat, messages=len(handed_over))
         return handed_over
 
-    async def _hand_over(self, message: InboundMessage) -> None:
-        """Give the tenant a message until it has it: its store may fail for a while, a defect is tried thrice."""
+    async def _hand_over(self, happening: _Happening) -> None:
+        """Give the tenant something until it has it: its store may fail for a while, a defect is tried thrice."""
         backoff = Backoff(base_s=0.2, ceiling_s=5.0)
+        where = {"channel": self._name, "chat": happening.chat, "message": happening.id}
         while True:
             try:
-                await self._handlers.on_message(message)
+                await self._tell(happening)
             except GatewayError as error:
-                _log.warning("channel.message_not_stored", channel=self._name, message=message.id, reason=error.detail)
+                _log.warning("channel.message_not_stored", **where, reason=error.detail)
             except Exception:  # noqa: BLE001 - one message's defect must not stop the chat
                 if backoff.attempts >= _DEFECT_TRIES - 1:
-                    _log.exception("channel.message_dropped", channel=self._name, chat=message.chat, message=message.id)
+                    _log.exception("channel.message_dropped", **where)
                     return
             else:
                 return
             await asyncio.sleep(backoff.next_delay_s())
+
+    async def _tell(self, happening: _Happening) -> None:
+        handlers, message = self._handlers, happening.message
+        if message is not None and happening.is_new:
+            await handlers.on_message(message)
+        elif message is not None and handlers.on_edit is not None:
+            await handlers.on_edit(message)
+        elif message is None and handlers.on_delete is not None:
+            await handlers.on_delete(happening.chat, happening.id)

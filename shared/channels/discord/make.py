@@ -10,12 +10,13 @@ from shared.secrets.files import Secret
 MakeChannel = Callable[[ChannelHandlers], Channel]
 
 
-def discord_channel(token: str, upstreams: Mapping[str, str]) -> MakeChannel | None:
+def discord_channel(token: str, upstreams: Mapping[str, str], *, called: str = "") -> MakeChannel | None:
     """How to make the connector; None without a token, which means that Discord is off (policy N1).
 
     Args:
         token: the bot's.
         upstreams: ``discord_api_base`` and ``discord_gateway_url``; absent ones are the real ones.
+        called: what people's mentions of the bot become (policy N2); empty takes them out.
     """
     if not token:
         return None
@@ -23,4 +24,4 @@ def discord_channel(token: str, upstreams: Mapping[str, str]) -> MakeChannel | N
     from shared.channels.discord.channel import DiscordChannel
 
     use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
-    return lambda handlers: DiscordChannel(Secret(token), handlers)
+    return lambda handlers: DiscordChannel(Secret(token), handlers, called=called)

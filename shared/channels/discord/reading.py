@@ -39,7 +39,8 @@ def read_message(message: discord.Message) -> Facts:
         content=_content(message),
         sent_at=message.created_at,
         guild_id=_guild_id(message.channel),
-        parent_id=str(getattr(message.channel, "parent_id", None) or "") if kind == "thread" else "",
+        parent_id=parent_of(message.channel)[0],
+        parent_name=parent_of(message.channel)[1],
         mentioned_users=frozenset(str(user.id) for user in mentioned),
         mentioned_roles=frozenset(str(role) for role in message.raw_role_mentions),
         names={str(user.id): user.display_name for user in mentioned},
@@ -48,18 +49,18 @@ def read_message(message: discord.Message) -> Facts:
         reply_author_id=str(answered.author.id) if answered else "",
         reply_author_name=answered.author.display_name if answered else "",
         reply_text=answered.content if answered else "",
-        attachments=tuple(read_attachments(message.attachments)),
+        attachments=tuple(_files(message)),
     )
 
 
-def read_me(client: discord.Client, guild: discord.Guild | None) -> Me:
-    """Who the bot is in a guild, or in a direct message."""
+def read_me(client: discord.Client, guild: discord.Guild | None, *, called: str = "") -> Me:
+    """Who the bot is in a guild, or in a direct message; `called` is what its mentions become."""
     user = client.user
     if user is None:
         raise RuntimeError("the client is not logged in")
     role = guild.self_role if guild else None
     name = guild.me.display_name if guild and guild.me else user.display_name
-    return Me(str(user.id), name, str(role.id) if role else "")
+    return Me(str(user.id), name, str(role.id) if role else "", called)
 
 
 def kind_of(channel: object) -> ChatKind:
@@ -67,6 +68,13 @@ def kind_of(channel: object) -> ChatKind:
     if isinstance(channel, discord.Thread):
         return "thread"
     return "guild" if _guild_id(channel) else "dm"
+
+
+def parent_of(channel: object) -> tuple[str, str]:
+    """Id and name of the channel a thread belongs to; empty for anything else, the name also when it is not cached."""
+    if not isinstance(channel, discord.Thread):
+        return "", ""
+    return str(channel.parent_id), channel.parent.name if channel.parent else ""
 
 
 def read_attachments(attachments: Iterable[discord.Attachment]) -> Iterable[Attachment]:
@@ -87,8 +95,25 @@ def _guild_id(channel: object) -> str:
     return str(guild_id or "")
 
 
+def _files(message: discord.Message) -> Iterable[Attachment]:
+    """The files of a message, and of what it forwards."""
+    yield from read_attachments(message.attachments)
+    for snapshot in message.message_snapshots:
+        yield from read_attachments(snapshot.attachments)
+
+
 def _content(message: discord.Message) -> str:
-    """What was written; of a forwarded message, what it forwards."""
-    if message.content or not message.message_snapshots:
-        return message.content
-    return "\n".join(f"[forwarded] {snapshot.content}" for snapshot in message.message_snapshots)
+    """What was written, and in words what a message can be besides text."""
+    lines = [message.content]
+    for snapshot in message.message_snapshots:
+        lines.append(f"[forwarded] {snapshot.content}".rstrip())
+        lines += _stickers(snapshot.stickers)
+    lines += _stickers(message.stickers)
+    if message.poll is not None:
+        answers = " / ".join(answer.text or "?" for answer in message.poll.answers)
+        lines.append(f"[Poll: {message.poll.question} — {answers}]")
+    return "\n".join(line for line in lines if line)
+
+
+def _stickers(stickers: Iterable[discord.StickerItem]) -> Iterable[str]:
+    return (f"[Sticker: {sticker.name}]" for sticker in stickers)

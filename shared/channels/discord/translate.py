@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.channels.base import Attachment, ChatId, ChatKind, InboundMessage, Sender
+from shared.channels.text import CODE, outside_code
 from shared.errors import Invalid
 
 PREFIX = "dc:"
@@ -23,6 +24,7 @@ class Facts:
     """A Discord message, reduced to what matters here. Ids are decimal text.
 
     Attributes:
+        content: what was written, and in words what else the message is: forwarded, a sticker, a poll.
         is_system: join notices, pins and the like, not something a person wrote.
         names: display names of mentioned users by id.
         reply_author_id: who wrote the message this one answers, empty when it answers none or that one is gone.
@@ -41,6 +43,7 @@ class Facts:
     is_system: bool = False
     guild_id: str = ""
     parent_id: str = ""
+    parent_name: str = ""
     mentioned_users: frozenset[str] = frozenset()
     mentioned_roles: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)
@@ -58,11 +61,13 @@ class Me:
 
     Attributes:
         role_id: the role Discord manages for the bot in that guild; people pick it by mistake. Empty in a DM.
+        called: what a mention of the bot becomes, after an ``@`` and at the start of the text; empty takes it out.
     """
 
     id: str
     name: str
     role_id: str = ""
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ def translate(facts: Facts, me: Me, *, answer_bots: bool = False) -> InboundMess
         sent_at=facts.sent_at,
         guild=facts.guild_id,
         parent=chat_of(facts.parent_id) if facts.parent_id else "",
+        parent_name=facts.parent_name,
         reply_to=_named(facts.reply_text, facts, me),
         reply_to_sender=facts.reply_author_name,
         attachments=facts.attachments,
@@ -125,17 +131,30 @@ def translate(facts: Facts, me: Me, *, answer_bots: bool = False) -> InboundMess
 
 
 def _readable(facts: Facts, me: Me) -> str:
-    """The text without the bot's mention at either end, and with names in place of ids."""
+    """The text with names in place of ids, and without the bot's mention at either end.
+
+    Where the bot is `called` something, a mention anywhere puts that in front, so that a trigger at the start finds
+    it (policy N2). What stands in code is text, not a mention: Discord does not read it as one either.
+    """
     mine = rf"(?:<@!?{re.escape(me.id)}>" + (rf"|<@&{re.escape(me.role_id)}>" if me.role_id else "") + ")"
     text = re.sub(rf"^\s*(?:{mine}\s*)+[,:]?\s*", "", facts.content)
     text = re.sub(rf"(?:\s*{mine})+\s*$", "", text)
-    return _named(text, facts, me).strip()
+    is_mentioned = re.search(mine, CODE.sub("", facts.content)) is not None
+    text = _named(text, facts, me).strip()
+    call = f"@{me.called}"
+    if me.called and is_mentioned and not text.lower().startswith(call.lower()):
+        return f"{call} {text}".strip()
+    return text
 
 
 def _named(text: str, facts: Facts, me: Me) -> str:
-    names = {**facts.names, me.id: me.name}
-    roles = {**facts.role_names, me.role_id: me.name}
-    text = _USER.sub(lambda match: f"@{names.get(match[1], 'unknown-user')}", text)
-    text = _ROLE.sub(lambda match: f"@{roles.get(match[1], 'unknown-role')}", text)
-    text = _CHANNEL.sub(lambda match: f"#{facts.channel_names.get(match[1], 'unknown-channel')}", text)
-    return _EMOJI.sub(lambda match: f":{match[1]}:", text)
+    names = {**facts.names, me.id: me.called or me.name}
+    roles = {**facts.role_names, me.role_id: me.called or me.name}
+
+    def named(piece: str) -> str:
+        piece = _USER.sub(lambda match: f"@{names.get(match[1], 'unknown-user')}", piece)
+        piece = _ROLE.sub(lambda match: f"@{roles.get(match[1], 'unknown-role')}", piece)
+        piece = _CHANNEL.sub(lambda match: f"#{facts.channel_names.get(match[1], 'unknown-channel')}", piece)
+        return _EMOJI.sub(lambda match: f":{match[1]}:", piece)
+
+    return outside_code(text, named)

@@ -85,7 +85,9 @@ class Heard:
         return [message.text for message in self.messages]
 
     def handlers(self, **more):
-        return ChannelHandlers(self.on_message, self.on_press, self.known_chats, on_command=self.on_command, **more)
+        return ChannelHandlers(
+            self.on_message, self.on_press, known_chats=self.known_chats, on_command=self.on_command, **more
+        )
 
 
 def channel_for(place, heard=None, *, token="", handlers=None, **more):

@@ -57,6 +57,9 @@ class MemoryChannel:
         self.history_of_calls: list[tuple[str, str]] = []
         self.typing_in: list[str] = []
         self.by_nonce: dict[str, str] = {}
+        self.files: dict[str, bytes | Exception] = {}
+        self.fetched: list[str] = []
+        self.rereads: dict[str, InboundMessage] = {}
         self.send_fails: list[GatewayError] = []
         self.failed = asyncio.Event()
         self._news = asyncio.Condition()
@@ -103,8 +106,15 @@ class MemoryChannel:
         return
         yield
 
+    async def reread(self, chat, message):
+        return self.rereads.get(message)
+
     async def fetch_attachment(self, attachment, limit_bytes):
-        return b""
+        self.fetched.append(attachment.id)
+        found = self.files[attachment.id]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     async def _tell(self) -> None:
         async with self._news:
@@ -136,6 +146,7 @@ class Asked:
     session: str
     turn: int
     prompt: str
+    blocks: list[dict] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -200,7 +211,9 @@ class ScriptedWorker:
         elif message["type"] == "user":
             self.turn += 1
             self.gateway.transcripts.setdefault(self.session, []).append(message["message"]["content"])
-            asked = Asked(self.worker_id, self.session, self.turn, message["message"]["content"])
+            content = message["message"]["content"]
+            blocks = [] if isinstance(content, str) else content
+            asked = Asked(self.worker_id, self.session, self.turn, blocks[0]["text"] if blocks else content, blocks)
             self.gateway.asked.append(asked)
             await self.gateway.reply(self, asked, message["uuid"])
 

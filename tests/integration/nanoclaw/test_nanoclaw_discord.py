@@ -42,7 +42,7 @@ class Stage:
 
     def channel(self):
         startup = self.startup()
-        return discord_channel(startup["secrets"]["discord_bot_token"], startup["upstreams"])
+        return discord_channel(startup["secrets"]["discord_bot_token"], startup["upstreams"], called="J")
 
     async def ask(self, text: str, *, channel: int | None = None, **more):
         return await self.world.say(self.owner, channel or self.general, text, **more)
@@ -65,7 +65,7 @@ async def test_a_mention_a_reply_and_a_direct_message_are_answered_and_plain_tal
     async with a_stage() as stage, a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
         assert await channel.wait_online(20)
         await stage.ask(f"<@{stage.bot}> hello")
-        answer = await stage.hears("echo: hello")
+        answer = await stage.hears("echo: @J hello")
         await stage.ask("nobody is called here")
         await stage.ask("and you?", reply_to=int(answer["id"]))
         await stage.hears("echo: and you?")
@@ -75,7 +75,7 @@ async def test_a_mention_a_reply_and_a_direct_message_are_answered_and_plain_tal
         await tenant.lanes.idle()
         assert [group.folder for group in tenant.registry] == ["dm-owner", "general"]
         assert await tenant.inbox.counts() == {"done": 4}
-    assert 'quote="echo: hello"' in gateway.asked[1].prompt
+    assert 'quote="echo: @J hello"' in gateway.asked[1].prompt
     assert "nobody is called here" in gateway.asked[1].prompt
     assert stage.emulator.unknown_routes == []
 
@@ -86,13 +86,13 @@ async def test_what_was_said_while_the_tenant_was_down_is_answered_after_its_sta
         async with a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
             assert await channel.wait_online(20)
             await stage.ask(f"<@{stage.bot}> one")
-            await stage.hears("echo: one")
+            await stage.hears("echo: @J one")
             await tenant.lanes.idle()
         await stage.ask(f"<@{stage.bot}> two")
         async with a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
-            await stage.hears("echo: two")
+            await stage.hears("echo: @J two")
             await tenant.lanes.idle()
-    assert [asked.text for asked in gateway.asked] == ["one", "two"]
+    assert [asked.text for asked in gateway.asked] == ["@J one", "@J two"]
 
 
 @pytest.mark.parametrize(

@@ -9,4 +9,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    """Add the column."""
     add_outbox_files(op)
