@@ -20,10 +20,11 @@ from openclaw.protocol.methods.sessions import reset_session
 from openclaw.runs import Outcome
 from openclaw.services import Services
 from openclaw.sessions import SessionOrigin, discord_session
-from shared.channels.base import Channel, ChatId, InboundMessage
+from shared.channels.base import Channel, ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Claimed, Inbox
 from shared.channels.live import LiveMessage
 from shared.channels.outbox import Outbox
+from shared.channels.store import InboxState
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Busy
 from shared.ids import new_id
@@ -100,6 +101,17 @@ class DiscordIntake:
             await self._stop_runs(message)
         elif await self._inbox.append(message):
             self._wake(message.chat)
+
+    async def on_edit(self, message: InboundMessage) -> None:
+        """Let a stored message read as it does now; one that asks for an answer only now gets one."""
+        decision = decide_discord(message, self._policy, self._pairing.allowed)
+        wanted: InboxState = "new" if decision.kind == "answer" else "ignored"
+        if await self._inbox.edit(message, wanted=wanted, reason=f"edited: {decision.reason}") == "opened":
+            self._wake(message.chat)
+
+    async def on_delete(self, chat: ChatId, message: MessageId) -> None:
+        """Drop a message that its author took back, unless somebody answers it already."""
+        await self._inbox.take_back(chat, message)
 
     async def _stop_runs(self, message: InboundMessage) -> None:
         """A stop cannot wait behind the run it is meant for."""

@@ -127,7 +127,11 @@ class Tenant:
         if self._make_channel is None:
             return
         handlers = ChannelHandlers(
-            on_message=self._on_message, known_chats=self.inbox.cursors, marks=Marks(self.db, schema.channels)
+            on_message=self._on_message,
+            on_edit=self._on_edit,
+            on_delete=self._on_delete,
+            known_chats=self.inbox.cursors,
+            marks=Marks(self.db, schema.channels),
         )
         self._channel = self._make_channel(handlers)
         self._intake = DiscordIntake(gateway.services, self.inbox, self.outbox, self._channel, self._clock)
@@ -138,6 +142,14 @@ class Tenant:
     async def _on_message(self, message: InboundMessage) -> None:
         if self._intake is not None:
             await self._intake.on_message(message)
+
+    async def _on_edit(self, message: InboundMessage) -> None:
+        if self._intake is not None:
+            await self._intake.on_edit(message)
+
+    async def _on_delete(self, chat: str, message: str) -> None:
+        if self._intake is not None:
+            await self._intake.on_delete(chat, message)
 
     async def wait(self) -> int:
         """Wait until told to stop; returns the exit code.

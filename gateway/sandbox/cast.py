@@ -33,6 +33,7 @@ class Cast:
 def cast_of(world: World) -> Cast:
     """Put everybody on the stage; whoever is there already stays as they are."""
     owner = world.add_user(PEOPLE[0])
+    owner.nitro = True
     guild = world.add_guild(GUILD, owner=owner)
     channels = [world.add_channel(guild, name) for name in CHANNELS]
     people = {name: world.add_user(name) for name in PEOPLE}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.sandbox.discord.errors import ApiError, invalid_form
-from gateway.sandbox.discord.models import Json, MessageFlag, Upload
+from gateway.sandbox.discord.models import Json, Message, MessageFlag, Upload
 from gateway.sandbox.discord.shape import list_at, object_at, objects_at, text_at
 from gateway.sandbox.discord.snowflake import parse_snowflake
 from gateway.sandbox.discord.wire import ATTACHMENT_SIZE_LIMIT
@@ -14,6 +14,10 @@ from gateway.sandbox.discord.wire import ATTACHMENT_SIZE_LIMIT
 CONTENT_LIMIT = 2_000
 NONCE_LIMIT = 25
 ATTACHMENT_LIMIT = 10
+NITRO_CONTENT_LIMIT = 4_000
+"""Longest text of a person with Nitro. Source: Discord's limit."""
+NITRO_ATTACHMENT_LIMIT = 25
+"""Files of such a person's message: more than Discord lets through today, so that a bot can be tried with many."""
 EMBED_LIMIT = 10
 EMBED_TOTAL_LIMIT = 6_000
 _EMBED_LIMITS = {"title": 256, "description": 4_096}
@@ -32,6 +36,22 @@ class Reference:
 
 
 @dataclass(slots=True)
+class Extras:
+    """What a person's message can be besides text and files.
+
+    Attributes:
+        stickers: names.
+        question: of a poll, with its answers.
+        forwarded: the message it passes on.
+    """
+
+    stickers: list[str] = field(default_factory=list)
+    question: str = ""
+    answers: list[str] = field(default_factory=list)
+    forwarded: Message | None = None
+
+
+@dataclass(slots=True)
 class Draft:
     """A checked message body. A field that is none was not sent, which matters when editing."""
 
@@ -45,20 +65,23 @@ class Draft:
     allowed_mentions: Json | None = None
     reference: Reference | None = None
     uploads: list[Upload] = field(default_factory=list)
+    extras: Extras = field(default_factory=Extras)
     kept_attachments: list[int] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing would be seen."""
-        return not ((self.content or "").strip() or self.embeds or self.components or self.uploads)
+        extras = self.extras.stickers or self.extras.question or self.extras.forwarded
+        return not ((self.content or "").strip() or self.embeds or self.components or self.uploads or extras)
 
 
-def read_draft(body: object, files: Mapping[int, Upload] | None = None) -> Draft:
+def read_draft(body: object, files: Mapping[int, Upload] | None = None, *, nitro: bool = False) -> Draft:
     """Check a message body.
 
     Args:
         body: the JSON value sent.
         files: uploads by the number in ``files[n]``.
+        nitro: its author may write longer texts and send more files.
 
     Raises:
         ApiError: what Discord would answer (50035 with the field, 40005 for a file too large).
@@ -66,13 +89,14 @@ def read_draft(body: object, files: Mapping[int, Upload] | None = None) -> Draft
     if not isinstance(body, dict):
         raise ApiError(400, 50109, "The request body contains invalid JSON.")
     files = files or {}
-    if len(files) > ATTACHMENT_LIMIT:
-        raise invalid_form("attachments", "BASE_TYPE_MAX_LENGTH", f"Must be {ATTACHMENT_LIMIT} or fewer in length.")
+    file_limit = NITRO_ATTACHMENT_LIMIT if nitro else ATTACHMENT_LIMIT
+    if len(files) > file_limit:
+        raise invalid_form("attachments", "BASE_TYPE_MAX_LENGTH", f"Must be {file_limit} or fewer in length.")
     for upload in files.values():
         if len(upload.data) > ATTACHMENT_SIZE_LIMIT:
             raise ApiError(413, 40005, "Request entity too large")
     draft = Draft(
-        content=_content(body),
+        content=_content(body, NITRO_CONTENT_LIMIT if nitro else CONTENT_LIMIT),
         embeds=_embeds(body.get("embeds")),
         components=_components(body.get("components")),
         flags=_flags(body.get("flags")),
@@ -98,7 +122,7 @@ def require_content(draft: Draft) -> None:
         raise ApiError(400, 50006, "Cannot send an empty message")
 
 
-def _content(body: Json) -> str | None:
+def _content(body: Json, limit: int) -> str | None:
     if "content" not in body:
         return None
     content = body["content"]
@@ -106,8 +130,8 @@ def _content(body: Json) -> str | None:
         return ""
     if not isinstance(content, str):
         raise invalid_form("content", "STRING_TYPE_CONVERT", "Could not interpret value as string.")
-    if len(content) > CONTENT_LIMIT:
-        raise invalid_form("content", "BASE_TYPE_MAX_LENGTH", f"Must be {CONTENT_LIMIT} or fewer in length.")
+    if len(content) > limit:
+        raise invalid_form("content", "BASE_TYPE_MAX_LENGTH", f"Must be {limit} or fewer in length.")
     return content.strip()
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from gateway.sandbox.discord.core import Core
-from gateway.sandbox.discord.drafts import Draft, Reference, require_content
+from gateway.sandbox.discord.drafts import Draft, Extras, Reference, require_content
 from gateway.sandbox.discord.errors import ApiError, invalid_form, missing_permissions, unknown
 from gateway.sandbox.discord.events import Event
 from gateway.sandbox.discord.models import (
@@ -20,6 +20,8 @@ from gateway.sandbox.discord.models import (
     MessageFlag,
     MessageType,
     Permission,
+    Poll,
+    Snapshot,
     Upload,
     User,
 )
@@ -32,6 +34,8 @@ TYPING_SHOWN_S = 10.0
 _CUSTOM_EMOJI = re.compile(r"[A-Za-z0-9_]{2,32}:\d{15,20}")
 _USER_MENTION = re.compile(r"<@!?(\d{15,20})>")
 _ROLE_MENTION = re.compile(r"<@&(\d{15,20})>")
+_CODE = re.compile(r"```.*?```|``.*?``|`[^`\n]*`", re.DOTALL)
+"""What stands in code mentions nobody."""
 _EVERYONE = re.compile(r"@(everyone|here)\b")
 
 
@@ -73,7 +77,9 @@ class Messages:
             embeds=draft.embeds or [],
             components=draft.components or [],
             attachments=self._store(draft.uploads),
+            stickers=draft.extras.stickers,
         )
+        self._extend(message, draft.extras)
         self._mention(message, channel, draft.allowed_mentions)
         return message
 
@@ -304,8 +310,19 @@ class Messages:
         if pings and target.author_id not in message.mentions and target.author_id != message.author_id:
             message.mentions.append(target.author_id)
 
+    @staticmethod
+    def _extend(message: Message, extras: Extras) -> None:
+        if extras.question:
+            message.poll = Poll(extras.question, extras.answers)
+        if (source := extras.forwarded) is not None:
+            message.reference_id, message.reference_channel_id = source.id, source.channel_id
+            message.flags |= MessageFlag.HAS_SNAPSHOT
+            message.snapshot = Snapshot(
+                source.id, source.channel_id, source.content, list(source.attachments), list(source.stickers)
+            )
+
     def _mention(self, message: Message, channel: Channel, rules: Json | None, *, keep_reply: bool = False) -> None:
-        state, content = self._core.state, message.content
+        state, content = self._core.state, _CODE.sub("", message.content)
         replied = state.message(channel.id, message.reference_id) if keep_reply and message.reference_id else None
         kept = [replied.author_id] if replied is not None and replied.author_id in message.mentions else []
         named = [int(uid) for uid in dict.fromkeys(_USER_MENTION.findall(content)) if int(uid) in state.users]

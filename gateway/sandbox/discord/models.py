@@ -60,6 +60,7 @@ class MessageFlag(IntFlag):
     EPHEMERAL = 1 << 6
     LOADING = 1 << 7
     SILENT = 1 << 12
+    HAS_SNAPSHOT = 1 << 14
     COMPONENTS_V2 = 1 << 15
 
 
@@ -106,6 +107,7 @@ class User:
     Attributes:
         token: what authenticates the account: a person's own, or the bot token of its application.
         accepts_dms: false makes messages to this person fail with 50007.
+        nitro: this person may write 4,000 characters and send more files than others.
     """
 
     id: int
@@ -114,6 +116,7 @@ class User:
     bot: bool = False
     token: str = field(default="", repr=False)
     accepts_dms: bool = True
+    nitro: bool = False
 
     @property
     def shown_name(self) -> str:
@@ -248,6 +251,25 @@ class InteractionOrigin:
 
 
 @dataclass(slots=True)
+class Poll:
+    """A question put to a channel; nobody votes here."""
+
+    question: str
+    answers: list[str]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A forwarded message as it read when it was forwarded. `id` and `channel_id` say where its files are kept."""
+
+    id: int
+    channel_id: int
+    content: str
+    attachments: list[Attachment]
+    stickers: list[str]
+
+
+@dataclass(slots=True)
 class Message:
     """A message. `ephemeral_for` hides it from everybody but that user, the bot's history included."""
 
@@ -274,6 +296,9 @@ class Message:
     origin: InteractionOrigin | None = None
     thread_id: int | None = None
     ephemeral_for: int | None = None
+    stickers: list[str] = field(default_factory=list)
+    poll: Poll | None = None
+    snapshot: Snapshot | None = None
 
 
 @dataclass(slots=True)

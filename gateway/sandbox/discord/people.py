@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.sandbox.discord.asgi import BodyTooLarge, Receive, Request, Response, Scope, Send, until_gone
+from gateway.sandbox.discord.drafts import Extras
 from gateway.sandbox.discord.models import Channel, Json, Upload, User, dump_compact
 from gateway.sandbox.discord.rest import RestServer
 from gateway.sandbox.discord.snowflake import parse_snowflake
@@ -50,11 +51,24 @@ class _File(BaseModel):
     data_base64: str
 
 
+class _Poll(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    question: str = Field(min_length=1, max_length=300)
+    answers: list[str] = Field(min_length=1, max_length=10)
+
+
+class _Forward(_Body):
+    to: str
+
+
 class _Say(_Body):
     content: str = ""
     reply_to: str | None = None
     mention_author: bool = True
     attachments: list[_File] = Field(default_factory=list)
+    sticker: str = Field(default="", max_length=30)
+    poll: _Poll | None = None
 
 
 class _Edit(_Body):
@@ -124,6 +138,7 @@ class PeopleServer:
                 ("GET", "channels/*/messages", self._messages),
                 ("POST", "channels/*/messages", self._say),
                 ("PATCH", "channels/*/messages/*", self._edit),
+                ("POST", "channels/*/messages/*/forward", self._forward),
                 ("DELETE", "channels/*/messages/*", self._delete),
                 ("PUT", "channels/*/messages/*/reactions/*", self._react),
                 ("DELETE", "channels/*/messages/*/reactions/*", self._unreact),
@@ -191,7 +206,7 @@ class PeopleServer:
     async def _state(self, ask: _Ask) -> Json:
         state, scribe, sessions = self._world.state, self._world.core.scribe, self._world.sessions
         viewer = self._viewer(ask)
-        people = [scribe.user(user) for user in state.users.values() if not user.bot]
+        people = [scribe.user(user) | {"nitro": user.nitro} for user in state.users.values() if not user.bot]
         bots = [scribe.user(state.users[a]) | {"online": sessions.online(a)} for a in state.applications]
         guilds = [
             {
@@ -279,8 +294,19 @@ class PeopleServer:
             body.content,
             reply_to=_snowflake(body.reply_to) if body.reply_to else None,
             attachments=uploads,
+            extras=Extras(
+                stickers=[body.sticker] if body.sticker else [],
+                question=body.poll.question if body.poll else "",
+                answers=body.poll.answers if body.poll else [],
+            ),
             mention_author=body.mention_author,
         )
+        return self._world.core.scribe.message(message, Viewer(user.id))
+
+    async def _forward(self, ask: _Ask) -> Json:
+        body = _read(_Forward, ask)
+        user, target = self._person(body.user), _snowflake(body.to)
+        message = await self._world.forward(user, _snowflake(ask.params[0]), _snowflake(ask.params[1]), target)
         return self._world.core.scribe.message(message, Viewer(user.id))
 
     async def _edit(self, ask: _Ask) -> Json:

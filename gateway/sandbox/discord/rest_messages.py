@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.sandbox.discord.asgi import Response
-from gateway.sandbox.discord.drafts import read_draft
+from gateway.sandbox.discord.drafts import Draft, read_draft
 from gateway.sandbox.discord.errors import ApiError, invalid_form
 from gateway.sandbox.discord.messages import check_emoji, require_history
 from gateway.sandbox.discord.models import Channel, Message, Permission
@@ -27,9 +27,13 @@ def _written(call: Call, message: Message) -> Response:
     return Response.json(call.world.core.scribe.message(message, Viewer(call.actor.id)))
 
 
+def _draft(call: Call) -> Draft:
+    return read_draft(call.body, call.files, nitro=call.actor.nitro)
+
+
 async def _create(call: Call) -> Response:
     channel = _channel(call)
-    return _written(call, call.world.messages.send(call.actor, channel, read_draft(call.body, call.files)))
+    return _written(call, call.world.messages.send(call.actor, channel, _draft(call)))
 
 
 async def _list(call: Call) -> Response:
@@ -53,7 +57,7 @@ async def _get(call: Call) -> Response:
 
 async def _edit(call: Call) -> Response:
     message = _message(call)
-    return _written(call, call.world.messages.edit(call.actor, message, read_draft(call.body, call.files)))
+    return _written(call, call.world.messages.edit(call.actor, message, _draft(call)))
 
 
 async def _delete(call: Call) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.sandbox.discord.cdn import Cdn
 from gateway.sandbox.discord.models import (
@@ -26,6 +26,7 @@ from gateway.sandbox.discord.state import State
 
 ATTACHMENT_SIZE_LIMIT = 10 * 1024 * 1024
 """Bytes of one uploaded file. Source: Discord's default upload limit."""
+POLL_LIFE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +270,48 @@ class Scribe:
         }
         if message.nonce is not None:
             written["nonce"] = message.nonce
+        written |= self._extras(message, readable=readable)
         written |= self._links(message, viewer, deep=deep)
         if event and channel.guild_id is not None:
             written["guild_id"] = str(channel.guild_id)
             if member := state.member(channel.guild_id, message.author_id):
                 written["member"] = self.member(member, with_user=False)
         return written
+
+    def _extras(self, message: Message, *, readable: bool) -> Json:
+        extras = Json()
+        if message.stickers:
+            extras["sticker_items"] = _stickers(message.stickers)
+        if message.poll is not None and readable:
+            answers = [
+                {"answer_id": number, "poll_media": {"text": text}}
+                for number, text in enumerate(message.poll.answers, start=1)
+            ]
+            extras["poll"] = {
+                "question": {"text": message.poll.question},
+                "answers": answers,
+                "expiry": _stamp(created_at(message.id) + POLL_LIFE),
+                "allow_multiselect": False,
+                "layout_type": 1,
+            }
+        if (snapshot := message.snapshot) is not None:
+            key = self._state.signing_key
+            files = [self._cdn.describe(snapshot.channel_id, file, key) for file in snapshot.attachments]
+            forwarded = {
+                "type": int(MessageType.DEFAULT),
+                "content": snapshot.content if readable else "",
+                "embeds": [],
+                "attachments": files if readable else [],
+                "timestamp": _stamp(created_at(snapshot.id)),
+                "edited_timestamp": None,
+                "flags": 0,
+                "mentions": [],
+                "mention_roles": [],
+                "sticker_items": _stickers(snapshot.stickers),
+                "components": [],
+            }
+            extras["message_snapshots"] = [{"message": forwarded}]
+        return extras
 
     def _links(self, message: Message, viewer: Viewer, *, deep: bool) -> Json:
         state, links = self._state, Json()
@@ -292,7 +329,8 @@ class Scribe:
             links["thread"] = self.channel(state.channels[message.thread_id], viewer.user_id)
         if message.reference_channel_id is not None:
             target = state.channels.get(message.reference_channel_id)
-            reference: Json = {"type": 0, "channel_id": str(message.reference_channel_id)}
+            kind = 0 if message.snapshot is None else 1
+            reference: Json = {"type": kind, "channel_id": str(message.reference_channel_id)}
             if message.reference_id is not None:
                 reference["message_id"] = str(message.reference_id)
             if target is not None and target.guild_id is not None:
@@ -340,6 +378,10 @@ class Scribe:
             or message.author_id == viewer.user_id
             or viewer.user_id in message.mentions
         )
+
+
+def _stickers(names: list[str]) -> list[Json]:
+    return [{"id": str(number), "name": name, "format_type": 1} for number, name in enumerate(names, start=1)]
 
 
 def emoji_object(emoji: str) -> Json:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gateway.sandbox.discord.commands import Commands
 from gateway.sandbox.discord.core import Core
-from gateway.sandbox.discord.drafts import Reference, read_draft
+from gateway.sandbox.discord.drafts import Extras, Reference, read_draft
 from gateway.sandbox.discord.errors import ApiError
 from gateway.sandbox.discord.events import Event, Record
 from gateway.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, Interaction, Interactions
@@ -197,12 +197,14 @@ class World:
         *,
         reply_to: int | None = None,
         attachments: Sequence[Upload] = (),
+        extras: Extras | None = None,
         mention_author: bool = True,
     ) -> Message:
         """Post as a person, optionally as a reply (which pings its author unless told otherwise)."""
 
         def post() -> Message:
-            draft = read_draft({"content": text}, dict(enumerate(attachments)))
+            draft = read_draft({"content": text}, dict(enumerate(attachments)), nitro=user.nitro)
+            draft.extras = extras or Extras()
             if reply_to is not None:
                 draft.reference = Reference(reply_to)
                 if not mention_author:
@@ -211,11 +213,18 @@ class World:
 
         return self._as_person(post)
 
+    async def forward(self, user: User, channel_id: int, message_id: int, to_channel_id: int) -> Message:
+        """Pass a message on to another channel."""
+        source = self._as_person(lambda: self.core.message(user, channel_id, message_id)[1])
+        return await self.say(user, to_channel_id, "", extras=Extras(forwarded=source))
+
     async def edit(self, user: User, channel_id: int, message_id: int, text: str) -> Message:
         """Change one's own message."""
         return self._as_person(
             lambda: self.messages.edit(
-                user, self.core.message(user, channel_id, message_id)[1], read_draft({"content": text})
+                user,
+                self.core.message(user, channel_id, message_id)[1],
+                read_draft({"content": text}, nitro=user.nitro),
             )
         )
 

@@ -5,6 +5,9 @@ import { plain } from "./messages.js";
 
 const TYPING_EVERY_MS = 8_000;
 const LIMIT = 2_000;
+const NITRO_LIMIT = 4_000;
+const FILES = 10;
+const NITRO_FILES = 25;
 const FILE_LIMIT = 10 * 1024 * 1024;
 
 export class Composer {
@@ -108,7 +111,7 @@ export class Composer {
   #changed() {
     this.text.style.height = "auto";
     this.text.style.height = `${Math.min(this.text.scrollHeight, 320)}px`;
-    const left = LIMIT - [...this.text.value].length;
+    const left = (this.store.me?.nitro ? NITRO_LIMIT : LIMIT) - [...this.text.value].length;
     this.counter.hidden = left > 200;
     this.counter.textContent = String(left);
     this.counter.classList.toggle("over", left < 0);
@@ -289,9 +292,11 @@ export class Composer {
   // --- files ---
 
   #take(files) {
+    const most = this.store.me?.nitro ? NITRO_FILES : FILES;
     for (const file of files) {
       if (file.size > FILE_LIMIT) toast(`${file.name} is larger than 10 MB`, "error");
-      else if (this.files.length < 10) this.files.push(file);
+      else if (this.files.length < most) this.files.push(file);
+      else toast(`${file.name} is left out: a message takes ${most} files`, "error");
     }
     this.picker.value = "";
     this.#context();

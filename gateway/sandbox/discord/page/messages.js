@@ -50,6 +50,7 @@ function messageRow(store, message, joined, actions) {
     joined ? null : h("div.byline", {},
       h("span.author", {}, shownName(message.author)), message.author.bot ? h("span.tag", {}, "APP") : null, stamp),
     content(store, message),
+    extras(message),
     (message.attachments ?? []).map(attachment),
     (message.embeds ?? []).map((embed) => embedBox(store, message, embed)),
     (message.components ?? []).map((component) => componentBox(store, message, component, actions)),
@@ -72,6 +73,20 @@ function content(store, message) {
   const text = message.type === 21 ? message.referenced_message?.content ?? "" : message.content;
   const edited = message.edited_timestamp ? h("span.edited", { title: full.format(new Date(message.edited_timestamp)) }, "(edited)") : null;
   return text || edited ? h("div.content", {}, markdown(text, context), edited) : null;
+}
+
+/** What a message can be besides text and files. */
+function extras(message) {
+  const forwarded = (message.message_snapshots ?? []).map(({ message: shot }) => h("div.embed", {},
+    h("div.embed-author", {}, "Forwarded"), shot.content ? h("div.embed-text", {}, shot.content) : null,
+    (shot.sticker_items ?? []).map(sticker), (shot.attachments ?? []).map(attachment)));
+  const poll = message.poll ? h("div.embed", {}, h("div.embed-title", {}, message.poll.question.text),
+    h("div.fields", {}, message.poll.answers.map((answer) => h("div.field", {}, `○ ${answer.poll_media.text}`)))) : null;
+  return [forwarded, (message.sticker_items ?? []).map(sticker), poll];
+}
+
+function sticker(item) {
+  return h("div.note", {}, `Sticker: ${item.name}`);
 }
 
 function replyLine(store, message, actions) {
