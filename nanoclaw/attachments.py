@@ -13,7 +13,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -213,9 +212,12 @@ class Attachments:
         async with self._slots:
             try:
                 data = await self._bytes(message, file)
-                await asyncio.to_thread(partial(write_beneath, root, steps, name, data))
             except GatewayError as error:
                 return replace(file, problem=f"could not be fetched: {error.detail}")
+            try:
+                await asyncio.to_thread(write_beneath, root, steps, name, data)
+            except GatewayError as error:
+                return replace(file, problem=f"could not be kept: {error.detail}")
             except OSError as error:
                 return replace(file, problem=f"could not be kept: {error.strerror}")
         return replace(file, path="/".join((*steps, name)))

@@ -98,9 +98,10 @@ def read_regular(descriptor: int, name: str, limit_bytes: int) -> bytes:
         Denied: it is no ordinary file.
         Invalid: it is larger than `limit_bytes`.
     """
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Denied(f"{name} is not an ordinary file", code="file.not_regular")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Denied(f"{name} is not an ordinary file", code="file.not_regular")
         data = file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise Invalid(f"{name} is larger than {limit_bytes} bytes", code="file.too_large")

@@ -1,6 +1,6 @@
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.channels.text import length, split_message, split_parts
@@ -32,6 +32,24 @@ PIECES = st.sampled_from(
 )
 TEXTS = st.lists(PIECES, max_size=200).map("".join)
 ANY = st.text(max_size=1500)
+
+
+GRAPHEMES = [
+    "a",
+    "👍🏽",
+    "👨‍👩‍👧‍👦",
+    "🏳️‍🌈",
+    "🇰🇷",
+    "❤️",
+    "1️⃣",
+    "e\u0301\u0323",
+    "한",
+    "\u1112\u1161\u11ab",
+    "क्षि",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "\r\n",
+    "🧑🏿‍🚀",
+]
 
 
 def fences(text):
@@ -66,3 +84,30 @@ def test_code_fences_are_balanced_in_every_part(text, limit):
 def test_parts_stay_as_they_are_while_the_text_grows(text, more, limit):
     before = split_message(text, limit)[:-2]
     assert split_message(text + more, limit)[: len(before)] == before
+
+
+@given(st.lists(st.sampled_from(GRAPHEMES), max_size=120), LIMITS)
+def test_no_cut_goes_through_a_character_as_a_reader_sees_it(characters, limit):
+    text = "".join(characters)
+    boundaries = {0}
+    for character in characters:
+        boundaries.add(max(boundaries) + len(character))
+    for part in split_parts(text, limit):
+        assert {part.start, part.end} <= boundaries
+
+
+@given(
+    st.lists(
+        st.sampled_from(["```py\n", "```", "👨‍👩‍👧", "🇰🇷", "❤️", "x = 1\n", "\n", "👍🏽"]), min_size=200, max_size=1200
+    )
+)
+@settings(max_examples=30)
+def test_four_thousand_characters_of_fences_and_emoji_become_sound_messages(pieces):
+    text = "".join(pieces)[:4000]
+    parts = split_message(text)
+    for part in parts:
+        assert length(part) <= 2000
+        assert part.strip()
+        if max(map(len, re.findall(r"`+", text)), default=0) <= 12:
+            assert fences(part) % 2 == 0
+        assert not part.startswith(("\u200d", "\ufe0f", "\U0001f3fd"))

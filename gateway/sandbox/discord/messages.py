@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from gateway.sandbox.discord.core import Core
@@ -157,6 +158,15 @@ class Messages:
         core.publish(
             Event("MESSAGE_DELETE", lambda _: data, channel, None, Intent.GUILD_MESSAGES, Intent.DIRECT_MESSAGES, only)
         )
+
+    def remove_many(self, channel: Channel, messages: Sequence[Message], *, by: User) -> None:
+        """Take messages out and announce that in one event, as a moderator's bulk delete does."""
+        core = self._core
+        for message in messages:
+            core.state.messages[channel.id].pop(message.id, None)
+        data = self._place(channel) | {"ids": [str(message.id) for message in messages]}
+        core.record("message.bulk_delete", by, channel.id, data)
+        core.publish(Event("MESSAGE_DELETE_BULK", lambda _: data, channel, None, Intent.GUILD_MESSAGES, Intent(0)))
 
     def changed(self, message: Message) -> None:
         """Announce that something about a message other than its text changed (a thread, a pin)."""

@@ -75,8 +75,7 @@ async def _bulk_delete(call: Call) -> Response:
     now = call.world.clock.now()
     if any((now - created_at(message.id)).total_seconds() > _BULK_AGE_S for message in found):
         raise ApiError(400, 50034, "You can only bulk delete messages that are under 14 days old.")
-    for message in found:
-        call.world.messages.remove(message, by=call.actor)
+    call.world.messages.remove_many(channel, found, by=call.actor)
     return Response(204)
 
 

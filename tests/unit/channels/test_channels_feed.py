@@ -34,6 +34,12 @@ class Platform:
             raise self.tenant_troubles.pop()
         self.got.append(inbound.id)
 
+    async def on_edit(self, inbound):
+        self.got.append(f"edit {inbound.id}")
+
+    async def on_delete(self, _chat, id_):
+        self.got.append(f"delete {id_}")
+
     async def fetch(self, chat, after):
         self.asked.append((chat, after))
         for inbound in self.histories:
@@ -46,7 +52,9 @@ class Platform:
 @asynccontextmanager
 async def feeding(platform):
     pool = TaskPool("test")
-    handlers = ChannelHandlers(platform.on_message, known_chats=platform.known_chats)
+    handlers = ChannelHandlers(
+        platform.on_message, on_edit=platform.on_edit, on_delete=platform.on_delete, known_chats=platform.known_chats
+    )
     try:
         yield Feed(handlers, platform.fetch, pool, name="test")
     finally:
@@ -134,3 +142,42 @@ async def test_a_message_that_trips_the_tenant_every_time_is_passed_over():
         feed.push(message(1))
         feed.push(message(2))
         await until(lambda: platform.got == ["2"])
+
+
+async def test_edits_and_deletes_keep_their_place_among_the_messages():
+    platform = Platform(message(6), known={"dc:1": "5"})
+    async with feeding(platform) as feed:
+        feed.begin_session()
+        feed.push_edit(message(6))
+        feed.push(message(7))
+        feed.push_edit(message(7))
+        feed.push_delete("dc:1", "7")
+        feed.push(message(8))
+        await until(lambda: "8" in platform.got)
+    assert platform.got == ["6", "edit 6", "7", "edit 7", "delete 7", "8"]
+
+
+async def test_a_tenant_that_does_not_ask_is_not_told_of_edits_and_deletes():
+    platform = Platform()
+    pool = TaskPool("test")
+    feed = Feed(ChannelHandlers(platform.on_message), platform.fetch, pool, name="test")
+    feed.push_edit(message(1))
+    feed.push_delete("dc:1", "1")
+    feed.push(message(2))
+    await until(lambda: platform.got)
+    await pool.close()
+    assert platform.got == ["2"]
+
+
+async def test_edits_outlive_an_overflow_while_messages_are_read_again():
+    history = [message(n) for n in range(6, 1206)]
+    platform = Platform(*history, known={"dc:1": "5"})
+    platform.tenant_troubles = [Unavailable("disk full")]
+    async with feeding(platform) as feed:
+        feed.begin_session()
+        feed.push_delete("dc:1", "3")
+        for inbound in history:
+            feed.push(inbound)
+        await until(lambda: "delete 3" in platform.got and "1205" in platform.got, timeout_s=20)
+    first_seen = dict.fromkeys(platform.got)
+    assert [id_ for id_ in first_seen if id_.isdecimal()] == [inbound.id for inbound in history]

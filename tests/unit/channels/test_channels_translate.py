@@ -50,6 +50,37 @@ def test_the_bots_own_mention_is_taken_out(content, text):
     assert (message.text, message.addressed) == (text, True)
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<@900> hello", "@J hello"),
+        ("<@!900>, hello", "@J hello"),
+        ("hello <@900>", "@J hello"),
+        ("hello <@900>, are you there", "@J hello @J, are you there"),
+        ("<@&901> hello", "@J hello"),
+        ("<@900>", "@J"),
+        ("@J hello <@900>", "@J hello"),
+        ("<@900> `<@900>` is you", "@J `<@900>` is you"),
+    ],
+)
+def test_a_mention_anywhere_becomes_what_the_assistant_is_called(content, text):
+    facts = replace(MENTIONED, content=content)
+    message = translate(facts, replace(ME, called="J"))
+    assert (message.text, message.addressed) == (text, True)
+
+
+def test_a_reply_without_a_mention_gets_no_name_in_front_and_needs_none():
+    facts = replace(PLAIN, reply_author_id="900", reply_author_name="나노봇", reply_text="<@900> asked")
+    message = translate(facts, replace(ME, called="J"))
+    assert (message.text, message.addressed, message.reply_to) == ("hello", True, "@J asked")
+
+
+@pytest.mark.parametrize("content", ["`<@900>` hello", "```\n<@900>\n```", "``<@900> ` ``", "```x\n<@&901>```\nhi"])
+def test_what_stands_in_code_is_left_as_it_is_and_calls_nobody(content):
+    message = translate(replace(PLAIN, content=content), replace(ME, called="J"))
+    assert (message.text, message.addressed) == (content.strip(), False)
+
+
 def test_a_mention_of_the_bots_role_counts():
     message = inbound(replace(PLAIN, content="<@&901> hello", mentioned_roles=frozenset({"901"})))
     assert (message.text, message.addressed) == ("hello", True)
@@ -87,7 +118,8 @@ def test_a_direct_message_is_always_addressed():
 
 
 def test_a_thread_knows_its_parent():
-    assert inbound(replace(PLAIN, kind="thread", parent_id="6")).parent == "dc:6"
+    message = inbound(replace(PLAIN, kind="thread", parent_id="6", parent_name="lab"))
+    assert (message.parent, message.parent_name) == ("dc:6", "lab")
 
 
 def test_ids_in_the_text_become_names():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nanoclaw.config import NanoclawPolicy
-from nanoclaw.groups import Group, GroupRegistry, check_new_group, decide_trigger, folder_for
+from nanoclaw.groups import Group, GroupRegistry, check_new_group, decide_trigger, folder_for, home_of
 from shared.channels.base import Attachment, InboundMessage, Sender
 from shared.errors import Conflict, Invalid, NotFound
 
@@ -39,6 +39,12 @@ def message(text="hi", *, addressed=False, kind="guild", is_bot=False, sender="u
         (message("@J야 안녕"), LAB, NanoclawPolicy(), "answer"),
         (message("@James hello"), LAB, NanoclawPolicy(), "context"),
         (message("hello @J"), LAB, NanoclawPolicy(), "context"),
+        (message("```\n@J hello\n```"), LAB, NanoclawPolicy(trigger_pattern="@J"), "context"),
+        (message("see `@J hello`"), LAB, NanoclawPolicy(trigger_pattern="@J"), "context"),
+        (message("@J explain ```x```"), LAB, NanoclawPolicy(), "answer"),
+        (message("```x``` @J explain"), LAB, NanoclawPolicy(), "context"),
+        (message("@J hello", reply_to="quoted", reply_to_sender="bob"), LAB, NanoclawPolicy(), "answer"),
+        (message("bob: hello", reply_to="@J hello", reply_to_sender="bob"), LAB, NanoclawPolicy(), "context"),
         (message("hello"), LAB, NanoclawPolicy(), "context"),
         (message("hello"), MAIN, NanoclawPolicy(), "answer"),
         (message(""), MAIN, NanoclawPolicy(), "context"),
@@ -106,3 +112,25 @@ def test_the_registry_finds_by_folder_and_chat_and_lists_main_first():
     assert registry.find("dc:2") is registry.find("abc")
     with pytest.raises(NotFound, match="groups list"):
         registry.find("nothing")
+
+
+THREAD = message("@J hi", kind="thread", parent="dc:6", parent_name="lab")
+
+
+def test_a_thread_belongs_to_the_group_of_its_channel_unless_it_has_its_own():
+    channel, own = Group("lab", "dc:6", "lab"), Group("side", "dc:1", "side talk")
+    registry = GroupRegistry([channel])
+    assert registry.of_chat(THREAD.chat, THREAD.parent) is channel
+    assert registry.lane_of(THREAD.chat, THREAD.parent) == "dc:6"
+    registry.put(own)
+    assert registry.of_chat(THREAD.chat, THREAD.parent) is own
+    assert registry.lane_of(THREAD.chat, THREAD.parent) == "dc:1"
+    assert registry.of_chat("dc:9") is None
+    assert registry.lane_of("dc:9") == "dc:9"
+
+
+def test_a_thread_that_registers_itself_registers_its_channel():
+    assert decide_trigger(THREAD, None, ON_MENTION).kind == "register"
+    assert home_of(THREAD) == ("dc:6", "lab")
+    assert folder_for(THREAD, set()) == "lab"
+    assert home_of(message()) == ("dc:1", "Lab #general")

@@ -325,6 +325,7 @@ function onEvent(name, data) {
       break;
     case "MESSAGE_UPDATE": store.put(data); break;
     case "MESSAGE_DELETE": store.drop(data.channel_id, data.id); break;
+    case "MESSAGE_DELETE_BULK": data.ids.forEach((id) => store.drop(data.channel_id, id)); break;
     case "MESSAGE_REACTION_ADD": store.react(data, 1); break;
     case "MESSAGE_REACTION_REMOVE": store.react(data, -1); break;
     case "MESSAGE_REACTION_REMOVE_ALL":

@@ -1,0 +1,75 @@
+from datetime import timedelta
+
+from nanoclaw.lanes import DONE, Turn
+from nanoclaw.turns import Turns
+from shared.channels.store import OpenChat
+from shared.clock import FakeClock
+
+
+class Waiting:
+    """An inbox that only knows which chats wait."""
+
+    def __init__(self, clock):
+        self.clock, self.chats, self.asked = clock, [], 0
+
+    def add(self, chat, first_id, after_s=0.0):
+        self.chats.append(OpenChat(chat, 1, first_id, self.clock.now() + timedelta(seconds=after_s)))
+
+    async def open_chats(self):
+        self.asked += 1
+        return list(self.chats)
+
+
+class Bed:
+    def __init__(self, turn=DONE):
+        self.clock = FakeClock()
+        self.inbox = Waiting(self.clock)
+        self.taken, self.prepared, self.turn = [], [], turn
+        self.turns = Turns(self.inbox, self.take, prepare=self.prepare, clock=self.clock)
+
+    async def take(self, chat):
+        assert self.prepared[-1] == chat
+        self.taken.append(chat)
+        self.inbox.chats = [waiting for waiting in self.inbox.chats if waiting.chat != chat]
+        return self.turn
+
+    async def prepare(self, chat):
+        self.prepared.append(chat)
+
+
+async def test_a_lane_without_threads_is_its_chat_and_costs_no_look():
+    bed = Bed()
+    bed.turns.belongs("dc:1", "dc:1")
+    assert await bed.turns.take("dc:1") == DONE
+    assert (bed.taken, bed.inbox.asked) == (["dc:1"], 0)
+
+
+async def test_a_channel_and_its_threads_take_turns_the_longest_waiting_first():
+    bed = Bed()
+    for thread in ("dc:8", "dc:9"):
+        bed.turns.belongs(thread, "dc:1")
+    for number, chat in enumerate(["dc:9", "dc:1", "dc:8", "dc:77"]):
+        bed.inbox.add(chat, number)
+    while (await bed.turns.take("dc:1")).again:
+        pass
+    assert bed.taken == ["dc:9", "dc:1", "dc:8"]
+    assert await bed.turns.take("dc:1") == DONE
+
+
+async def test_a_thread_that_rests_does_not_hold_up_the_channel():
+    bed = Bed()
+    bed.turns.belongs("dc:8", "dc:1")
+    bed.inbox.add("dc:8", 1, after_s=40)
+    bed.inbox.add("dc:1", 2)
+    assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=40.0)
+    assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=40.0)
+    assert bed.taken == ["dc:1"]
+
+
+async def test_a_chat_to_be_tried_again_lets_the_others_come_first():
+    bed = Bed(Turn(again=True, delay_s=5.0))
+    bed.turns.belongs("dc:8", "dc:1")
+    bed.inbox.add("dc:1", 1)
+    bed.inbox.add("dc:8", 2)
+    assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=0.0)
+    assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=5.0)
