@@ -139,7 +139,9 @@ def _readable(facts: Facts, me: Me) -> str:
     mine = rf"(?:<@!?{re.escape(me.id)}>" + (rf"|<@&{re.escape(me.role_id)}>" if me.role_id else "") + ")"
     text = re.sub(rf"^\s*(?:{mine}\s*)+[,:]?\s*", "", facts.content)
     text = re.sub(rf"(?:\s*{mine})+\s*$", "", text)
-    is_mentioned = re.search(mine, CODE.sub("", facts.content)) is not None
+    # What is only quoted, as in a forwarded message, is no mention to Discord.
+    is_called = me.id in facts.mentioned_users or me.role_id in facts.mentioned_roles
+    is_mentioned = is_called and re.search(mine, CODE.sub("", facts.content)) is not None
     text = _named(text, facts, me).strip()
     call = f"@{me.called}"
     if me.called and is_mentioned and not text.lower().startswith(call.lower()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ class MessagesApi:
     tool: tuple[str, dict] = ("send_message", {"text": "said by tool"})
     requests: list[dict] = field(default_factory=list)
     fail_with: int = 0
+    refuses: Callable[[dict], bool] | None = None
 
     @asynccontextmanager
     async def serving(self, socket: Path) -> AsyncIterator[MessagesApi]:
@@ -57,6 +58,10 @@ class MessagesApi:
             error = {"type": "error", "error": {"type": "an_error", "message": "no"}}
             return self.fail_with, "application/json", json.dumps(error).encode()
         self.requests.append(request)
+        if self.refuses is not None and self.refuses(request):
+            refusal = {"type": "invalid_request_error", "message": "image.source.base64: unusable"}
+            error = {"type": "error", "error": refusal}
+            return 400, "application/json", json.dumps(error).encode()
         said = [blocks_of(message) for message in request["messages"] if message["role"] == "user"]
         last = said[-1][-1]
         tool = f"mcp__nanoclaw__{self.tool[0]}"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
 from nanoclaw_processes import a_gateway_socket, finish, start
-from nanoclaw_standins import ScriptedGateway, a_tenant, paths_in
+from nanoclaw_standins import ScriptedGateway, a_policy, a_tenant, paths_in
 
 from gateway.sandbox.cast import cast_of
+from gateway.sandbox.discord.models import Upload
 from gateway.sandbox.discord.server import DiscordEmulator
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import FaultPlan
 from shared.channels.discord.addresses import use_addresses
 from shared.channels.discord.make import discord_channel
+from shared.errors import Unavailable
+from tests.support import pictures
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +97,46 @@ async def test_what_was_said_while_the_tenant_was_down_is_answered_after_its_sta
             await stage.hears("echo: @J two")
             await tenant.lanes.idle()
     assert [asked.text for asked in gateway.asked] == ["@J one", "@J two"]
+
+
+async def test_a_picture_in_a_thread_is_answered_in_the_thread_by_its_channels_agent(tmp_path):
+    gateway = ScriptedGateway()
+    async with a_stage() as stage, a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
+        assert await channel.wait_online(20)
+        thread = await stage.world.start_thread(stage.owner, stage.general, "side talk")
+        picture = Upload("../cat.png", pictures.png(), "image/png")
+        sent = await stage.ask(f"<@{stage.bot}> see", channel=thread.id, attachments=[picture])
+        path = f"attachments/{sent.id}/cat.png"
+        await stage.hears(f"echo: @J see\n[Image 1: cat.png] saved as {path}")
+        await tenant.lanes.idle()
+        assert [(group.folder, group.chat) for group in tenant.registry] == [("general", f"dc:{stage.general}")]
+        assert (tenant.paths.group("nanoclaw", "general") / path).read_bytes() == pictures.png()
+    assert [message.content for message in stage.world.state.messages[thread.id].values()][-1].startswith("echo")
+    assert gateway.asked[0].blocks[-1]["type"] == "image"
+
+
+async def test_what_was_edited_or_deleted_while_the_tenant_was_down_is_answered_as_it_reads_now(tmp_path):
+    gateway = ScriptedGateway()
+    async with a_stage() as stage:
+        patient = a_policy(runs={"retry_delays_s": [0.5], "drain_s": 0})
+        async with a_tenant(tmp_path, gateway, patient, make_channel=stage.channel()) as (tenant, channel):
+            assert await channel.wait_online(20)
+            await stage.ask(f"<@{stage.bot}> hello")
+            await stage.hears("echo: @J hello")
+            await tenant.lanes.idle()
+            gateway.lease_fails = [Unavailable("no worker")] * 9
+            await gateway.end_worker("w1")
+            typo, oops = await stage.ask(f"<@{stage.bot}> helo"), await stage.ask(f"<@{stage.bot}> oops")
+            async with asyncio.timeout(10):
+                while await tenant.inbox.find("dc:0", str(oops.id)) is None:
+                    await asyncio.sleep(0.01)
+        await stage.world.edit(stage.owner, stage.general, typo.id, f"<@{stage.bot}> hello again")
+        await stage.world.delete(stage.owner, stage.general, oops.id)
+        gateway.lease_fails.clear()
+        async with a_tenant(tmp_path, gateway, make_channel=stage.channel()) as (tenant, channel):
+            await stage.hears("echo: @J hello again")
+            await tenant.lanes.idle()
+    assert "oops" not in gateway.asked[-1].prompt
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-from nanoclaw_real_cli import a_cli_gateway
+from nanoclaw_real_cli import a_cli_gateway, blocks_of
 from nanoclaw_standins import a_message, a_tenant
 
 from gateway.workers.image.cli_file import local_cli
 from nanoclaw.tasks.models import OPERATOR
+from shared.channels.base import Attachment
 from shared.errors import GatewayError
+from tests.support import pictures
 
 pytestmark = pytest.mark.slow
 
@@ -100,3 +103,36 @@ async def test_the_real_command_line_is_offered_the_task_tools_and_schedules_wit
     assert offered >= {"schedule_task", "list_tasks", "pause_task", "resume_task", "cancel_task", "update_task"}
     results = [block for block in api.requests[-1]["messages"][-1]["content"] if block["type"] == "tool_result"]
     assert task.id in str(results)
+
+
+def pictures_in(request: dict) -> list[str]:
+    blocks = [block for message in request["messages"] for block in blocks_of(message)]
+    return [block["source"]["data"] for block in blocks if block["type"] == "image"]
+
+
+def a_message_with_a_picture(channel, text: str):
+    channel.files["7"] = pictures.png(8, 8)
+    file = Attachment("7", "cat.png", "image/png", len(channel.files["7"]), "http://127.0.0.1/")
+    return a_message(text, attachments=(file,))
+
+
+async def test_a_picture_reaches_the_model(cli, tmp_path):
+    async with a_cli_gateway(cli, tmp_path / "g") as (gateway, api), a_tenant(tmp_path, gateway) as (tenant, channel):
+        await channel.handlers.on_message(a_message_with_a_picture(channel, "what is this?"))
+        [answer] = await channel.says(bool)
+        await tenant.lanes.idle()
+    assert "[Image 1: cat.png] saved as attachments/" in answer
+    assert pictures_in(api.requests[-1]) == [base64.b64encode(pictures.png(8, 8)).decode()]
+
+
+async def test_a_picture_the_model_refuses_does_not_stay_in_the_conversation(cli, tmp_path):
+    async with a_cli_gateway(cli, tmp_path / "g") as (gateway, api), a_tenant(tmp_path, gateway) as (tenant, channel):
+        api.refuses = lambda request: bool(pictures_in(request))
+        await channel.handlers.on_message(a_message_with_a_picture(channel, "what is this?"))
+        [answer] = await channel.says(bool)
+        await tenant.lanes.idle()
+        assert "[Image: cat.png] saved as attachments/" in answer
+        await channel.handlers.on_message(a_message("and now?"))
+        await channel.says(lambda texts: len(texts) == 2)
+        await tenant.lanes.idle()
+    assert len(gateway.leases) == 2

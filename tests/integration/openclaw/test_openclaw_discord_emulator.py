@@ -87,6 +87,30 @@ async def test_a_mention_and_an_approved_direct_message_are_answered(tmp_path):
         await said(world, dm, bot, "echo: thanks")
 
 
+async def test_an_edit_that_mentions_the_bot_is_answered_once(tmp_path):
+    async with (
+        stage() as (world, cast, emulator),
+        on_discord(tmp_path, emulator, cast, cast.bot_tokens["openclaw"]) as (tenant, _),
+    ):
+        async with asyncio.timeout(10):
+            while tenant.report().status.state != "online":
+                await asyncio.sleep(0.02)
+        owner, bot, channel = world.find_user("owner"), cast.bots["openclaw"], int(cast.channel_id)
+        talk = await world.say(owner, channel, "hello there")
+        oops = await world.say(owner, channel, "never mind")
+        await world.delete(owner, channel, oops.id)
+        await world.edit(owner, channel, talk.id, f"<@{bot}> hello")
+        await said(world, channel, bot, "echo: owner: hello")
+        await world.edit(owner, channel, talk.id, f"<@{bot}> too late")
+        await world.say(owner, channel, f"<@{bot}> next")
+        await said(world, channel, bot, "next")
+        item = await tenant.inbox.find("dc:0", str(oops.id))
+        assert (item.state, item.reason) == ("ignored", "taken back by its author")
+        texts = [m.content for m in world.state.messages[channel].values() if str(m.author_id) == bot]
+    assert len(texts) == 2
+    assert "too late" not in "".join(texts)
+
+
 async def test_a_refused_token_ends_the_tenant_with_77(tmp_path):
     async with stage() as (_, cast, emulator), on_discord(tmp_path, emulator, cast, "bad.token.here") as (tenant, _g):
         with pytest.raises(AuthRequired) as refused:

@@ -64,9 +64,14 @@ def test_the_bots_own_mention_is_taken_out(content, text):
     ],
 )
 def test_a_mention_anywhere_becomes_what_the_assistant_is_called(content, text):
-    facts = replace(MENTIONED, content=content)
+    facts = replace(MENTIONED, content=content, mentioned_roles=frozenset({"901"}))
     message = translate(facts, replace(ME, called="J"))
     assert (message.text, message.addressed) == (text, True)
+
+
+def test_a_mention_that_is_only_forwarded_calls_nobody():
+    message = translate(replace(PLAIN, content="[forwarded] <@900> hello"), replace(ME, called="J"))
+    assert (message.text, message.addressed) == ("[forwarded] @J hello", False)
 
 
 def test_a_reply_without_a_mention_gets_no_name_in_front_and_needs_none():

@@ -50,7 +50,7 @@ function messageRow(store, message, joined, actions) {
     joined ? null : h("div.byline", {},
       h("span.author", {}, shownName(message.author)), message.author.bot ? h("span.tag", {}, "APP") : null, stamp),
     content(store, message),
-    extras(message),
+    extras(store, message),
     (message.attachments ?? []).map(attachment),
     (message.embeds ?? []).map((embed) => embedBox(store, message, embed)),
     (message.components ?? []).map((component) => componentBox(store, message, component, actions)),
@@ -63,22 +63,27 @@ function messageRow(store, message, joined, actions) {
 function content(store, message) {
   if (message.flags & LOADING) return h("div.content.thinking", {}, h("span.dots", {}, h("i"), h("i"), h("i")), " thinking…");
   if (message.type === 18) return h("div.content.system", {}, `started a thread: ${message.content}`);
-  const context = {
-    me: store.me.id,
-    user: (id) => store.user(id),
-    role: (id) => store.roleName(id),
-    channel: (id) => store.channel(id)?.name ?? "unknown",
-    everyone: message.mention_everyone,
-  };
+  const context = contextOf(store, message.mention_everyone);
   const text = message.type === 21 ? message.referenced_message?.content ?? "" : message.content;
   const edited = message.edited_timestamp ? h("span.edited", { title: full.format(new Date(message.edited_timestamp)) }, "(edited)") : null;
   return text || edited ? h("div.content", {}, markdown(text, context), edited) : null;
 }
 
+/** What the text of a message may name. */
+function contextOf(store, everyone = false) {
+  return {
+    me: store.me.id,
+    user: (id) => store.user(id),
+    role: (id) => store.roleName(id),
+    channel: (id) => store.channel(id)?.name ?? "unknown",
+    everyone,
+  };
+}
+
 /** What a message can be besides text and files. */
-function extras(message) {
+function extras(store, message) {
   const forwarded = (message.message_snapshots ?? []).map(({ message: shot }) => h("div.embed", {},
-    h("div.embed-author", {}, "Forwarded"), shot.content ? h("div.embed-text", {}, shot.content) : null,
+    h("div.embed-author", {}, "Forwarded"), shot.content ? h("div.embed-text", {}, markdown(shot.content, contextOf(store))) : null,
     (shot.sticker_items ?? []).map(sticker), (shot.attachments ?? []).map(attachment)));
   const poll = message.poll ? h("div.embed", {}, h("div.embed-title", {}, message.poll.question.text),
     h("div.fields", {}, message.poll.answers.map((answer) => h("div.field", {}, `○ ${answer.poll_media.text}`)))) : null;
@@ -117,7 +122,7 @@ function attachment(file) {
 }
 
 function embedBox(store, message, embed) {
-  const context = { me: store.me.id, user: (id) => store.user(id), role: (id) => store.roleName(id), channel: (id) => store.channel(id)?.name ?? "unknown", everyone: false };
+  const context = contextOf(store);
   const box = h("div.embed", {},
     embed.author?.name ? h("div.embed-author", {}, embed.author.name) : null,
     embed.title ? h("div.embed-title", {}, markdown(embed.title, context)) : null,
@@ -134,7 +139,7 @@ function componentBox(store, message, component, actions) {
     case 1: return h("div.buttons", {}, component.components.map((child) => componentBox(store, message, child, actions)));
     case 2: return button(store, message, component, actions);
     case 3: return select(message, component, actions);
-    case 10: return h("div.content", {}, markdown(component.content ?? "", { me: store.me.id, user: (id) => store.user(id), role: (id) => store.roleName(id), channel: (id) => store.channel(id)?.name ?? "unknown", everyone: false }));
+    case 10: return h("div.content", {}, markdown(component.content ?? "", contextOf(store)));
     case 14: return h("hr");
     case 9: return h("div.section", {}, component.components.map((child) => componentBox(store, message, child, actions)),
       component.accessory ? componentBox(store, message, component.accessory, actions) : null);
