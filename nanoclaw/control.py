@@ -169,7 +169,7 @@ def _dead_outbound(row: OutboxRow) -> dict[str, Any]:
         "run_id": row.key,
         "tries": row.attempts,
         "reason": row.reason,
-        "text": _preview(row.text),
+        "text": _preview(row.text or f"[{', '.join(file.name for file in row.files)}]"),
     }
 
 

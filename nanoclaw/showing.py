@@ -23,6 +23,8 @@ from shared.errors import GatewayError
 _PICTURES_BYTES = 8 * 1024 * 1024
 """All pictures of a prompt together: one line to a worker may be 16 MiB long, and base64 takes a third more."""
 _TEXT_BYTES_A_CHAR = 4
+_TEXTS = 8
+"""All text files of a prompt together: so many times the longest one that is shown."""
 
 Prompt = str | list[dict[str, Any]]
 """Text, or content blocks of the Messages API."""
@@ -42,17 +44,25 @@ class _Shown:
 
 
 class _Budget:
-    """How many pictures may still be shown; given to the newest messages first."""
+    """How much may still be shown; given to the newest messages first."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.bytes = _PICTURES_BYTES
+    def __init__(self, pictures: int, inline_chars: int) -> None:
+        self.inline_chars = inline_chars
+        self._pictures = pictures
+        self._bytes = _PICTURES_BYTES
+        self._chars = _TEXTS * inline_chars
 
-    def takes(self, size_bytes: int) -> bool:
-        if self.count <= 0 or size_bytes > self.bytes:
+    def takes_picture(self, size_bytes: int) -> bool:
+        if self._pictures <= 0 or size_bytes > self._bytes:
             return False
-        self.count -= 1
-        self.bytes -= size_bytes
+        self._pictures -= 1
+        self._bytes -= size_bytes
+        return True
+
+    def takes_text(self, chars: int) -> bool:
+        if chars > min(self.inline_chars, self._chars):
+            return False
+        self._chars -= chars
         return True
 
 
@@ -118,25 +128,30 @@ def _build(
     prompt_images: int,
 ) -> Prompt:
     messages = [*context, *asked]
-    budget = _Budget(prompt_images)
+    budget = _Budget(prompt_images, inline_chars)
     pictures: dict[_Key, _Shown] = {}
+    texts: dict[_Key, str] = {}
     for message in reversed(messages):
         for file in message.attachments:
             if (shown := _picture(file, folder, budget)) is not None:
                 pictures[message.id, file.id] = shown
+            elif text := _short_text(file, folder, budget):
+                texts[message.id, file.id] = text
     in_order = [(message.id, file.id) for message in messages for file in message.attachments]
     numbers = {key: number for number, key in enumerate((key for key in in_order if key in pictures), start=1)}
 
     def notes_of(message: InboundMessage) -> list[FileNote]:
+        keys = [(message.id, file.id) for file in message.attachments]
         return [
-            _note(file, folder, inline_chars, numbers.get((message.id, file.id), 0)) for file in message.attachments
+            _note(file, numbers.get(key, 0), texts.get(key, ""))
+            for file, key in zip(message.attachments, keys, strict=True)
         ]
 
     notes = {message.id: notes_of(message) for message in messages}
-    text = format_messages(asked, zone, context=context, files=notes)
+    prompt = format_messages(asked, zone, context=context, files=notes)
     if not pictures:
-        return text
-    return [{"type": "text", "text": text}, *_blocks((number, pictures[key]) for key, number in numbers.items())]
+        return prompt
+    return [{"type": "text", "text": prompt}, *_blocks((number, pictures[key]) for key, number in numbers.items())]
 
 
 def _blocks(pictures: Iterable[tuple[int, _Shown]]) -> Iterable[dict[str, Any]]:
@@ -157,28 +172,29 @@ def _picture(file: Attachment, folder: Path, budget: _Budget) -> _Shown | None:
     except GatewayError:
         return None
     picture = read_picture(data)
-    if picture is None or not picture.is_showable or not budget.takes(len(data)):
+    if picture is None or not picture.is_showable or not budget.takes_picture(len(data)):
         return None
     return _Shown(" ".join(file.name.split()), picture, data)
 
 
-def _note(file: Attachment, folder: Path, inline_chars: int, number: int) -> FileNote:
+def _note(file: Attachment, number: int, text: str) -> FileNote:
     label = f"Image {number}" if number else label_of(file)
     if file.problem:
         return FileNote(label, file.name, f"({file.problem})")
     if not file.path:
         return FileNote(label, file.name, "(still being fetched)" if kind_of(file) != "other" else "")
-    text = _short_text(file, folder, inline_chars) if kind_of(file) == "text" else ""
     return FileNote(label, file.name, f"saved as {file.path}", text)
 
 
-def _short_text(file: Attachment, folder: Path, limit_chars: int) -> str:
+def _short_text(file: Attachment, folder: Path, budget: _Budget) -> str:
     """A text file's content; empty when it is too long, or no text after all."""
+    if not file.path or kind_of(file) != "text":
+        return ""
     try:
-        text = _read(file, folder, limit_chars * _TEXT_BYTES_A_CHAR).decode("utf-8-sig")
+        text = _read(file, folder, budget.inline_chars * _TEXT_BYTES_A_CHAR).decode("utf-8-sig")
     except (GatewayError, UnicodeDecodeError):
         return ""
-    return text if len(text) <= limit_chars and "\0" not in text else ""
+    return text if "\0" not in text and budget.takes_text(len(text)) else ""
 
 
 def _read(file: Attachment, folder: Path, limit_bytes: int) -> bytes:

@@ -125,6 +125,14 @@ async def test_twenty_five_files_in_one_message_all_arrive_within_the_limits_of_
     assert [block["text"] for block in asked.blocks[1::2]] == [f"Image {n}: same.png" for n in range(1, 11)]
 
 
+async def test_many_text_files_do_not_fill_the_prompt(tmp_path):
+    async with Stage(tmp_path, attachments={"inline_chars": 100}) as bed:
+        await bed.send("read", *(text_file(str(n), f"{n}.txt", "x" * 100) for n in range(25)))
+        asked = await bed.answered()
+    assert asked.prompt.count("<file ") == 8
+    assert asked.prompt.count("saved as") == 25
+
+
 async def test_a_picture_the_api_would_choke_on_is_there_by_path_only(tmp_path):
     broken = (a_file("1", "broken.png", "image/png", size=9), pictures.png()[:-3])
     wide = png_file("2", "wide.png", width=2001)

@@ -55,6 +55,12 @@ async def on_discord(folder: Path, emulator: DiscordEmulator, cast, token: str):
         runtime.rmdir()
 
 
+async def online(tenant: Tenant) -> None:
+    async with asyncio.timeout(10):
+        while tenant.report().status.state != "online":
+            await asyncio.sleep(0.02)
+
+
 async def said(world, channel_id: int, bot_id: str, wanted: str) -> None:
     async with asyncio.timeout(10):
         while True:
@@ -70,9 +76,7 @@ async def test_a_mention_and_an_approved_direct_message_are_answered(tmp_path):
         stage() as (world, cast, emulator),
         on_discord(tmp_path, emulator, cast, cast.bot_tokens["openclaw"]) as (tenant, gateway),
     ):
-        async with asyncio.timeout(10):
-            while tenant.report().status.state != "online":
-                await asyncio.sleep(0.02)
+        await online(tenant)
         owner, bot = world.find_user("owner"), cast.bots["openclaw"]
         channel = int(cast.channel_id)
         await world.say(owner, channel, f"<@{bot}> hello")
@@ -92,15 +96,13 @@ async def test_an_edit_that_mentions_the_bot_is_answered_once(tmp_path):
         stage() as (world, cast, emulator),
         on_discord(tmp_path, emulator, cast, cast.bot_tokens["openclaw"]) as (tenant, _),
     ):
-        async with asyncio.timeout(10):
-            while tenant.report().status.state != "online":
-                await asyncio.sleep(0.02)
+        await online(tenant)
         owner, bot, channel = world.find_user("owner"), cast.bots["openclaw"], int(cast.channel_id)
         talk = await world.say(owner, channel, "hello there")
         oops = await world.say(owner, channel, "never mind")
         await world.delete(owner, channel, oops.id)
         await world.edit(owner, channel, talk.id, f"<@{bot}> hello")
-        await said(world, channel, bot, "echo: owner: hello")
+        await said(world, channel, bot, "echo: hello")
         await world.edit(owner, channel, talk.id, f"<@{bot}> too late")
         await world.say(owner, channel, f"<@{bot}> next")
         await said(world, channel, bot, "next")
