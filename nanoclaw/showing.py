@@ -111,8 +111,8 @@ class Showing:
         """
         if not any(message.attachments for message in (*context, *asked)):
             return format_messages(asked, self._zone, context=context)
-        asked = await self._attachments.settled(asked, group)
-        context = await self._attachments.settled(context, group)
+        settled = await self._attachments.settled([*context, *asked], group)
+        context, asked = settled[: len(context)], settled[len(context) :]
         pictures = self._policy.prompt_images if with_pictures else 0
         return await asyncio.to_thread(
             _build, asked, context, self._zone, self._folder_of(group), self._policy.inline_chars, pictures
