@@ -5,6 +5,7 @@ Discord does not tell afterwards that a message was edited or deleted during an 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from shared.channels.base import Channel, ChatId, InboundMessage, MessageId
@@ -17,6 +18,8 @@ _log = get_logger(__name__)
 _LIMIT = 20
 """Messages read again at most, the newest; each is a call to the platform."""
 _ONLINE_WAIT_S = 10.0
+_PATIENCE_S = 15.0
+"""Then the messages are answered as they were stored."""
 
 
 class Rereading:
@@ -52,10 +55,11 @@ class Rereading:
         waiting = await self._inbox.waiting(chat)
         stale = [item.message for item in waiting if item.received_at < online_since and not item.message.task_run]
         try:
-            for message in stale[-_LIMIT:]:
-                await self._reread(channel, message)
-        except GatewayError as error:
-            _log.info("message.reread_failed", chat=chat, reason=error.detail)
+            async with asyncio.timeout(_PATIENCE_S):
+                for message in stale[-_LIMIT:]:
+                    await self._reread(channel, message)
+        except (GatewayError, TimeoutError) as error:
+            _log.info("message.reread_failed", chat=chat, reason=str(error) or "it took too long")
             return
         self._done[chat] = online_since
 
