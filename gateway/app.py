@@ -16,6 +16,11 @@ from gateway.credentials.keeper import Notice
 from gateway.credentials.service import Credentials
 from gateway.credentials.settings import OAuthPolicy
 from gateway.credentials.setup import build_sign_ins
+from gateway.egress.client import WebClient
+from gateway.egress.policy import SEARCH_KEY
+from gateway.egress.search import SearchBackend
+from gateway.egress.service import Egress
+from gateway.egress.store import EgressStore
 from gateway.ledger import Ledger
 from gateway.modelproxy.apps import worker_app
 from gateway.modelproxy.client_keys import ClientKeys
@@ -163,9 +168,11 @@ class Gateway:
         await self.pool.start()
         stack.push_async_callback(self.pool.stop)
 
+        self.egress = await self.build_egress(database, http)
         broker = build_broker(
             BrokerServices(
                 pool=self.pool,
+                egress=self.egress,
                 startup=self.startup_of,
                 name_prefix=self.name_prefix,
                 rebuild_image=self.pool.rebuild_image,
@@ -212,6 +219,7 @@ class Gateway:
             secrets=settings.tenant_secrets(tenant),
             settings=settings.tenant_settings(tenant),
             upstreams={"discord_api_base": discord.api_base, "discord_gateway_url": discord.gateway_url},
+            web_search=settings.egress.search_offer(tenant),
         )
 
     def routes_of(self, tenant: str) -> frozenset[str]:
@@ -221,6 +229,20 @@ class Gateway:
     def run_of(self, worker_id: str) -> str:
         """The run a worker is busy with, for the ledger and budgets; empty when none is known."""
         return next((worker.run_id for worker in self.pool.list() if worker.worker_id == worker_id), "")
+
+    def run_of_group(self, tenant: str, group: str) -> str:
+        """The run a group of a tenant is in; empty when there is none."""
+        return next((worker.run_id for worker in self.pool.list(tenant) if worker.group == group and worker.run_id), "")
+
+    async def build_egress(self, database: Database, http: HttpPool) -> Egress:
+        """The way to the web for the tenants' groups."""
+        policy = self.settings.egress
+        key = Secret(self.settings.env.get(SEARCH_KEY, ""))
+        search = None if policy.search.backend == "off" else SearchBackend(http, policy.search, key)
+        web = WebClient(max_bytes=policy.max_bytes, allow_loopback=policy.allow_loopback)
+        egress = Egress(policy, EgressStore(database), web, search, run_of=self.run_of_group)
+        await egress.recover()
+        return egress
 
     def name_prefix(self, tenant: str) -> str:
         """Containers are named after the tenant, so that ``docker ps --filter name=nanoclaw-`` finds them (N4)."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.egress.policy import SEARCH_KEY, EgressPolicy, load_egress
 from gateway.workers.policy import WorkerPolicy
 from shared.config.envfile import read_env, refuse_forbidden
 from shared.config.paths import Paths
@@ -113,6 +114,7 @@ class Settings:
     paths: Paths
     policy: GatewayPolicy
     upstreams: Upstreams
+    egress: EgressPolicy
     env: dict[str, str] = field(repr=False)
 
     @classmethod
@@ -123,11 +125,13 @@ class Settings:
             ConfigError: names every file, line and key that is wrong, and the fix.
         """
         refuse_forbidden(dict(os.environ), where="the environment")
+        policy, env = load_policy("gateway", GatewayPolicy, paths), read_env(paths.env_file)
         return cls(
             paths=paths,
-            policy=load_policy("gateway", GatewayPolicy, paths),
+            policy=policy,
             upstreams=load_policy("upstreams", Upstreams, paths),
-            env=read_env(paths.env_file),
+            egress=load_egress(paths, sandbox=policy.sandbox, search_key=env.get(SEARCH_KEY, "")),
+            env=env,
         )
 
     def tenant_secrets(self, tenant: str) -> dict[str, str]:

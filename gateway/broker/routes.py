@@ -1,4 +1,4 @@
-"""What a tenant may ask for: its start-up values and its own workers."""
+"""What a tenant may ask for: its start-up values, its own workers, and the web on behalf of its groups."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from gateway.broker.auth import Caller
+from gateway.egress.service import Egress
 from gateway.workers.pool import WorkerPool
 from shared.errors import GatewayError, NotFound
 from shared.gatewayclient.models import TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
 from shared.gatewayclient.stream import LINE_HEADER_BYTES
+from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class BrokerServices:
     """What the routes act on."""
 
     pool: WorkerPool
+    egress: Egress
     startup: Callable[[str], TenantStartup]
     name_prefix: Callable[[str], str]
     rebuild_image: Callable[[], Awaitable[dict[str, Any]]]
@@ -88,6 +91,18 @@ async def end(request: Request[Any, Any, Any], state: State, worker_id: FromPath
     await _services(state).pool.end(_caller(request).tenant, worker_id)
 
 
+@post("/v1/egress/fetch", status_code=200)
+async def fetch(request: Request[Any, Any, Any], state: State, data: JSONBody[FetchRequest]) -> FetchedPage:
+    """A web page, for the run one of the tenant's groups is in."""
+    return await _services(state).egress.fetch(_caller(request).tenant, data)
+
+
+@post("/v1/egress/search", status_code=200)
+async def search(request: Request[Any, Any, Any], state: State, data: JSONBody[WebSearchRequest]) -> SearchAnswer:
+    """Search results, for the run one of the tenant's groups is in."""
+    return await _services(state).egress.search(_caller(request).tenant, data)
+
+
 @websocket("/v1/workers/{worker_id:str}/stdio")
 async def stdio(socket: WebSocket[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
     """A worker's stdin and stdout; see `shared.gatewayclient.stream` for the messages."""
@@ -128,4 +143,4 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
 
 def broker_routes() -> list[ControllerRouterHandler]:
     """All routes of the tenant socket but the model's."""
-    return [startup, lease, workers, rebuild_image, busy, idle, end, stdio]
+    return [startup, lease, workers, rebuild_image, busy, idle, end, fetch, search, stdio]

@@ -19,6 +19,7 @@ class LazyGroup(click.Group):
     modules: ClassVar[dict[str, str]] = {
         "auth": "gateway.cli.auth",
         "copilot-api": "gateway.cli.copilot_api",
+        "egress": "gateway.cli.egress",
         "secrets": "gateway.cli.secrets",
         "usage": "gateway.cli.usage",
     }

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.sandbox.cast import Cast, cast_of
 from gateway.sandbox.discord.server import DiscordEmulator
@@ -23,6 +24,7 @@ from gateway.sandbox.models import ModelWorld
 from gateway.sandbox.options import Ports, SandboxOptions
 from gateway.sandbox.script import Script
 from gateway.sandbox.seed import CredentialPaths, claim_state, seed_env, seed_policies
+from gateway.sandbox.web import WebWorld
 from gateway.settings import Settings
 from gateway.supervisor.supervisor import Supervisor
 from gateway.up import first_of
@@ -135,6 +137,9 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         meta = MetaWorld(faults=faults)
         await meta.start()
         stack.push_async_callback(meta.stop)
+        web = WebWorld(faults=faults)
+        await web.start()
+        stack.push_async_callback(web.stop)
         logins = CredentialPaths.of(paths)
         models.seed_credentials(claude=logins.claude, codex=logins.codex, copilot=logins.copilot)
 
@@ -147,6 +152,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
             paths,
             upstreams=_upstreams(options, discord, models),
             sign_in=_sign_in(models, meta),
+            egress=_egress(web),
             engine={"kind": "process"} if engine is None else {"kind": "docker", "host": engine.docker_host},
             ports=ports,
             guild_id=discord.cast.guild_id if discord else None,
@@ -160,6 +166,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         await supervisor.start()
         bots = await _online(supervisor, paths, sorted(tokens))
         ready = _ready(options, token, ports, discord, bots, engine)
+        ready["web"] = {"url": web.site}
         if options.ready_file:
             write_private(options.ready_file, json.dumps(ready, indent=2) + "\n")
         yield Sandbox(ready, paths, supervisor, discord, models)
@@ -245,6 +252,16 @@ def _sign_in(models: ModelWorld, meta: MetaWorld) -> dict[str, dict[str, Any]]:
     }
 
 
+def _egress(web: WebWorld) -> dict[str, Any]:
+    """The site and its search, for every group of NanoClaw; loopback is permitted here and nowhere else."""
+    host = urlsplit(web.site).netloc
+    return {
+        "allow_loopback": True,
+        "search": {"backend": "searxng", "url": web.search},
+        "tenants": {"nanoclaw": {"allow": [host]}},
+    }
+
+
 async def _online(supervisor: Supervisor, paths: Paths, bots: list[str]) -> dict[str, str]:
     """Wait until every bot that has a token is online; returns their user ids.
 
@@ -326,6 +343,7 @@ def _announce(sandbox: Sandbox) -> None:
     lines += [
         f"  Bots online    {', '.join(online) or 'none (no bot token was given)'}",
         f"  Model API      {ready['copilot_api']['url']}/v1",
+        f"  Web site       {ready['web']['url']}  (for web_fetch and web_search)",
         f"  State          {ready['state']}  (kept; start again and it is all there)",
         "Press Ctrl-C to end everything.",
         "",

@@ -71,6 +71,7 @@ def seed_policies(
     *,
     upstreams: dict[str, dict[str, str]],
     sign_in: dict[str, dict[str, Any]],
+    egress: dict[str, Any],
     engine: dict[str, str],
     ports: dict[str, int],
     guild_id: str | None,
@@ -81,6 +82,7 @@ def seed_policies(
         paths: the sandbox's own.
         upstreams: addresses by section and name.
         sign_in: the same of the places where people sign in.
+        egress: what agents may read of the web.
         engine: the ``[engine]`` table.
         ports: ``control_ui`` and ``model_api``.
         guild_id: the emulated server; None when another Discord server is used, whose ids are not known.
@@ -93,6 +95,7 @@ def seed_policies(
         discord |= {"group_policy": "open"}
     overlay_file(operator_file("upstreams", paths), upstreams)
     overlay_file(operator_file("oauth", paths), sign_in)
+    overlay_file(operator_file("egress", paths), egress)
     overlay_file(
         operator_file("gateway", paths),
         {

@@ -18,6 +18,18 @@ _PRIVATE_NAMES = re.compile(
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?")
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "100.64.0.0/10",  # carrier-grade NAT; some clouds keep their metadata service in it
+        "168.63.129.16/32",  # Azure's platform address, public by its number
+        "192.0.0.0/24",  # protocol assignments, and Oracle's metadata service
+        "192.88.99.0/24",  # relays of 6to4
+        "64:ff9b:1::/48",  # local-use NAT64
+        "::ffff:0:0:0/96",  # IPv4 translated
+        "fec0::/10",  # site-local
+    )
+)
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -28,6 +40,8 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+    if any(address in network for network in _NOT_PUBLIC):  # whatever this Python's tables say
+        return False
     return address.is_global and not address.is_multicast
 
 

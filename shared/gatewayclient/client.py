@@ -24,6 +24,7 @@ from shared.errors import (
 )
 from shared.gatewayclient.models import TenantStartup, WorkerInfo, WorkerRequest
 from shared.gatewayclient.stream import WorkerStream
+from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
 from shared.http.unixclient import StreamedResponse, UnixClient
 from shared.secrets.files import Secret
 
@@ -38,6 +39,7 @@ _BY_STATUS: dict[int, type[GatewayError]] = {
     422: Invalid,
 }
 _MODEL_READ_TIMEOUT_S = 600.0
+_WEB_TIMEOUT_S = 180.0  # above the longest fetch that the gateway's policy allows
 _FIRST_ERROR_STATUS = 400
 _RATE_LIMITED, _UPSTREAM, _UNAVAILABLE, _DEADLINE = 429, 502, 503, 504
 
@@ -130,6 +132,27 @@ class GatewayClient:
         """Build the worker image anew; answers with its tag."""
         answer: dict[str, Any] = await self._call("POST", "/v1/workers/image", timeout_s=900.0)
         return answer
+
+    async def fetch_page(self, request: FetchRequest) -> FetchedPage:
+        """Fetch a web page for the run one of our groups is in.
+
+        Raises:
+            Denied: policy does not let this group reach the address; the detail says what an operator can change.
+            Invalid: the address is none, or what is there is nothing that reads as text.
+            RateLimited: the run has fetched as much as it may.
+            Unavailable: the host does not answer.
+        """
+        body = request.model_dump(mode="json")
+        return FetchedPage.model_validate(
+            await self._call("POST", "/v1/egress/fetch", json=body, timeout_s=_WEB_TIMEOUT_S)
+        )
+
+    async def search_web(self, request: WebSearchRequest) -> SearchAnswer:
+        """Search the web for the run one of our groups is in; raises as `fetch_page` does."""
+        body = request.model_dump(mode="json")
+        return SearchAnswer.model_validate(
+            await self._call("POST", "/v1/egress/search", json=body, timeout_s=_WEB_TIMEOUT_S)
+        )
 
     def attach(self, worker_id: str, after: int = 0) -> WorkerStream:
         """A worker's stdin and stdout; survives a restart of the gateway.

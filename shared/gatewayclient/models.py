@@ -13,6 +13,17 @@ class _Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SearchOffer(_Value):
+    """Which groups of a tenant may search the web; none where no search is configured."""
+
+    everybody: bool = False
+    exceptions: tuple[str, ...] = ()
+
+    def includes(self, group: str) -> bool:
+        """Whether a group may."""
+        return self.everybody != (group in self.exceptions)
+
+
 class TenantStartup(_Value):
     """What a tenant needs to begin: its own tokens and names, and where its platforms are. Never a model credential."""
 
@@ -24,6 +35,8 @@ class TenantStartup(_Value):
     """Plain ``.env`` settings of this tenant, such as ``ASSISTANT_NAME``."""
     upstreams: dict[str, str] = Field(default_factory=dict)
     """Addresses the tenant itself speaks to: ``discord_api_base``, ``discord_gateway_url``."""
+    web_search: SearchOffer = SearchOffer()
+    """Which of its groups are offered the web search."""
 
 
 class WorkerRequest(_Value):

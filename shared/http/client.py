@@ -76,8 +76,8 @@ class StreamedAnswer:
         try:
             async for chunk in self._response.aiter_stream():
                 yield chunk
-        except _TRANSPORT_ERRORS as error:
-            raise _transport_error(error, self._host) from None
+        except TRANSPORT_ERRORS as error:
+            raise transport_error(error, self._host) from None
 
     async def read(self, max_bytes: int = 4 << 20) -> bytes:
         """The whole body.
@@ -111,7 +111,7 @@ def _header(headers: Headers, name: str) -> str:
     return next((value.decode("latin-1") for key, value in headers if key.lower() == wanted), "")
 
 
-_TRANSPORT_ERRORS = (
+TRANSPORT_ERRORS = (
     httpcore.NetworkError,
     httpcore.TimeoutException,
     httpcore.ProtocolError,
@@ -120,7 +120,8 @@ _TRANSPORT_ERRORS = (
 )
 
 
-def _transport_error(error: BaseException, host: str) -> GatewayError:
+def transport_error(error: BaseException, host: str) -> GatewayError:
+    """What one of `TRANSPORT_ERRORS` means to the caller."""
     kind = type(error).__name__
     if isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
         return Unavailable(
@@ -184,13 +185,13 @@ class HttpPool:
             Unavailable: the host cannot be reached or cut the connection.
             DeadlineExceeded: it sent nothing for `read_timeout_s`.
         """
-        key, target = _split(url)
+        key, target = split_url(url)
         if self._in_flight >= self._max_in_flight:
             raise Busy(f"{self._in_flight} requests to providers are already on their way; try again shortly")
         request = httpcore.Request(
             method,
             httpcore.URL(scheme=key[0].encode(), host=key[1].encode(), port=key[2], target=target),
-            headers=[(b"Host", _host_header(key)), *headers, *_length(method, body)],
+            headers=[(b"Host", host_header(key)), *headers, *_length(method, body)],
             content=body,
             extensions={
                 "timeout": {
@@ -206,8 +207,8 @@ class HttpPool:
         try:
             try:
                 response = await pool.handle_async_request(request)
-            except _TRANSPORT_ERRORS as error:
-                raise _transport_error(error, key[1]) from None
+            except TRANSPORT_ERRORS as error:
+                raise transport_error(error, key[1]) from None
             try:
                 yield StreamedAnswer(response.status, response.headers, response, key[1])
             finally:
@@ -251,7 +252,12 @@ class HttpPool:
             await idle.popleft().pool.aclose()
 
 
-def _split(url: str) -> tuple[tuple[str, str, int], bytes]:
+def split_url(url: str) -> tuple[tuple[str, str, int], bytes]:
+    """Scheme, host and port of an address, and path with query as they are sent.
+
+    Raises:
+        Invalid: it is no http or https address.
+    """
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise Invalid(f"{url!r} is not an http or https address")
@@ -259,7 +265,8 @@ def _split(url: str) -> tuple[tuple[str, str, int], bytes]:
     return (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]), target.encode("ascii")
 
 
-def _host_header(key: tuple[str, str, int]) -> bytes:
+def host_header(key: tuple[str, str, int]) -> bytes:
+    """The ``Host`` header for a scheme, host and port."""
     scheme, host, port = key
     if ":" in host:
         host = f"[{host}]"

@@ -281,6 +281,7 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE budget_counter"))
         connection.execute(text("DROP TABLE budget_reservation"))
+        connection.execute(text("DROP TABLE egress_request"))
         connection.execute(text("DROP INDEX model_request_bucket_at"))
         added = "tenant_group run_id bucket auth outcome cached_tokens cost_micros premium_micros request_id"
         for name in added.split():
