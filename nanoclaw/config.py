@@ -60,10 +60,12 @@ class AgentPolicy(_Table):
     Attributes:
         tools: built-in tools of the command line; its own web tools are never among them.
         instructions: appended to the agent's standard prompt.
+        ask_timeout_s: seconds that people have to answer a question of the agent.
     """
 
     tools: tuple[ToolName, ...] = ("Bash", "Read", "Write", "Edit", "Glob", "Grep")
     instructions: str = Field(default="", max_length=16_384)
+    ask_timeout_s: Seconds = 600
 
     @field_validator("tools")
     @classmethod

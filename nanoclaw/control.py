@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nanoclaw.groups import MAIN_FOLDER, Group
+from nanoclaw.administration import WantedGroup
+from nanoclaw.groups import Group
 from nanoclaw.tasks.control import task_operations
 from shared.channels.store import InboxItem, OutboxRow
 from shared.errors import Invalid
@@ -78,24 +79,20 @@ class _Control:
         folder, chat = str(params.get("folder", "")), str(params.get("chat", ""))
         if not folder or not chat:
             raise Invalid("a group needs a folder and a chat")
-        is_main = bool(params.get("main", folder == MAIN_FOLDER))
-        requires_trigger = params.get("requires_trigger")
-        group = Group(
+        is_main, requires_trigger = params.get("main"), params.get("requires_trigger")
+        wanted = WantedGroup(
             folder,
             chat,
-            str(params.get("name") or folder),
-            is_main=is_main,
-            requires_trigger=(not is_main) if requires_trigger is None else bool(requires_trigger),
+            str(params.get("name") or ""),
+            requires_trigger=None if requires_trigger is None else bool(requires_trigger),
             trigger_pattern=str(params.get("trigger_pattern") or ""),
-            added_by=str(params.get("by") or "operator"),
+            is_main=None if is_main is None else bool(is_main),
         )
-        return _group(await self._tenant.intake.register(group))
+        by = str(params.get("by") or "operator")
+        return _group(await self._tenant.administration.register(wanted, by=by))
 
     async def groups_remove(self, params: dict[str, Any]) -> dict[str, Any]:
-        group = self._tenant.registry.find(str(params.get("group", "")))
-        await self._tenant.intake.remove(group)
-        await self._tenant.residents.drop(group.folder, end=True)
-        return _group(group)
+        return _group(await self._tenant.administration.remove(str(params.get("group", ""))))
 
     async def workers_list(self, _params: dict[str, Any]) -> list[dict[str, Any]]:
         return [worker.model_dump(mode="json") for worker in await self._tenant.gateway.workers()]

@@ -165,6 +165,10 @@ class GroupRegistry:
         """Where a chat waits for its turn: a group's channel and threads share a lane, since they share an agent."""
         return chat if chat in self._by_chat else parent or chat
 
+    def of_folder(self, folder: str) -> Group | None:
+        """The group of a folder."""
+        return next((group for group in self._by_chat.values() if group.folder == folder), None)
+
     def find(self, name: str) -> Group:
         """A group by folder or chat.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from nanoclaw.attachments import Attachments
 from nanoclaw.config import NanoclawPolicy
@@ -16,6 +16,7 @@ from nanoclaw.groups import (
     folder_for,
     home_of,
 )
+from nanoclaw.questions.service import Questions
 from nanoclaw.store import Store
 from shared.channels.base import ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Inbox
@@ -30,7 +31,9 @@ class Intake:
 
     Args:
         attachments: fetches the files of what an agent will see.
+        questions: what agents wait for; a message that answers one begins no run.
         wake: called with a stored message that waits for an answer.
+        welcome: prepares a newly registered group's folder.
     """
 
     def __init__(
@@ -41,18 +44,26 @@ class Intake:
         policy: NanoclawPolicy,
         attachments: Attachments,
         *,
+        questions: Questions,
         wake: Callable[[InboundMessage], None],
+        welcome: Callable[[Group], Awaitable[None]],
     ) -> None:
         self._inbox = inbox
         self._store = store
         self._registry = registry
         self._policy = policy
         self._attachments = attachments
+        self._questions = questions
         self._wake = wake
+        self._welcome = welcome
 
     async def on_message(self, message: InboundMessage) -> None:
         """Store a message; it is durable, and its fate decided, when this returns."""
         decision = self._decide(message)
+        if await self._questions.take(message, calls=decision.is_answered):
+            _log.info("message.stored", chat=message.chat, message=message.id, decision="answer to a question")
+            self._fetch_files(message)
+            return
         is_new = await self._inbox.append(message, state=_state(decision), reason=decision.reason)
         if not is_new:
             return
@@ -117,6 +128,7 @@ class Intake:
             Conflict: the chat or the folder is taken.
         """
         check_new_group(group, list(self._registry))
+        await self._welcome(group)
         stored = await self._store.put_group(group)
         self._registry.put(stored)
         _log.info("group.registered", group=stored.folder, chat=stored.chat, by=stored.added_by)

@@ -6,18 +6,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from pathlib import Path
 from xml.sax.saxutils import escape
 
 from nanoclaw.groups import Group
 from nanoclaw.tasks.models import TaskRun
 from shared.channels.base import Attachment, InboundMessage
+from shared.gatewayclient.workspace import GLOBAL_DIR
 
-_INTERNAL = re.compile(r"<internal>.*?(?:</internal>|\Z)", re.DOTALL | re.IGNORECASE)
-_OPENING_TAG = "<internal>"
+# Lenient on purpose: blanks, attributes, any case, a tag that was never finished. What looks like the tag is the tag.
+_INTERNAL_TAG = re.compile(r"<\s*(?P<closing>/?)\s*internal(?![\w-])[^<>]*>?", re.IGNORECASE)
+_NESTING_LIMIT = 8
+_BEGUN_TAG = re.compile(r"(?:<\s*/?\s*(?:i|in|int|inte|inter|intern|interna)?)+\Z", re.IGNORECASE)
 # Control characters that XML cannot carry at all; a person can paste them, an agent has no use for them.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_MEMORY_LIMIT_BYTES = 32_768
 _QUOTE_LIMIT_CHARS = 500
 _LABELS = {"image": "Image", "video": "Video", "audio": "Audio"}
 
@@ -30,8 +31,16 @@ A <scheduled-task> element is a prompt that was scheduled earlier and is sent au
 answer a question. Do what it asks, and send its outcome as your final text.
 Your final text is sent to the chat as Discord Markdown; keep it as short as the question allows. \
 Text inside <internal> and </internal> is not sent to anybody.
-Use the send_message tool to say something before a longer job is done; do not repeat it in the final text.
-Your working directory is this group's own folder and persists. There is no network access from commands."""
+Use the send_message tool to say something before a longer job is done; do not repeat it in the final text. \
+Use ask_user when you cannot go on without an answer, and send_file to hand over a file.
+Your working directory is this group's own folder and persists; its CLAUDE.md is your memory. \
+There is no network access from commands; the web tools, where you have them, reach what the operator allowed."""
+
+_MAIN = """\
+This is the main group, the operator's own: its tools administer all groups. \
+{global_dir}/CLAUDE.md is the memory of all groups, and yours to edit."""
+
+_OTHER = "The memory of all groups, {global_dir}/CLAUDE.md, can be read here, not changed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +124,52 @@ def label_of(attachment: Attachment) -> str:
 
 
 def strip_internal(text: str) -> str:
-    """Text for people: without ``<internal>`` parts (an unclosed one hides the rest), trimmed."""
-    return _INTERNAL.sub("", text).strip()
+    """Text for people: without what stands between internal tags and without stray tags, trimmed.
+
+    Tags may nest; one that is never closed hides the rest, since showing too little is the smaller mistake.
+    """
+    return _outside_internal(text).strip()
 
 
 def visible_prefix(text: str) -> str:
-    """Like `strip_internal` for a text that is still growing: an opening tag cut in half is held back too."""
-    shown = _INTERNAL.sub("", text)
-    tail = shown.rfind("<")
-    if tail != -1 and _OPENING_TAG.startswith(shown[tail:].lower()):
-        shown = shown[:tail]
-    return shown.strip()
+    """Like `strip_internal` for a text that is still growing: a tag cut in half is held back too."""
+    return _BEGUN_TAG.sub("", _outside_internal(text)).strip()
 
 
-def system_prompt(group: Group, *, assistant_name: str, instructions: str, global_memory: Path) -> str:
-    """Text appended to the agent's standard prompt. It must not change between runs, or the worker cannot be kept."""
-    parts = [_PERSONA.format(name=assistant_name, chat=" ".join(group.name.split())[:100] or group.chat)]
-    if instructions.strip():
-        parts.append(instructions.strip())
-    if not group.is_main and global_memory.is_file():
-        memory = global_memory.read_bytes()[:_MEMORY_LIMIT_BYTES].decode(errors="ignore").strip()
-        if memory:
-            parts.append(memory)
-    return "\n\n".join(parts)
+def _outside_internal(text: str) -> str:
+    for _ in range(_NESTING_LIMIT):
+        if not _INTERNAL_TAG.search(text):
+            return text
+        text = _without_tags(text)  # what is left may read as a tag again: <inter<internal></internal>nal>
+    return _INTERNAL_TAG.split(text, maxsplit=1)[0]
+
+
+def _without_tags(text: str) -> str:
+    shown: list[str] = []
+    depth = position = 0
+    for tag in _INTERNAL_TAG.finditer(text):
+        if depth == 0:
+            shown.append(text[position : tag.start()])
+        position = tag.end()
+        if tag["closing"]:
+            depth = max(0, depth - 1)
+        elif not tag[0].endswith("/>"):
+            depth += 1
+    if depth == 0:
+        shown.append(text[position:])
+    return "".join(shown)
+
+
+def system_prompt(group: Group, *, assistant_name: str, instructions: str, memory: str = "") -> str:
+    """Text appended to the agent's standard prompt. When it changes, the group's worker is replaced.
+
+    Args:
+        group: whose agent.
+        assistant_name: what people call it.
+        instructions: of the operator, for all groups.
+        memory: of all groups, see `nanoclaw.memory.global_memory`; the main group's agent knows where to read it.
+    """
+    persona = _PERSONA.format(name=assistant_name, chat=" ".join(group.name.split())[:100] or group.chat)
+    mine = _MAIN if group.is_main else _OTHER
+    parts = (persona, mine.format(global_dir=GLOBAL_DIR), instructions.strip(), "" if group.is_main else memory)
+    return "\n\n".join(part for part in parts if part)

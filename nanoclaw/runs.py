@@ -6,6 +6,7 @@ A repeated run keeps its id, and with it the keys of what it says: nothing is sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nanoclaw.agent.residents import Residents
 from nanoclaw.agent.stream import Done, LimitReached, Text, TextDelta, ToolUse, Usage
+from nanoclaw.agent.tools.base import Place
 from nanoclaw.config import NanoclawPolicy
 from nanoclaw.faults import Fault, decide_fault, fault_of_error, fault_of_result
 from nanoclaw.groups import Group
@@ -49,9 +51,8 @@ class Run:
         id: stays the same over all tries.
         attempt: from 1.
         shows_pictures: its prompt holds pictures, which the model may refuse.
-        said: messages sent through the agent's own tool in this try.
-        scheduled: tasks made in this try.
         task: the scheduled task's run whose prompt is answered; None for people's messages.
+        calls: how often the agent called each of our tools in this try.
         is_answered: the answer is durable; nothing that fails after this may bring the messages up again.
     """
 
@@ -64,8 +65,7 @@ class Run:
     began_s: float
     queue_ms: float
     task: TaskRun | None = None
-    said: int = 0
-    scheduled: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
     is_answered: bool = False
     worker_id: str = ""
     start_ms: float = 0.0
@@ -186,24 +186,15 @@ class Runs:
     async def _task_of(self, message: InboundMessage) -> TaskRun | None:
         return await self._schedule.run_of_prompt(message.task_run) if message.task_run else None
 
-    def key_of_new_task(self, group: Group) -> str:
-        """Names the place in its run where a group's agent makes a task: the same when the run is repeated."""
+    def place(self, group: Group, tool: str) -> Place:
+        """Where in its run a group's agent calls a tool; counts the call."""
         run = self._current.get(group.folder)
         if run is None:
-            return new_id("call")
-        run.scheduled += 1
-        return f"{run.id}.task{run.scheduled}"
-
-    async def say(self, group: Group, text: str) -> None:
-        """Send a text of the agent's own accord to its group's chat."""
-        run = self._current.get(group.folder)
-        if run is None:
-            key = new_id("say")
-        else:
-            # The same place in a repeated run is the same message: it is not sent again.
-            run.said += 1
-            key = f"{run.id}.say{run.said}"
-        await self._outbox.post(key, group.chat if run is None else run.chat, strip_internal(text))
+            return Place("", new_id("call"), group.chat)
+        # The same place in a repeated run is the same call: what it did is not done again.
+        run.calls[tool] += 1
+        people = frozenset(message.sender.id for message in run.messages if not message.task_run)
+        return Place(run.id, f"{run.id}.{tool}{run.calls[tool]}", run.chat, people)
 
     async def _attempt(self, asked: Sequence[Claimed]) -> int:
         claims = max(item.attempts for item in asked)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from nanoclaw.groups import Group
 from nanoclaw.schema import NanoclawTables
 from nanoclaw.tasks.store import TaskRows
-from shared.channels.store import Also
+from shared.channels.store import Also, get_mark, put_mark
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.storage import Database, upsert
 
@@ -60,6 +60,7 @@ class Store:
         self._tables = tables
         self._clock = clock
         self._sessions: dict[str, str] = {}
+        self._specs: dict[str, str] = {}
 
     async def groups(self) -> list[Group]:
         """All registered groups."""
@@ -108,6 +109,20 @@ class Store:
         table = self._tables.session
         await self._db.write(lambda c: c.execute(delete(table).where(table.c.folder == folder)))
         self._sessions[folder] = ""
+
+    async def worker_spec_of(self, folder: str) -> str:
+        """Fingerprint of what a group's last worker was started with; empty when there was none."""
+        if (known := self._specs.get(folder)) is not None:
+            return known
+        found = await self._db.read(lambda c: get_mark(c, self._tables.channels, f"worker_spec.{folder}"))
+        return self._specs.setdefault(folder, found)
+
+    async def keep_worker_spec(self, folder: str, fingerprint: str) -> None:
+        """Remember what a group's worker is started with; nothing is written when it is known already."""
+        if await self.worker_spec_of(folder) == fingerprint:
+            return
+        await self._db.write(lambda c: put_mark(c, self._tables.channels, f"worker_spec.{folder}", fingerprint))
+        self._specs[folder] = fingerprint
 
     def recording(self, record: RunRecord) -> Also:
         """Note a run's end as part of another transaction."""

@@ -8,11 +8,17 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from nanoclaw.administration import Administration
+from nanoclaw.agent.host import AgentHost
 from nanoclaw.agent.residents import Residents, WorkerGateway, WorkerSpec
-from nanoclaw.agent.tools import Say
+from nanoclaw.agent.tools.chat import ChatTools
+from nanoclaw.agent.tools.groups import GroupTools
+from nanoclaw.agent.tools.server import SERVER_NAME, ToolServer
+from nanoclaw.agent.tools.web import WebGateway, WebTools
+from nanoclaw.archive import archive
 from nanoclaw.attachments import Attachments
 from nanoclaw.config import NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
@@ -20,8 +26,11 @@ from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
 from nanoclaw.intake import Intake
 from nanoclaw.lanes import Lanes
 from nanoclaw.light import LightRoute, ModelGateway
+from nanoclaw.memory import global_memory, make_group_memory
 from nanoclaw.metrics import RoutingLog
 from nanoclaw.prompt import system_prompt
+from nanoclaw.questions.service import Questions
+from nanoclaw.questions.store import QuestionStore
 from nanoclaw.recovery import recover
 from nanoclaw.rereading import Rereading
 from nanoclaw.runs import Runs
@@ -30,7 +39,7 @@ from nanoclaw.showing import Showing
 from nanoclaw.store import Store
 from nanoclaw.tasks.schedule import TaskSchedule
 from nanoclaw.tasks.service import Tasks
-from nanoclaw.tasks.tools import task_tools
+from nanoclaw.tasks.tools import TaskTools
 from nanoclaw.turns import Turns
 from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, ChatId, InboundMessage
 from shared.channels.discord.make import MakeChannel, discord_channel
@@ -40,6 +49,7 @@ from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.errors import ExitCode, Unavailable
+from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import notify
@@ -48,15 +58,12 @@ from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 from shared.storage import Database
 
-if TYPE_CHECKING:
-    from claude_agent_sdk import SdkMcpTool
-
 _log = get_logger(__name__)
 _FLUSH_S = 3.0
 _GATEWAY_WAIT_S = 60.0
 
 
-class Gateway(WorkerGateway, ModelGateway, Protocol):
+class Gateway(WorkerGateway, ModelGateway, WebGateway, Protocol):
     """All we ask of the gateway while running."""
 
 
@@ -70,6 +77,7 @@ class Tenant:
         policy: the effective policy.
         make_channel: makes the chat connector; None when no token is configured.
         zone: the owner's: for the times an agent sees, and for what is scheduled.
+        web_search: which groups are offered it; none when left out.
     """
 
     def __init__(
@@ -81,12 +89,14 @@ class Tenant:
         *,
         make_channel: MakeChannel | None,
         zone: ZoneInfo,
+        web_search: SearchOffer | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
         self.paths = paths
         self.gateway = gateway
         self.policy = policy
+        self.zone = zone
         self.clock = clock
         self.started_at = clock.now()
         self.stop_requested = asyncio.Event()
@@ -100,10 +110,19 @@ class Tenant:
         self.attachments = Attachments(
             self.inbox, policy.attachments, channel_for=self._channel_for, folder_of=self._folder_of
         )
-        self.intake = Intake(self.inbox, self.store, self.registry, policy, self.attachments, wake=self.wake)
-        self.residents = Residents(
-            gateway, self.store, spec_of=self._spec_of, say_of=self._say_of, tools_of=self._tools_of
+        self.questions = Questions(QuestionStore(self.db), self.inbox, self.outbox, clock)
+        self.intake = Intake(
+            self.inbox,
+            self.store,
+            self.registry,
+            policy,
+            self.attachments,
+            questions=self.questions,
+            wake=self.wake,
+            welcome=self._welcome,
         )
+        self.residents = Residents(gateway, self.store, spec_of=self._spec_of, host_of=self._host_of)
+        self.administration = Administration(self.registry, self.intake, self.residents, self.inbox)
         self.schedule = TaskSchedule(self.db, tables, policy.tasks, wake=self.wake_chat, clock=clock)
         self.tasks = Tasks(self.db, tables, self.registry, policy.tasks, schedule=self.schedule, zone=zone, clock=clock)
         self.runs = Runs(
@@ -119,6 +138,24 @@ class Tenant:
             showing=Showing(self.attachments, policy.attachments, zone=zone, folder_of=self._folder_of),
             clock=clock,
         )
+        self.tools = ToolServer(
+            [
+                ChatTools(
+                    self.outbox,
+                    self.questions,
+                    self.registry,
+                    folder_of=self._folder_of,
+                    ask_timeout_s=policy.agent.ask_timeout_s,
+                    clock=clock,
+                ),
+                GroupTools(self.administration),
+                TaskTools(self.tasks),
+                WebTools(gateway, web_search or SearchOffer()),
+            ],
+            place_of=self.runs.place,
+            group_of=self.registry.of_folder,
+            clock=clock,
+        )
         rereading = Rereading(
             self.inbox, self._channel_for, on_edit=self.intake.on_edit, on_delete=self.intake.on_delete
         )
@@ -127,6 +164,7 @@ class Tenant:
             on_message=self.intake.on_message,
             on_edit=self.intake.on_edit,
             on_delete=self.intake.on_delete,
+            on_press=self.questions.press,
             known_chats=self.inbox.cursors,
             marks=Marks(self.db, tables.channels),
         )
@@ -216,18 +254,26 @@ class Tenant:
             group,
             assistant_name=self.policy.assistant_name,
             instructions=agent.instructions,
-            global_memory=self.paths.group(self.name, GLOBAL_FOLDER) / "CLAUDE.md",
+            memory=global_memory(self.paths.group(self.name, GLOBAL_FOLDER)),
         )
-        return WorkerSpec(prompt, group.model or self.policy.model, agent.tools)
+        return WorkerSpec(prompt, group.model or self.policy.model, agent.tools, self.tools.fingerprint(group))
 
-    def _tools_of(self, group: Group) -> list[SdkMcpTool[Any]]:
-        return task_tools(self.tasks, group, new_key=self.runs.key_of_new_task)
+    def _host_of(self, group: Group) -> AgentHost:
+        async def keep(session_id: str) -> str:
+            return await asyncio.to_thread(
+                archive,
+                self.paths.group_session(self.name, group.folder),
+                self._folder_of(group),
+                session_id,
+                now=self.clock.now().astimezone(self.zone),
+                agent_name=self.policy.assistant_name,
+            )
 
-    def _say_of(self, group: Group) -> Say:
-        async def say(text: str) -> None:
-            await self.runs.say(group, text)
+        return AgentHost(SERVER_NAME, lambda: self.tools.server(group), keep)
 
-        return say
+    async def _welcome(self, group: Group) -> None:
+        everybody = self.paths.group(self.name, GLOBAL_FOLDER)
+        await asyncio.to_thread(make_group_memory, self._folder_of(group), everybody, group)
 
 
 async def run(name: str, paths: Paths) -> int:
@@ -249,6 +295,7 @@ async def run(name: str, paths: Paths) -> int:
             effective,
             make_channel=discord_channel(token, startup.upstreams, called=effective.assistant_name),
             zone=zone_of(startup.settings),
+            web_search=startup.web_search,
         )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running():

@@ -16,8 +16,8 @@ from typing import Any
 from gateway.workers.policy import WorkerPolicy
 from shared.errors import Denied, Invalid
 from shared.gatewayclient.models import WorkerRequest
+from shared.gatewayclient.workspace import GROUP_DIR
 
-GROUP_DIR = "/workspace/group"
 HOME_DIR = "/home/node"
 CONFIG_DIR = f"{HOME_DIR}/.claude"
 SOCKET_DIR = "/run/clawgate"
@@ -120,6 +120,8 @@ def build_command(request: WorkerRequest) -> tuple[str, ...]:
     command.append(f"--tools={','.join(tools)}")
     command.append(f"--disallowedTools={','.join(_OUTSIDE)}")
     command += ["--permission-mode", "bypassPermissions", "--setting-sources", "user,project", "--strict-mcp-config"]
+    # Otherwise a conversation keeps the prompt it began with, and new instructions or global memory never reach it.
+    command.append("--system-prompt-snapshot=off")
     if request.system_prompt:
         command.append(f"--append-system-prompt={request.system_prompt}")
     command.append(f"--{'resume' if request.resume else 'session-id'}={request.session_id}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nanoclaw.agent.errors import SessionMissing, WorkerLost
+from nanoclaw.agent.host import AgentHost
 from nanoclaw.agent.stdio import ByteLines
-from nanoclaw.agent.tools import SERVER_NAME, Say
 from nanoclaw.groups import Group
 from shared.errors import GatewayError, NotFound, Unavailable
 from shared.gatewayclient import WorkerInfo, WorkerRequest
@@ -20,8 +22,6 @@ from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
 if TYPE_CHECKING:
-    from claude_agent_sdk import SdkMcpTool
-
     from nanoclaw.agent.session import AgentSession
 
 _log = get_logger(__name__)
@@ -74,14 +74,34 @@ class Conversations(Protocol):
         """Begin anew next time."""
         ...
 
+    async def worker_spec_of(self, folder: str) -> str:
+        """Fingerprint of what the group's last worker was started with; empty when there was none."""
+        ...
+
+    async def keep_worker_spec(self, folder: str, fingerprint: str) -> None:
+        """Remember what the group's worker is started with."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What a group's worker is started with; the same for every run, so that the worker can be kept."""
+    """What a group's worker is started with; while it stays the same, the worker can be kept.
+
+    Attributes:
+        tools: built-in tools of the command line.
+        offer: changes when our own tools for the group do; the worker hears of them only once.
+    """
 
     system_prompt: str
     model: str
     tools: tuple[str, ...]
+    offer: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells two specs apart."""
+        facts = json.dumps([self.system_prompt, self.model, self.tools, self.offer])
+        return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
 class Residents:
@@ -93,15 +113,14 @@ class Residents:
         conversations: Conversations,
         *,
         spec_of: Callable[[Group], WorkerSpec],
-        say_of: Callable[[Group], Say],
-        tools_of: Callable[[Group], Sequence[SdkMcpTool[Any]]] = lambda _: (),
+        host_of: Callable[[Group], AgentHost],
     ) -> None:
         self._gateway = gateway
         self._conversations = conversations
         self._spec_of = spec_of
-        self._say_of = say_of
-        self._tools_of = tools_of
+        self._host_of = host_of
         self._live: dict[str, AgentSession] = {}
+        self._specs: dict[str, str] = {}
         self._isolated: dict[str, AgentSession] = {}
         self._spent_usd: dict[str, float | None] = {}
         self._tasks = TaskPool("nanoclaw.residents")
@@ -126,7 +145,12 @@ class Residents:
         if isolated:
             return await self._start(group, run_id, str(uuid.uuid4()), resume=False, isolated=True)
         session = self._live.get(group.folder)
-        if session is not None and session.is_alive:
+        fingerprint = self._spec_of(group).fingerprint
+        if session is not None and self._specs.get(group.folder) != fingerprint:
+            # The prompt, the memory of all groups or the tools changed: the conversation goes on in a new worker.
+            _log.info("worker.outdated", group=group.folder, worker=session.worker_id)
+            await self.drop(group.folder, end=True)
+        elif session is not None and session.is_alive:
             try:
                 await _patiently(partial(self._gateway.mark_busy, session.worker_id, run_id))
             except NotFound:
@@ -192,16 +216,12 @@ class Residents:
         known = await self._conversations.session_of(group.folder)
         if worker.state != "idle" or group.folder in self._live or not known or known != worker.session_id:
             return False
+        fingerprint = self._spec_of(group).fingerprint
+        if await self._conversations.worker_spec_of(group.folder) != fingerprint:
+            return False
         stream = self._gateway.attach(worker.worker_id, worker.lines)
         make_session = await asyncio.to_thread(_load_session)
-        session = make_session(
-            worker.worker_id,
-            stream,
-            self._say_of(group),
-            tools=partial(self._tools_of, group),
-            is_adopted=True,
-            spent_usd=None,
-        )
+        session = make_session(worker.worker_id, stream, self._host_of(group), is_adopted=True, spent_usd=None)
         try:
             async with asyncio.timeout(_ADOPTION_S):
                 await session.open()
@@ -210,6 +230,7 @@ class Residents:
             await session.close()
             return False
         self._live[group.folder] = session
+        self._specs[group.folder] = fingerprint
         _log.info("worker.adopted", group=group.folder, worker=worker.worker_id)
         return True
 
@@ -229,7 +250,7 @@ class Residents:
     async def _start(
         self, group: Group, run_id: str, session_id: str, *, resume: bool, isolated: bool = False
     ) -> AgentSession:
-        spec = self._spec_of(group)
+        spec, host = self._spec_of(group), self._host_of(group)
         request = WorkerRequest(
             group=group.folder,
             session_id=session_id,
@@ -237,9 +258,11 @@ class Residents:
             model=group.model or spec.model,
             system_prompt=spec.system_prompt,
             tools=spec.tools,
-            host_tools=(SERVER_NAME,),
+            host_tools=(host.server_name,),
             isolated=isolated,
         )
+        if not isolated:
+            await self._conversations.keep_worker_spec(group.folder, spec.fingerprint)
         loading = self._tasks.start(asyncio.to_thread(_load_session), name="load")
         info = await _patiently(partial(self._gateway.lease_worker, request))
         if info.reused:
@@ -249,9 +272,7 @@ class Residents:
         stream = self._gateway.attach(info.worker_id, info.lines)
         spent_usd = self._spent_usd.get(group.folder) if resume else 0.0
         make_session = await loading
-        session = make_session(
-            info.worker_id, stream, self._say_of(group), tools=partial(self._tools_of, group), spent_usd=spent_usd
-        )
+        session = make_session(info.worker_id, stream, host, spent_usd=spent_usd)
         try:
             await self._gateway.mark_busy(info.worker_id, run_id)
             await session.open()
@@ -259,7 +280,11 @@ class Residents:
             await session.close()
             await self._end(info.worker_id)
             raise
-        (self._isolated if isolated else self._live)[group.folder] = session
+        if isolated:
+            self._isolated[group.folder] = session
+        else:
+            self._live[group.folder] = session
+            self._specs[group.folder] = spec.fingerprint
         _log.info("worker.leased", group=group.folder, worker=info.worker_id, resume=resume, start_ms=info.start_ms)
         return session
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nanoclaw.agent.errors import SessionMissing, WorkerLost
+from nanoclaw.agent.host import AgentHost
 from nanoclaw.agent.stdio import ByteLines
 from nanoclaw.agent.stream import AgentEvent, Done, translate
-from nanoclaw.agent.tools import SERVER_NAME, Say, host_tools
 from nanoclaw.agent.transport import WorkerTransport
 from shared.errors import DeadlineExceeded, GatewayError
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
 if TYPE_CHECKING:
-    from claude_agent_sdk import ClaudeSDKClient, Message, SdkMcpTool
+    from claude_agent_sdk import ClaudeSDKClient, Message
 
 _log = get_logger(__name__)
 _NO_CONVERSATION = "No conversation found"
@@ -42,8 +42,7 @@ class AgentSession:
     Args:
         worker_id: for the log.
         stream: the worker's stdio, attached from the first line that is ours.
-        say: where the `send_message` tool writes to.
-        tools: further tools of the group.
+        host: what is served to the agent.
         is_adopted: the worker already talked with an earlier process of ours.
         spent_usd: what the conversation had cost before, None when that is not known.
     """
@@ -52,17 +51,15 @@ class AgentSession:
         self,
         worker_id: str,
         stream: ByteLines,
-        say: Say,
+        host: AgentHost,
         *,
-        tools: Callable[[], Sequence[SdkMcpTool[Any]]] = tuple,
         is_adopted: bool = False,
         spent_usd: float | None = 0.0,
     ) -> None:
         self.worker_id = worker_id
         self.spent_usd = spent_usd
-        self._transport = WorkerTransport(stream, greet=SERVER_NAME if is_adopted else "")
-        self._say = say
-        self._tools = tools
+        self._transport = WorkerTransport(stream, greet=host.server_name if is_adopted else "")
+        self._host = host
         self._client: ClaudeSDKClient | None = None
         self._tasks = TaskPool(f"agent.{worker_id}")
         self._events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
@@ -83,13 +80,9 @@ class AgentSession:
             SessionMissing: the worker was to resume a conversation that has no transcript.
             WorkerLost: it ended before it was ready.
         """
-        from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
+        from claude_agent_sdk import ClaudeSDKClient
 
-        # Verbatim: what people write is text, never a slash command or a file reference for the command line.
-        options = ClaudeAgentOptions(
-            mcp_servers={SERVER_NAME: host_tools(self._say, self._tools())}, verbatim_prompts=True
-        )
-        client = ClaudeSDKClient(options, transport=self._transport)
+        client = ClaudeSDKClient(self._host.options(), transport=self._transport)
         try:
             await client.connect()
         except GatewayError as error:

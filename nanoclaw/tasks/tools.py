@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
+from nanoclaw.agent.tools.base import JsonObject, Tool, ToolCall
 from nanoclaw.groups import Group
 from nanoclaw.tasks.models import PROMPT_LIMIT, Task, TaskWish
 from nanoclaw.tasks.service import Tasks
 from nanoclaw.tasks.views import local, schedule_in_words, task_in_a_line, zone_of
-from shared.errors import GatewayError
 
-if TYPE_CHECKING:
-    from claude_agent_sdk import SdkMcpTool
-
-_TYPE = {
+_TYPE: JsonObject = {
     "type": "string",
     "enum": ["cron", "interval", "once"],
     "description": "cron: repeated at times of day; interval: repeated every so long; once: a single time",
 }
-_VALUE = {
+_VALUE: JsonObject = {
     "type": "string",
     "maxLength": 200,
     "description": (
@@ -27,7 +23,7 @@ _VALUE = {
         "once: '2030-05-01 09:00'. Without an offset, times are on the owner's clock."
     ),
 }
-_CONTEXT = {
+_CONTEXT: JsonObject = {
     "type": "string",
     "enum": ["group", "isolated"],
     "description": (
@@ -35,148 +31,106 @@ _CONTEXT = {
         "the prompt, so the prompt must say everything. Default group."
     ),
 }
-_MISSED = {
+_MISSED: JsonObject = {
     "type": "string",
     "enum": ["run_once", "skip"],
     "description": "what happens to runs that came due while nothing was running; default is the operator's policy",
 }
-_PROMPT = {
+_PROMPT: JsonObject = {
     "type": "string",
     "maxLength": PROMPT_LIMIT,
     "description": "what you will be told to do when it is due; it stands alone, so name people, places and files",
 }
-_ID = {"type": "string", "maxLength": 64, "description": "the task's id, see list_tasks"}
-_TARGET = {"type": "string", "maxLength": 128, "description": "another group's folder or chat; default is this group"}
-
-Handler = Callable[[dict[str, Any]], Awaitable[str]]
+_ID: JsonObject = {"type": "string", "maxLength": 64, "description": "the task's id, see list_tasks"}
+_TARGET: JsonObject = {
+    "type": "string",
+    "maxLength": 128,
+    "description": "another group's folder or chat; default is this group",
+}
 
 
 class TaskTools:
-    """The handlers of one group.
+    """The task tools of every group; what a group may not do is refused with the reason."""
 
-    Args:
-        tasks: does it.
-        group: on whose behalf.
-        new_key: names the place in the run where a task is made, so that a repeated run does not make it twice.
-    """
-
-    def __init__(self, tasks: Tasks, group: Group, *, new_key: Callable[[Group], str]) -> None:
+    def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
-        self._group = group
-        self._new_key = new_key
 
-    async def schedule(self, arguments: dict[str, Any]) -> str:
-        """Make a task."""
-        wish = _wish(arguments)
-        task = await self._tasks.create(
-            self._group, wish, target=_text(arguments, "target_group"), key=self._new_key(self._group)
+    def offered(self, group: Group) -> Sequence[Tool]:
+        """All of them for everybody; main also for other groups."""
+        options = {"context_mode": _CONTEXT, "if_missed": _MISSED}
+        schedule = {"schedule_type": _TYPE, "schedule_value": _VALUE}
+        target = {"target_group": _TARGET} if group.is_main else {}
+        one = {"task_id": _ID}
+        return (
+            Tool(
+                "schedule_task",
+                "Schedule a prompt that will be sent to you at a time or repeatedly; your answer then goes to the "
+                "chat.",
+                self._schedule,
+                {"prompt": _PROMPT, **schedule, **options, **target},
+                ["prompt", "schedule_type", "schedule_value"],
+            ),
+            Tool("list_tasks", "Show the scheduled tasks with their next run.", self._list, read_only=True),
+            Tool("pause_task", "Let a task rest until it is resumed.", self._pause, one, ["task_id"]),
+            Tool(
+                "resume_task",
+                "Let a paused task go on with its next time; what it missed is not made up for.",
+                self._resume,
+                one,
+                ["task_id"],
+            ),
+            Tool("cancel_task", "End a task for good.", self._cancel, one, ["task_id"]),
+            Tool(
+                "update_task",
+                "Change a task's prompt, schedule or context; what is left out stays as it is.",
+                self._update,
+                {**one, "prompt": _PROMPT, **schedule, **options},
+                ["task_id"],
+            ),
         )
-        if task.prompt == wish.prompt:
-            return f"scheduled: {self._told(task)}"
-        return f"an earlier try of this run has scheduled already: {self._told(task)}; use update_task to change it"
 
-    async def list(self, _arguments: dict[str, Any]) -> str:
-        """Show the tasks the group may see."""
-        found = await self._tasks.visible(self._group)
+    async def _schedule(self, call: ToolCall) -> str:
+        wish = _wish(call)
+        task = await self._tasks.create(call.group, wish, target=call.text("target_group"), key=call.place.key)
+        if task.prompt == wish.prompt:
+            return f"scheduled: {_told(task, call)}"
+        return f"an earlier try of this run has scheduled already: {_told(task, call)}; use update_task to change it"
+
+    async def _list(self, call: ToolCall) -> str:
+        found = await self._tasks.visible(call.group)
         if not found:
             return "there are no tasks; schedule_task makes one"
-        return "\n".join(task_in_a_line(task, with_group=self._group.is_main) for task in found)
+        return "\n".join(task_in_a_line(task, with_group=call.group.is_main) for task in found)
 
-    async def pause(self, arguments: dict[str, Any]) -> str:
-        """Let a task rest."""
-        task = await self._tasks.pause(self._group, _text(arguments, "task_id"))
+    async def _pause(self, call: ToolCall) -> str:
+        task = await self._tasks.pause(call.group, call.text("task_id"))
         return f"{task.id} is paused and does not run until resume_task"
 
-    async def resume(self, arguments: dict[str, Any]) -> str:
-        """Let a task go on."""
-        task = await self._tasks.resume(self._group, _text(arguments, "task_id"))
+    async def _resume(self, call: ToolCall) -> str:
+        task = await self._tasks.resume(call.group, call.text("task_id"))
         return f"{task.id} is active again; {_next(task)}"
 
-    async def cancel(self, arguments: dict[str, Any]) -> str:
-        """End a task."""
-        task = await self._tasks.cancel(self._group, _text(arguments, "task_id"))
+    async def _cancel(self, call: ToolCall) -> str:
+        task = await self._tasks.cancel(call.group, call.text("task_id"))
         return f"{task.id} is cancelled and will not run again"
 
-    async def update(self, arguments: dict[str, Any]) -> str:
-        """Change a task."""
-        task = await self._tasks.update(self._group, _text(arguments, "task_id"), _wish(arguments))
-        return f"changed: {self._told(task)}"
-
-    def _told(self, task: Task) -> str:
-        return task_in_a_line(task, with_group=task.folder != self._group.folder)
+    async def _update(self, call: ToolCall) -> str:
+        task = await self._tasks.update(call.group, call.text("task_id"), _wish(call))
+        return f"changed: {_told(task, call)}"
 
 
-def task_tools(tasks: Tasks, group: Group, *, new_key: Callable[[Group], str]) -> list[SdkMcpTool[Any]]:
-    """The tools of a group; what it may not do is refused with the reason."""
-    handlers = TaskTools(tasks, group, new_key=new_key)
-    options = {"context_mode": _CONTEXT, "if_missed": _MISSED}
-    schedule = {"schedule_type": _TYPE, "schedule_value": _VALUE}
-    target = {"target_group": _TARGET} if group.is_main else {}
-    one = {"task_id": _ID}
-    return [
-        _tool(
-            "schedule_task",
-            "Schedule a prompt that will be sent to you at a time or repeatedly; your answer then goes to the chat.",
-            {"prompt": _PROMPT, **schedule, **options, **target},
-            ["prompt", "schedule_type", "schedule_value"],
-            handlers.schedule,
-        ),
-        _tool("list_tasks", "Show the scheduled tasks with their next run.", {}, [], handlers.list, is_read_only=True),
-        _tool("pause_task", "Let a task rest until it is resumed.", one, ["task_id"], handlers.pause),
-        _tool(
-            "resume_task",
-            "Let a paused task go on with its next time; what it missed is not made up for.",
-            one,
-            ["task_id"],
-            handlers.resume,
-        ),
-        _tool("cancel_task", "End a task for good.", one, ["task_id"], handlers.cancel),
-        _tool(
-            "update_task",
-            "Change a task's prompt, schedule or context; what is left out stays as it is.",
-            {**one, "prompt": _PROMPT, **schedule, **options},
-            ["task_id"],
-            handlers.update,
-        ),
-    ]
-
-
-def _tool(
-    name: str,
-    description: str,
-    properties: dict[str, Any],
-    required: list[str],
-    handler: Handler,
-    *,
-    is_read_only: bool = False,
-) -> SdkMcpTool[Any]:
-    from claude_agent_sdk import ToolAnnotations, tool
-
-    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-    @tool(name, description, schema, ToolAnnotations(readOnlyHint=is_read_only))
-    async def answer(arguments: dict[str, Any]) -> dict[str, Any]:
-        try:
-            text, is_error = await handler(arguments), False
-        except GatewayError as error:
-            text, is_error = error.detail, True
-        return {"content": [{"type": "text", "text": text}], "is_error": is_error}
-
-    return answer
-
-
-def _wish(arguments: dict[str, Any]) -> TaskWish:
+def _wish(call: ToolCall) -> TaskWish:
     return TaskWish(
-        prompt=_text(arguments, "prompt"),
-        schedule_kind=_text(arguments, "schedule_type"),
-        schedule_value=_text(arguments, "schedule_value"),
-        context=_text(arguments, "context_mode"),
-        missed=_text(arguments, "if_missed"),
+        prompt=call.text("prompt"),
+        schedule_kind=call.text("schedule_type"),
+        schedule_value=call.text("schedule_value"),
+        context=call.text("context_mode"),
+        missed=call.text("if_missed"),
     )
 
 
-def _text(arguments: dict[str, Any], name: str) -> str:
-    return str(arguments.get(name) or "").strip()
+def _told(task: Task, call: ToolCall) -> str:
+    return task_in_a_line(task, with_group=task.folder != call.group.folder)
 
 
 def _next(task: Task) -> str:

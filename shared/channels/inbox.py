@@ -9,7 +9,7 @@ from typing import Literal
 from shared.channels import store
 from shared.channels.base import Attachment, ChatId, InboundMessage, MessageId
 from shared.channels.schema import ChannelTables
-from shared.channels.store import Also, InboxItem, InboxState, OpenChat
+from shared.channels.store import Also, InboxItem, InboxState, OpenChat, SeenChat
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Conflict
 from shared.storage import Database
@@ -33,15 +33,17 @@ class Inbox:
         self._tables = tables
         self._clock = clock
 
-    async def append(self, message: InboundMessage, *, state: InboxState = "new", reason: str = "") -> bool:
+    async def append(
+        self, message: InboundMessage, *, state: InboxState = "new", reason: str = "", also: Also | None = None
+    ) -> bool:
         """Store a message; false when it was stored before.
 
         The chat's catch-up cursor moves in the same transaction. Pass `state` ``context`` or ``ignored`` with the
-        reason when the decision is already made.
+        reason when the decision is already made, and `also` for what must become durable together with a new message.
         """
         now = self._clock.now()
         return await self._db.write(
-            lambda c: store.append(c, self._tables, message, state=state, reason=reason, now=now)
+            lambda c: store.append(c, self._tables, message, state=state, reason=reason, now=now, also=also)
         )
 
     async def edit(
@@ -167,6 +169,14 @@ class Inbox:
     async def find(self, chat: ChatId, message: MessageId) -> InboxItem | None:
         """One message by the platform's id."""
         return await self._db.read(lambda c: store.inbox_by_message(c, self._tables, chat, message))
+
+    async def has_open_run(self, run_id: str) -> bool:
+        """Whether a run has messages that are not settled: it goes on, or will be tried again."""
+        return await self._db.read(lambda c: store.has_open_run(c, self._tables, run_id))
+
+    async def chats(self, limit: int = _LIST_LIMIT) -> list[SeenChat]:
+        """Chats that anything was ever heard of, the most recently heard ones first."""
+        return await self._db.read(lambda c: store.seen_chats(c, self._tables, limit))
 
     async def counts(self) -> dict[str, int]:
         """How many messages are in each state."""

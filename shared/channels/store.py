@@ -61,6 +61,21 @@ class OpenChat:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenChat:
+    """A chat that something was heard of, answered or not.
+
+    Attributes:
+        parent: in a thread, the chat it belongs to.
+    """
+
+    id: ChatId
+    name: str
+    kind: str
+    parent: ChatId
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxRow:
     """An outbound message with what became of it (see `schema` for the states)."""
 
@@ -108,8 +123,9 @@ def append(
     state: InboxState,
     reason: str,
     now: datetime,
+    also: Also | None = None,
 ) -> bool:
-    """Store a message and move its chat's cursor; false when the message is known already.
+    """Store a message and move its chat's cursor; false when the message is known already, and then `also` is left.
 
     A scheduled prompt moves no cursor: its id is ours, and the platform would not understand it.
     """
@@ -134,6 +150,8 @@ def append(
     )
     if not message.task_run:
         _see_chat(connection, tables, message, now)
+    if is_new and also is not None:
+        also(connection)
     return is_new
 
 
@@ -415,6 +433,21 @@ def revive_inbox(connection: Connection, tables: ChannelTables, item_id: int) ->
         .returning(*inbox.c)
     ).first()
     return None if row is None else _inbox_item(row)
+
+
+def has_open_run(connection: Connection, tables: ChannelTables, run_id: str) -> bool:
+    """Whether any message of a run waits to be answered or is being answered."""
+    inbox = tables.inbox
+    is_open = (inbox.c.run_id == run_id) & inbox.c.state.in_(["new", "claimed"])
+    return connection.execute(select(inbox.c.id).where(is_open).limit(1)).first() is not None
+
+
+def seen_chats(connection: Connection, tables: ChannelTables, limit: int) -> list[SeenChat]:
+    """Known chats, the most recently heard ones first."""
+    chat = tables.chat
+    columns = (chat.c.id, chat.c.name, chat.c.kind, chat.c.parent, chat.c.last_seen_at)
+    rows = connection.execute(select(*columns).order_by(chat.c.last_seen_at.desc(), chat.c.id).limit(limit))
+    return [SeenChat(*row) for row in rows]
 
 
 def count_inbox(connection: Connection, tables: ChannelTables) -> dict[str, int]:

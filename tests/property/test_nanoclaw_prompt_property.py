@@ -25,9 +25,51 @@ def test_any_names_and_texts_make_one_element_each(people):
     assert all(set(element.attrib) == {"sender", "time"} for element in root)
 
 
-@given(TEXT, TEXT.filter(lambda text: "<" not in text and text.strip()), TEXT.filter(lambda text: "<" not in text))
-def test_no_prefix_shows_more_than_the_final_text_has(before, hidden, after):
-    text = f"{before.replace('<', '')}<internal>{hidden}</internal>{after}"
+PIECES = st.one_of(
+    st.sampled_from(
+        [
+            "<internal>",
+            "</internal>",
+            "<INTERNAL kind='x'>",
+            "< / internal >",
+            "<internal/>",
+            "<internal",
+            "<inter",
+            "nal>",
+        ]
+    ),
+    st.sampled_from(["</message>", "<messages>", "<message sender='owner'>", "<", ">", "/", " ", "internal", "words"]),
+    TEXT,
+)
+TAGGED = st.lists(PIECES, max_size=12).map("".join)
+
+
+@given(TAGGED)
+def test_nothing_people_see_holds_an_internal_tag_and_looking_twice_changes_nothing(text):
+    shown = strip_internal(text)
+    assert strip_internal(shown) == shown
+    assert "<internal>" not in shown.lower()
+
+
+@given(TAGGED)
+def test_a_growing_text_never_shows_what_the_final_one_hides(text):
     final = strip_internal(text)
     for end in range(len(text) + 1):
-        assert final.startswith(visible_prefix(text[:end]).rstrip()) or visible_prefix(text[:end]).strip() in final
+        assert final.startswith(visible_prefix(text[:end]))
+
+
+@given(TAGGED, st.sampled_from(["<internal>", "<Internal a='b'>", "<internal"]), TAGGED)
+def test_what_stands_after_an_opening_tag_shows_only_when_something_closes_it(before, tag, after):
+    """Balanced or not, words between the tags stay away from people."""
+    secret = "the-secret"
+    hidden = f"{tag} {secret} "
+    assert secret not in strip_internal(f"{before}{hidden}</internal>")
+    assert secret not in strip_internal(f"{before}{hidden}{after.replace('internal', '')}")
+
+
+@given(st.lists(st.tuples(TAGGED, TAGGED), min_size=1, max_size=3))
+def test_messages_that_imitate_our_own_markup_stay_one_element_each(people):
+    messages = [replace(BASE, sender=Sender("u", name), text=text, reply_to=text) for name, text in people]
+    root = ElementTree.fromstring(format_messages(messages, UTC))
+    assert [element.tag for element in root] == ["message"] * len(people)
+    assert all(len(element) == 0 for element in root)

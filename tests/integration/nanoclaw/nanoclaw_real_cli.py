@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.spec import build_command, build_environment
+from shared.config.paths import Paths
 from shared.errors import NotFound
 from shared.gatewayclient import WorkerEvent, WorkerInfo, WorkerRequest
 
@@ -20,12 +21,24 @@ LINE_LIMIT = 1 << 24
 
 @dataclass
 class MessagesApi:
-    """Answers ``echo <number of user turns>: <last user text>``; with ``USE_TOOL`` it calls a tool first."""
+    """Answers ``echo <number of user turns>: <last user text>``; with ``USE_TOOL`` it calls a tool of ours first."""
 
-    tool: tuple[str, dict] = ("send_message", {"text": "said by tool"})
     requests: list[dict] = field(default_factory=list)
     fail_with: int = 0
     refuses: Callable[[dict], bool] | None = None
+    tool: tuple[str, dict] = ("send_message", {"text": "said by tool"})
+
+    @property
+    def offered(self) -> list[str]:
+        """Names of the tools of ours that the last request offered."""
+        names = [tool["name"] for tool in self.requests[-1]["tools"]]
+        return [name.removeprefix("mcp__nanoclaw__") for name in names if name.startswith("mcp__nanoclaw__")]
+
+    @property
+    def heard(self) -> str:
+        """What the last tool said."""
+        [block] = [b for b in blocks_of(self.requests[-1]["messages"][-1]) if b["type"] == "tool_result"]
+        return "".join(part["text"] for part in block["content"])
 
     @asynccontextmanager
     async def serving(self, socket: Path) -> AsyncIterator[MessagesApi]:
@@ -150,26 +163,33 @@ class Attached:
 
 
 class CliGateway:
-    """Leases real command lines with the product's own arguments; no container, and no credential but a placeholder."""
+    """Leases real command lines with the product's own arguments; no container, and no credential but a placeholder.
 
-    def __init__(self, cli: Path, home: Path, api_socket: Path) -> None:
-        self.cli, self.home, self.api_socket = cli, home, api_socket
+    With `paths` they work in the tenant's own folders, as a container's mounts would have it.
+    """
+
+    def __init__(self, cli: Path, home: Path, api_socket: Path, paths: Paths | None = None) -> None:
+        self.cli, self.home, self.api_socket, self.paths = cli, home, api_socket, paths
+        self.environment: dict[str, str] = {}
         self.live: dict[str, CliWorker] = {}
         self.leases: list[WorkerRequest] = []
 
     async def lease_worker(self, request: WorkerRequest) -> WorkerInfo:
         self.leases.append(request)
         worker_id = f"w{len(self.leases)}"
-        work = self.home / "work"
+        work, config = self.home / "work", self.home / "config"
+        if self.paths is not None:
+            work = self.paths.group("nanoclaw", request.group)
+            config = self.paths.group_session("nanoclaw", request.group)
         work.mkdir(parents=True, exist_ok=True)
         environment = build_environment(WorkerPolicy()) | {
             "HOME": str(self.home),
-            "CLAUDE_CONFIG_DIR": str(self.home / "config"),
+            "CLAUDE_CONFIG_DIR": str(config),
             "ANTHROPIC_UNIX_SOCKET": str(self.api_socket),
             "PATH": os.environ["PATH"],
             "IS_SANDBOX": "1",
             "CLAUDE_CODE_MAX_RETRIES": "0",
-        }
+        } | self.environment  # fmt: skip
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             self.cli, *build_command(request)[1:],
@@ -199,6 +219,11 @@ class CliGateway:
     async def mark_idle(self, worker_id: str) -> None:
         self._find(worker_id)
 
+    def type(self, worker_id: str, text: str) -> None:
+        """Write a line of a person's into the command line itself, which takes ``/commands`` from there."""
+        message = {"type": "user", "message": {"role": "user", "content": text}, "parent_tool_use_id": None}
+        self._find(worker_id).process.stdin.write(json.dumps(message).encode() + b"\n")
+
     async def end_worker(self, worker_id: str) -> None:
         worker = self.live[worker_id]
         if worker.process.returncode is None:
@@ -210,11 +235,13 @@ class CliGateway:
 
 
 @asynccontextmanager
-async def a_cli_gateway(cli: Path, folder: Path) -> AsyncIterator[tuple[CliGateway, MessagesApi]]:
+async def a_cli_gateway(
+    cli: Path, folder: Path, paths: Paths | None = None
+) -> AsyncIterator[tuple[CliGateway, MessagesApi]]:
     """The stand-in with its model; every process it started is gone afterwards."""
     folder.mkdir()
     async with MessagesApi().serving(folder / "api.sock") as api:
-        gateway = CliGateway(cli, folder / "home", folder / "api.sock")
+        gateway = CliGateway(cli, folder / "home", folder / "api.sock", paths)
         try:
             yield gateway, api
         finally:

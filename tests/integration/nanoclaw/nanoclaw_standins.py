@@ -18,11 +18,19 @@ from zoneinfo import ZoneInfo
 
 from nanoclaw.config import NanoclawPolicy
 from nanoclaw.tenant import Tenant
-from shared.channels.base import ChannelHandlers, ChannelStatus, InboundMessage, OutboundMessage, Sender
-from shared.clock import SYSTEM_CLOCK, Clock
+from shared.channels.base import (
+    Button,
+    ButtonPress,
+    ChannelHandlers,
+    ChannelStatus,
+    InboundMessage,
+    OutboundMessage,
+    Sender,
+)
 from shared.config.paths import Paths
 from shared.errors import GatewayError, NotFound, Unavailable
 from shared.gatewayclient import WorkerEvent, WorkerInfo, WorkerRequest
+from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
 
 _numbers = itertools.count(1000)
 
@@ -60,6 +68,8 @@ class MemoryChannel:
         self.files: dict[str, bytes | Exception] = {}
         self.fetched: list[str] = []
         self.rereads: dict[str, InboundMessage] = {}
+        self.buttons: dict[str, tuple[Button, ...]] = {}
+        self.sent_files: dict[str, list[tuple[str, bytes]]] = {}
         self.send_fails: list[GatewayError] = []
         self.failed = asyncio.Event()
         self._news = asyncio.Condition()
@@ -78,12 +88,15 @@ class MemoryChannel:
         number = str(next(_numbers))
         self.by_nonce[message.nonce] = number
         self.sent.setdefault(message.chat, {})[number] = message.text
+        self.buttons[number] = message.buttons
+        self.sent_files[number] = [(file.name, file.path.read_bytes()) for file in message.files]
         self.history_of_calls.append(("send", message.text))
         await self._tell()
         return number
 
     async def edit(self, chat: str, message: str, text: str, buttons=()) -> None:
         self.sent[chat][message] = text
+        self.buttons[message] = buttons
         self.history_of_calls.append(("edit", text))
         await self._tell()
 
@@ -122,6 +135,17 @@ class MemoryChannel:
 
     def texts(self, chat: str = "dc:1") -> list[str]:
         return list(self.sent.get(chat, {}).values())
+
+    async def press(self, label: str, *, chat: str = "dc:1", sender: str = "ann", where: str = "") -> str:
+        """Press the newest button of that label (in chat `where`, if given); returns what the presser reads."""
+        number, button = next(
+            (number, button)
+            for number in reversed(self.sent[chat])
+            for button in self.buttons[number]
+            if button.label == label
+        )
+        press = ButtonPress(where or chat, number, button.action, Sender(f"u-{sender}", sender))
+        return await self.handlers.on_press(press)
 
     async def says(
         self, wanted: Callable[[list[str]], bool], *, chat: str = "dc:1", within_s: float = 20.0
@@ -165,6 +189,7 @@ class ScriptedWorker:
         self.ended = False
         self.answers: dict[str, asyncio.Future] = {}
         self.tasks: set[asyncio.Task] = set()
+        self.hooks: dict = {}
 
     def emit(self, message: dict) -> None:
         self.lines += 1
@@ -203,6 +228,7 @@ class ScriptedWorker:
             if self.request.resume and self.session not in self.gateway.transcripts:
                 self.end(1, "crashed", f"No conversation found with session ID: {self.request.session_id}")
                 return
+            self.hooks = message["request"].get("hooks") or self.hooks
             body = {"subtype": "success", "request_id": message["request_id"], "response": {"commands": []}}
             self.emit({"type": "control_response", "response": body})
         elif message["type"] == "control_response":
@@ -245,14 +271,28 @@ class ScriptedWorker:
 
     async def call_tool(self, name: str, arguments: dict) -> dict:
         """Call one of the host's tools as the command line does at its first turn."""
-        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "cli", "version": "1"}}
-        await self._rpc("initialize", hello, 1)
-        await self._rpc("notifications/initialized", {}, None)
+        await self.hello()
         return await self.use_tool(name, arguments)
 
     async def use_tool(self, name: str, arguments: dict) -> dict:
         """Call a tool after the handshake was made."""
-        return (await self._rpc("tools/call", {"name": name, "arguments": arguments}, 2))["result"]
+        number = next(_numbers)
+        return (await self._rpc("tools/call", {"name": name, "arguments": arguments}, number))["result"]
+
+    async def tools(self) -> list[str]:
+        """Names of the tools that are offered, after the handshake was made."""
+        return [tool["name"] for tool in (await self._rpc("tools/list", {}, next(_numbers)))["result"]["tools"]]
+
+    async def hello(self) -> None:
+        """Make the handshake, as the command line does at its first turn."""
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "cli", "version": "1"}}
+        await self._rpc("initialize", hello, 1)
+        await self._rpc("notifications/initialized", {}, None)
+
+    async def say_through(self, name: str, arguments: dict) -> str:
+        """Call a tool and give back what it said."""
+        answer = await self.use_tool(name, arguments)
+        return ("refused: " if answer["isError"] else "") + answer["content"][0]["text"]
 
     async def _rpc(self, method: str, params: dict, number: int | None) -> dict:
         request_id = uuid.uuid4().hex
@@ -281,6 +321,13 @@ class ScriptedGateway:
     lease_fails: list[GatewayError] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
     light: Callable[[dict], object] | None = None
+    web: Callable[[FetchRequest | WebSearchRequest], FetchedPage | SearchAnswer] | None = None
+
+    async def fetch_page(self, request: FetchRequest) -> FetchedPage:
+        return self.web(request)
+
+    async def search_web(self, request: WebSearchRequest) -> SearchAnswer:
+        return self.web(request)
 
     async def lease_worker(self, request: WorkerRequest) -> WorkerInfo:
         if self.lease_fails:
@@ -351,12 +398,9 @@ def paths_in(folder: Path) -> Paths:
 
 
 @asynccontextmanager
-async def a_tenant(
-    folder: Path, gateway, policy: NanoclawPolicy | None = None, make_channel=MemoryChannel, clock: Clock = SYSTEM_CLOCK
-):
+async def a_tenant(folder: Path, gateway, policy: NanoclawPolicy | None = None, make_channel=MemoryChannel, **more):
     """A whole tenant on stand-ins, with its channel; entered in the test's body."""
-    zone = ZoneInfo("Asia/Seoul")
-    policy = policy or a_policy()
-    tenant = Tenant("nanoclaw", paths_in(folder), gateway, policy, make_channel=make_channel, zone=zone, clock=clock)
+    more = {"make_channel": make_channel, "zone": ZoneInfo("Asia/Seoul")} | more
+    tenant = Tenant("nanoclaw", paths_in(folder), gateway, policy or a_policy(), **more)
     async with tenant.running():
         yield tenant, tenant.channel

@@ -160,7 +160,7 @@ async def test_an_agent_that_replaces_the_folder_by_a_link_gains_nothing(tmp_pat
     outside = tmp_path / "outside"
     outside.mkdir()
     async with Stage(tmp_path) as bed:
-        bed.group.mkdir(parents=True)
+        bed.group.mkdir(parents=True, exist_ok=True)
         (bed.group / "attachments").symlink_to(outside)
         await bed.send("see", text_file())
         asked = await bed.answered()

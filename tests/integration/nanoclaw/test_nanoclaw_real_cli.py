@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from nanoclaw_real_cli import a_cli_gateway, blocks_of
-from nanoclaw_standins import a_message, a_tenant
+from nanoclaw_standins import a_message, a_policy, a_tenant, paths_in
 
 from gateway.workers.image.cli_file import local_cli
 from nanoclaw.tasks.models import OPERATOR
@@ -136,3 +137,96 @@ async def test_a_picture_the_model_refuses_does_not_stay_in_the_conversation(cli
         await channel.says(lambda texts: len(texts) == 2)
         await tenant.lanes.idle()
     assert len(gateway.leases) == 2
+
+
+async def test_all_tools_work_and_a_conversation_is_kept_before_it_is_shortened_also_after_a_restart(cli, tmp_path):
+    paths = paths_in(tmp_path)
+    policy = a_policy(groups={"main": {"chat": "dc:1", "main": True}})
+    kept = paths.group("nanoclaw", "main") / "conversations"
+    async with a_cli_gateway(cli, tmp_path / "g", paths) as (gateway, api):
+        async with a_tenant(tmp_path, gateway, policy) as (tenant, channel):
+            api.tool = ("list_groups", {})
+            await channel.handlers.on_message(a_message("the tides USE_TOOL"))
+            await channel.says(bool)
+            await tenant.lanes.idle()
+            assert set(api.offered) == {tool.name for tool in tenant.tools.offered(tenant.registry.find("main"))}
+            assert "- main | dc:1" in api.heard
+        # A new process takes the worker over, and answers what the first one had promised: tools and the hook.
+        async with a_tenant(tmp_path, gateway, policy) as (tenant, channel):
+            api.tool = ("ask_user", {"question": "Which one?", "options": ["red", "blue"]})
+            await channel.handlers.on_message(a_message("more USE_TOOL"))
+            await channel.says(lambda texts: texts == ["Which one?"])
+            await channel.press("blue", sender="bob")
+            await channel.says(lambda texts: "".join(texts[-1:]).startswith("echo 2"))
+            await tenant.lanes.idle()
+            assert api.heard == "bob answered: blue"
+            assert len(gateway.leases) == 1
+            gateway.type("w1", "/compact")
+            while not kept.exists() or not list(kept.glob("*.md")):
+                await asyncio.sleep(0.05)
+    [file] = kept.iterdir()
+    text = file.read_text()
+    assert file.name.endswith("-the-tides-use_tool.md")
+    assert "ann: the tides USE_TOOL" in text
+    assert "ann: more USE_TOOL" in text
+    assert "**J**: echo 2: " in text
+
+
+async def test_memory_and_skills_reach_the_agent_and_new_global_memory_an_existing_conversation(cli, tmp_path):
+    paths = paths_in(tmp_path)
+    lab, everybody = paths.group("nanoclaw", "lab"), paths.group("nanoclaw", "global")
+    for skill, folder in (("zebra", lab / ".claude"), ("lion", paths.group_session("nanoclaw", "lab"))):
+        place = folder / "skills" / skill
+        place.mkdir(parents=True)
+        (place / "SKILL.md").write_text(f"---\nname: {skill}\ndescription: Knows about {skill}s.\n---\nRoar.")
+    policy = a_policy(groups={"lab": {"chat": "dc:1"}}, agent={"tools": ["Read", "Skill"]})
+    async with a_cli_gateway(cli, tmp_path / "g", paths) as (gateway, api):
+        async with a_tenant(tmp_path, gateway, policy) as (tenant, channel):
+            (lab / "CLAUDE.md").write_text("Ann likes tea.")
+            await channel.handlers.on_message(a_message("one"))
+            await channel.says(lambda texts: "".join(texts[-1:]).startswith("echo 1"))
+            await tenant.lanes.idle()
+            told = json.dumps(api.requests[-1])
+            assert all(words in told for words in ("Ann likes tea.", "Knows about zebras.", "Knows about lions."))
+            (everybody / "CLAUDE.md").write_text("The harbour is closed.")
+            await channel.handlers.on_message(a_message("two"))
+            await channel.says(lambda texts: "".join(texts[-1:]).startswith("echo 2"))
+            await tenant.lanes.idle()
+            assert "The harbour is closed." in json.dumps(api.requests[-1]["system"])
+            assert [lease.resume for lease in gateway.leases] == [False, True]
+        # Changed while nobody was there: the worker that was started with the old memory is not taken over.
+        (everybody / "CLAUDE.md").write_text("The harbour is open.")
+        async with a_tenant(tmp_path, gateway, policy) as (tenant, channel):
+            await channel.handlers.on_message(a_message("three"))
+            await channel.says(lambda texts: "".join(texts[-1:]).startswith("echo 3"))
+            await tenant.lanes.idle()
+            system = json.dumps(api.requests[-1]["system"])
+    assert "The harbour is open." in system
+    assert "The harbour is closed." not in system
+
+
+@pytest.mark.parametrize("is_quiet", [True, False])
+async def test_the_command_line_calls_nobody_but_the_model(cli, tmp_path, is_quiet):
+    """Its telemetry, error reports and updater would go through this proxy; without our settings some do."""
+    wanted: list[bytes] = []
+
+    async def refuse(reader, writer):
+        wanted.append((await reader.readline()).split()[1])
+        writer.close()
+
+    proxy = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    async with a_cli_gateway(cli, tmp_path / "g") as (gateway, _), proxy:
+        gateway.environment = {"HTTPS_PROXY": address, "HTTP_PROXY": address}
+        if not is_quiet:
+            gateway.environment |= {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "", "DISABLE_AUTOUPDATER": ""}
+        async with a_tenant(tmp_path, gateway) as (tenant, channel):
+            await channel.handlers.on_message(a_message("hello"))
+            await channel.says(bool)
+            await tenant.lanes.idle()
+        if not is_quiet:
+            async with asyncio.timeout(20):
+                while not wanted:
+                    await asyncio.sleep(0.05)
+        await gateway.end_worker("w1")
+    assert (wanted == []) is is_quiet, wanted

@@ -10,6 +10,7 @@ from claude_agent_sdk import ProcessError
 from claude_agent_sdk._internal.message_parser import parse_message
 
 from nanoclaw.agent.errors import SessionMissing, WorkerLost
+from nanoclaw.agent.host import AgentHost
 from nanoclaw.agent.session import AgentSession
 from nanoclaw.agent.stream import Done, LimitReached, Retrying, Text, TextDelta, ToolUse, translate
 from nanoclaw.agent.transport import WorkerTransport
@@ -52,8 +53,17 @@ class Stream:
         self.closed = True
 
 
-async def say(text: str) -> None:
-    """Nobody listens."""
+def a_server():
+    from claude_agent_sdk import create_sdk_mcp_server
+
+    return create_sdk_mcp_server("nanoclaw")
+
+
+async def keep(session_id: str) -> str:
+    return "nowhere"
+
+
+HOST = AgentHost("nanoclaw", a_server, keep)
 
 
 def result(text="done", **more) -> dict:
@@ -102,7 +112,7 @@ async def test_a_taken_over_worker_is_introduced_to_and_hears_nothing_of_it():
 
 async def test_a_turn_ends_with_its_own_result_and_not_with_a_background_tasks():
     stream = Stream()
-    session = AgentSession("w", stream, say)
+    session = AgentSession("w", stream, HOST)
     await session.open()
     turn = asyncio.get_running_loop().create_task(collect(session))
     while not any(message["type"] == "user" for message in stream.written):
@@ -118,7 +128,7 @@ async def test_a_turn_ends_with_its_own_result_and_not_with_a_background_tasks()
 
 async def test_a_message_the_sdk_cannot_read_costs_that_message_only():
     stream = Stream()
-    session = AgentSession("w", stream, say)
+    session = AgentSession("w", stream, HOST)
     await session.open()
     stream.put({"type": "assistant", "message": {}})
     turn = asyncio.get_running_loop().create_task(collect(session))
@@ -131,7 +141,7 @@ async def test_a_message_the_sdk_cannot_read_costs_that_message_only():
 
 async def test_silence_is_noticed_but_a_long_job_is_not_silent():
     stream = Stream()
-    session = AgentSession("w", stream, say)
+    session = AgentSession("w", stream, HOST)
     await session.open()
     turn = asyncio.get_running_loop().create_task(collect(session, silence_s=0.05))
     for _ in range(3):
@@ -144,7 +154,7 @@ async def test_silence_is_noticed_but_a_long_job_is_not_silent():
 
 async def test_a_worker_that_ends_in_mid_turn_is_lost_and_stays_so():
     stream = Stream()
-    session = AgentSession("w", stream, say)
+    session = AgentSession("w", stream, HOST)
     await session.open()
     turn = asyncio.get_running_loop().create_task(collect(session))
     await asyncio.sleep(0)
@@ -167,12 +177,12 @@ async def test_a_missing_transcript_is_told_apart_from_a_crash(told_by):
         stream.put(result(None, is_error=True, subtype="error_during_execution", errors=[words]))
     stream.put(WorkerEvent(event="exit", code=1, reason="crashed"))
     with pytest.raises(SessionMissing):
-        await AgentSession("w", stream, say).open()
+        await AgentSession("w", stream, HOST).open()
 
 
 async def test_each_turn_is_priced_although_the_total_is_reported():
     stream = Stream()
-    session = AgentSession("w", stream, say)
+    session = AgentSession("w", stream, HOST)
     await session.open()
     prices = []
     for total in (0.5, 0.75, 0.25):  # the total starts over when the conversation is reset

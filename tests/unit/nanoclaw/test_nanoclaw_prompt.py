@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nanoclaw.groups import Group
+from nanoclaw.memory import global_memory
 from nanoclaw.prompt import format_messages, strip_internal, system_prompt, visible_prefix
 from shared.channels.base import Attachment, InboundMessage, Sender
 
@@ -55,6 +56,14 @@ def test_a_quoted_message_and_attachments_come_along():
         ("hello <internal>never closed", "hello"),
         ("<internal>all</internal>", ""),
         ("1 < 2", "1 < 2"),
+        ("a <internal>b <internal>c</internal> d</internal> e", "a  e"),
+        ("a </internal>b", "a b"),
+        ("a<internal/>b", "ab"),
+        ("a < Internal\tkind='x' >b</ internal >c", "a c"),
+        ("a <internal b", "a"),
+        ("a <internal <b>c</b></internal> d", "a  d"),
+        ("x<inter<internal>a</internal>nal>b</internal>c", "x"),
+        ("<internals> <internal-notes> are words", "<internals> <internal-notes> are words"),
     ],
 )
 def test_internal_parts_are_not_for_people(text, seen):
@@ -69,13 +78,14 @@ def test_no_prefix_of_a_growing_text_shows_an_internal_part():
     assert visible_prefix(text) == strip_internal(text)
 
 
-def test_the_global_memory_reaches_all_groups_but_main(tmp_path):
-    memory = tmp_path / "CLAUDE.md"
-    memory.write_text("Remember: be kind.")
+def test_the_memory_of_all_groups_reaches_all_but_main_and_everybody_hears_where_it_lies(tmp_path):
+    (tmp_path / "CLAUDE.md").write_text("Remember: be kind.")
     lab, main = Group("lab", "dc:1", "Lab"), Group("main", "dc:2", "Main", is_main=True)
     texts = [
-        system_prompt(group, assistant_name="J", instructions="Speak Korean.", global_memory=memory)
+        system_prompt(group, assistant_name="J", instructions="Speak Korean.", memory=global_memory(tmp_path))
         for group in (lab, main)
     ]
     assert ["be kind" in text for text in texts] == [True, False]
     assert all("You are J" in text and "Speak Korean." in text for text in texts)
+    assert all("/workspace/global/CLAUDE.md" in text for text in texts)
+    assert ["yours to edit" in text for text in texts] == [False, True]

@@ -91,7 +91,8 @@ def test_no_value_of_a_request_can_be_read_as_an_option(request) -> None:
     fixed = {
         "--output-format", "--verbose", "--include-partial-messages", "--input-format",
         "--permission-mode", "--setting-sources",
-        "--strict-mcp-config", "-p", "stream-json", "bypassPermissions", "user,project", "/usr/local/bin/claude",
+        "--strict-mcp-config", "--system-prompt-snapshot=off", "-p", "stream-json", "bypassPermissions", "user,project",
+        "/usr/local/bin/claude",
     }  # fmt: skip
     bound = ("--model=", "--tools=", "--disallowedTools=", "--append-system-prompt=", "--resume=", "--session-id=",
              "--mcp-config=")  # fmt: skip
