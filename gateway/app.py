@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.broker.app import build_broker
 from gateway.broker.routes import BrokerServices
-from gateway.budget import load_budget
+from gateway.budget.service import load_budget
 from gateway.credentials.control import operations as credential_operations
 from gateway.credentials.keeper import Notice
 from gateway.credentials.service import Credentials

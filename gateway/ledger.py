@@ -9,7 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from gateway.budget import SCALE, BucketPolicy, Budget, BudgetsPolicy, LimitPolicy, Reservation, load_budgets
+from gateway.budget.models import Reservation
+from gateway.budget.policy import SCALE, BucketPolicy, BudgetsPolicy, LimitPolicy, load_budgets
+from gateway.budget.service import Budget
 from gateway.modelproxy.identity import RequestRecord
 from gateway.store import Counter, GatewayStore
 from shared.clock import SYSTEM_CLOCK, Clock

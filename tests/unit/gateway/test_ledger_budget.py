@@ -11,16 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import create_engine, text
 
-from gateway.budget import (
-    Budget,
-    BudgetExhaustedError,
-    BudgetsPolicy,
-    Estimate,
-    ResetRule,
-    Tariff,
-    estimate_of,
-    load_budgets,
-)
+from gateway.budget.models import BudgetExhaustedError, Estimate
+from gateway.budget.policy import BudgetsPolicy, load_budgets
+from gateway.budget.service import Budget
+from gateway.budget.tariff import Tariff, estimate_of
+from gateway.budget.windows import ResetRule
 from gateway.ledger import Ledger, usage_report
 from gateway.modelproxy.dialects import error_answer
 from gateway.modelproxy.identity import ModelIdentity, RequestRecord

@@ -1,0 +1,62 @@
+"""What calls cost and what to set aside for them, by policy and catalogue; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.budget.models import Estimate, Spent
+from gateway.budget.policy import SCALE, BudgetsPolicy
+from gateway.modelproxy.identity import RequestRecord
+from shared.providers.catalog import Catalog, shipped_catalog
+
+_BYTES_PER_TOKEN = 3
+_FIRST_ERROR = 400
+
+
+class Tariff:
+    """What calls cost and what they are paid from, by policy and catalogue."""
+
+    def __init__(self, policy: BudgetsPolicy, catalog: Catalog | None = None) -> None:
+        self.policy = policy
+        self._catalog = catalog or shipped_catalog()
+
+    def cost(self, provider: str, model: str, *, fresh: int, cached: int, output: int) -> Spent:
+        """The cost of a call that was sent; `fresh` input tokens are those not read from a cache."""
+        price = self.policy.price_of(model)
+        usd = math.ceil(fresh * price.input + cached * price.cached + output * price.output)
+        # The list of models costs nothing, nor do embeddings.
+        is_premium = provider == "copilot" and bool(model) and not model.startswith("text-embedding-")
+        multiplier = self._catalog.find(f"copilot/{model}").multiplier if is_premium else 0.0
+        scaled = round(multiplier * SCALE["premium_requests"])
+        return Spent(usd=usd, tokens=fresh + cached + output, requests=1, premium_requests=scaled)
+
+    def of_estimate(self, provider: str, model: str, estimate: Estimate) -> Spent:
+        """What to set aside."""
+        return self.cost(provider, model, fresh=estimate.input_tokens, cached=0, output=estimate.output_tokens)
+
+    def of_record(self, record: RequestRecord, estimate: Estimate | None = None) -> Spent:
+        """What a finished call cost.
+
+        A call the provider never said the usage of (the caller left, the stream broke) is charged as estimated, since
+        it was not free; one that we refused ourselves costs nothing.
+        """
+        if not record.auth or record.outcome == "refused":
+            return Spent()
+        provider, model = record.provider, record.model
+        unmeasured = not record.input_tokens and not record.output_tokens
+        if unmeasured and estimate and (record.status < _FIRST_ERROR or record.outcome in {"cut", "client_gone"}):
+            return self.of_estimate(provider, model, estimate)
+        cached = min(record.cached_tokens, record.input_tokens)
+        fresh = record.input_tokens - cached
+        spent = self.cost(provider, model, fresh=fresh, cached=cached, output=record.output_tokens)
+        return spent if record.status < _FIRST_ERROR else Spent(spent.usd, spent.tokens, spent.requests)
+
+
+def estimate_of(body: Mapping[str, Any], request_bytes: int, policy: BudgetsPolicy) -> Estimate:
+    """What a request may cost at most: a token for every three bytes of it, and the longest answer it allows."""
+    asked = [body.get(name) for name in ("max_tokens", "max_completion_tokens", "max_output_tokens")]
+    named = [value for value in asked if isinstance(value, int) and not isinstance(value, bool) and value >= 0]
+    output = max(named, default=policy.default_output_tokens)
+    return Estimate(math.ceil(request_bytes / _BYTES_PER_TOKEN), output)
