@@ -14,6 +14,9 @@ from shared.config.toml import load_policy
 from shared.gatewayclient.models import Slug
 
 Unit = Literal["usd", "tokens", "requests", "premium_requests"]
+BucketKind = Literal[
+    "plan_window", "agent_sdk_credit", "extra_usage", "prepaid_key", "included", "premium_requests", "ai_credits"
+]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,38}$")]
 
 SCALE: Final[Mapping[Unit, int]] = {"usd": 1_000_000, "tokens": 1, "requests": 1, "premium_requests": 1_000_000}
@@ -34,7 +37,7 @@ class BucketPolicy(_Table):
     """
 
     enabled: bool = True
-    kind: Literal["plan_window", "agent_sdk_credit", "extra_usage", "prepaid_key", "included", "premium_requests"]
+    kind: BucketKind
     provider: Literal["claude", "codex", "copilot"]
     auth: tuple[Literal["oauth", "api_key", "token"], ...] = ()
     models: tuple[str, ...] = ()
@@ -62,12 +65,32 @@ class LimitPolicy(_Table):
     reset: ResetRule = ResetRule()
 
 
-class Price(_Table):
+class Rates(_Table):
     """US dollars for a million tokens, which is also millionths of a dollar for one."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cached: float = Field(ge=0)
+
+
+class LongRates(Rates):
+    """What every token of a call costs once its prompt is long.
+
+    Attributes:
+        above: prompts of more tokens than this are long; cached ones count.
+    """
+
+    above: int = Field(gt=0)
+
+
+class Price(Rates):
+    """A model's list price."""
+
+    long: LongRates | None = None
+
+    def rates_for(self, prompt_tokens: int) -> Rates:
+        """What a call with such a prompt is charged at."""
+        return self.long if self.long is not None and prompt_tokens > self.long.above else self
 
 
 class BudgetsPolicy(_Table):

@@ -24,8 +24,8 @@ class Tariff:
 
     def cost(self, provider: str, model: str, *, fresh: int, cached: int, output: int) -> Spent:
         """The cost of a call that was sent; `fresh` input tokens are those not read from a cache."""
-        price = self.policy.price_of(model)
-        usd = math.ceil(fresh * price.input + cached * price.cached + output * price.output)
+        rates = self.policy.price_of(model).rates_for(fresh + cached)
+        usd = math.ceil(fresh * rates.input + cached * rates.cached + output * rates.output)
         # The list of models costs nothing, nor do embeddings.
         is_premium = provider == "copilot" and bool(model) and not model.startswith("text-embedding-")
         multiplier = self._catalog.find(f"copilot/{model}").multiplier if is_premium else 0.0

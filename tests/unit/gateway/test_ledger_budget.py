@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -317,12 +318,23 @@ def test_a_call_is_paid_from_one_bucket(tmp_path, call, bucket):
     assert shipped(tmp_path).bucket_of(*call) == bucket
 
 
+def test_a_long_prompt_costs_more_for_every_token_of_the_call(tmp_path):
+    tariff = Tariff(load_budgets(Paths(tmp_path, tmp_path)))
+    at_the_edge = tariff.cost("copilot", "gemini-2.5-pro", fresh=150_000, cached=50_000, output=1000)
+    beyond = tariff.cost("copilot", "gemini-2.5-pro", fresh=150_001, cached=50_000, output=1000)
+    assert at_the_edge.usd == 150_000 * 1.25 + 50_000 * 0.125 + 1000 * 10
+    assert beyond.usd == math.ceil(150_001 * 2.5 + 50_000 * 0.25 + 1000 * 15)
+
+
 def test_prices_and_premium_requests(tmp_path):
     tariff = Tariff(shipped(tmp_path))
     assert tariff.policy.price_of("claude-opus-4-5-20251101").input == 5
     assert tariff.policy.price_of("claude-opus-4-1-20250805").input == 15
     assert tariff.policy.price_of("gpt-4o-mini").input == 0.15
     assert tariff.policy.price_of("who-knows").output == 25
+    assert tariff.policy.price_of("claude-opus-4-20250514").input == 15
+    assert tariff.policy.price_of("claude-opus-5-5").cached == 0.2
+    assert tariff.policy.price_of("gpt-5.6-terra").input == 2
     copilot = replace(RECORD, provider="copilot", auth="token")
     for model, premium in (("gpt-5-mini", 0), ("claude-opus-4.6", 3_000_000), ("gemini-3-flash", 330_000), ("", 0)):
         assert tariff.of_record(replace(copilot, model=model)).premium_requests == premium
