@@ -131,7 +131,8 @@ class Gateway:
             copilot_base=settings.upstreams.copilot.api_base,
             github_api_base=settings.upstreams.github.api_base,
             refresher=self.sign_ins.refresher,
-            claude_policy=oauth.claude_auth,
+            policy=oauth,
+            on_copilot_bearer=self.sign_ins.on_copilot_bearer,
         )
         await self.sign_ins.write_views()
         self.sign_ins.refresher.start()
@@ -186,9 +187,7 @@ class Gateway:
         for name in settings.enabled_tenants():
             await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660)
         if api.enabled:
-            quota = CopilotQuota(
-                http, github_api_base=settings.upstreams.github.api_base, github_token=self.credentials.github_token
-            )
+            quota = CopilotQuota(self.credentials.github, github_token=self.credentials.github_token)
             options = PublicOptions(keys=client_keys(settings), quota=quota)
             public = AsgiListeners(public_app(proxy, listener_identity(), options))
             stack.push_async_callback(public.close, 1.0)

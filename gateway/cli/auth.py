@@ -122,8 +122,9 @@ def import_(provider: str, file: Path | None, tenant: str, state: Path | None, *
     """Take over another program's sign-in from its FILE, or from standard input with `-`.
 
     For codex: auth.json of the Codex command line, or auth-profiles.json of OpenClaw; for copilot: copilot-api's
-    github_token; for threads and instagram: a long-lived token. Refresh tokens count once: after the first refresh
-    here, the other program has to sign in again.
+    github_token, auth-profiles.json, or OpenClaw's github-copilot.token.json, which serves until it ends (half an hour
+    at most); for threads and instagram: a long-lived token. Refresh tokens count once: after the first refresh here,
+    the other program has to sign in again.
     """
     answer = _Console(paths_of(state), as_json=as_json).ask(
         "auth_import", provider=provider, tenant=tenant, text=_file_text(provider, file, paths_of(state))
@@ -273,7 +274,7 @@ def _done(what: str, provider: str, answer: dict[str, Any], *, as_json: bool) ->
         return
     account = f" as {answer['account']}" if answer.get("account") else ""
     plan = f" ({answer['plan']})" if answer.get("plan") else ""
-    click.echo(f"{provider}: {what}{account}{plan}")
+    click.echo(f"{provider}: {answer.get('detail') or what}{account}{plan}")
 
 
 def _from_now(moment: str | None, now: datetime) -> str | None:

@@ -52,8 +52,7 @@ async def quota(options: CopilotApiOptions) -> dict[str, Any]:
     """GitHub's quota answer; raises as `CopilotQuota.usage`."""
     async with HttpPool() as http:
         signin = CopilotSignIn(options, http)
-        asked = CopilotQuota(http, github_api_base=options.oauth_settings().api_base, github_token=signin.github_token)
-        return await asked.usage()
+        return await CopilotQuota(signin.github, github_token=signin.github_token).usage()
 
 
 def quota_lines(usage: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from shared.errors import ConfigError, Invalid
-from shared.oauth.copilot import CopilotOAuthSettings
+from shared.oauth.copilot_settings import CopilotOAuthSettings
 from shared.secrets.files import Secret
 
 AccountType = Literal["individual", "business", "enterprise"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from gateway.copilotapi.options import CopilotApiOptions
 from gateway.credentials.copilot import CopilotTokens
 from gateway.credentials.files import WatchedFile, parse_github_token
-from gateway.credentials.models import ClientIdentity, Provider, ProviderAuth
+from gateway.credentials.models import Provider, ProviderAuth
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import AuthRequired, Invalid, Unavailable
 from shared.http.client import HttpPool
+from shared.oauth.github import GithubApi
+from shared.oauth.models import Token
 from shared.secrets.files import Secret
 
-_FIX = "Run: clawgate copilot-api auth"
+_AGAIN = "clawgate copilot-api auth"
 
 
 class CopilotSignIn:
@@ -26,17 +28,9 @@ class CopilotSignIn:
     def __init__(self, options: CopilotApiOptions, http: HttpPool, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._given = options.github_token
         path = options.token_file.expanduser()
-        self._file = WatchedFile(path, parse_github_token, what="GitHub sign-in", fix=_FIX)
-        settings = options.oauth_settings()
-        self._tokens = CopilotTokens(
-            self._file,
-            github_api_base=settings.api_base,
-            copilot_base=settings.copilot_base,
-            http=http,
-            clock=clock,
-            client=ClientIdentity(),
-            stored=self._stored,
-        )
+        self._file = WatchedFile(path, parse_github_token, what="GitHub sign-in", fix=f"Run: {_AGAIN}")
+        self.github = GithubApi(options.oauth_settings(), http, again=_AGAIN)
+        self._tokens = CopilotTokens(self._file, self.github, clock=clock, stored=self._stored)
 
     async def github_token(self) -> Secret:
         """GitHub's own token.
@@ -70,5 +64,5 @@ class CopilotSignIn:
         """There is no other credential."""
         return None
 
-    async def _stored(self) -> Secret | None:
-        return self._given
+    async def _stored(self) -> Token | None:
+        return Token(access=self._given) if self._given is not None else None

@@ -210,6 +210,10 @@ class Keeper:
             oauth = "expired"
         return token, oauth, can
 
+    def is_lasting(self, token: Token) -> bool:
+        """It has no end and nothing to renew it with: as good as new."""
+        return token.expires_at is None and not self._is_renewable(token)
+
     def start_refresh(self) -> None:
         """Refresh if it is due, without waiting."""
         self._fly("")

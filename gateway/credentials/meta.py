@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -87,7 +88,13 @@ def provider_of(
 
 
 async def after_renewal(
-    paths: Paths, tenant: str, tokens: Mapping[str, Token], *, kind: Kind, clock: Clock = SYSTEM_CLOCK
+    paths: Paths,
+    tenant: str,
+    tokens: Mapping[str, Token],
+    *,
+    kind: Kind,
+    copilot_expires_at: datetime | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> list[ViewProblem]:
     """What follows a login or a renewal: NanoClaw's Threads token goes back into ``.env``, views are written.
 
@@ -98,9 +105,12 @@ async def after_renewal(
         tenant: whose.
         tokens: all of that tenant's, by provider.
         kind: what the tenant runs.
+        copilot_expires_at: of the Copilot bearer in use; None when none was bought yet.
         clock: dates the views.
     """
-    problems = await asyncio.to_thread(write_views, paths, tenant, tokens, kind=kind, clock=clock)
+    problems = await asyncio.to_thread(
+        write_views, paths, tenant, tokens, kind=kind, copilot_expires_at=copilot_expires_at, clock=clock
+    )
     threads = tokens.get("threads")
     if threads is not None and kind == "nanoclaw":
         name = env_names(tenant, "THREADS_ACCESS_TOKEN")

@@ -24,16 +24,3 @@ class ProviderAuth:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     kind: AuthKind
     mark: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClientIdentity:
-    """How we introduce ourselves to providers that look at it. Source: reference notes on Copilot and Codex clients."""
-
-    editor_version: str = "vscode/1.107.0"
-    editor_plugin_version: str = "copilot-chat/0.35.0"
-    copilot_user_agent: str = "GitHubCopilotChat/0.35.0"
-    copilot_integration_id: str = "vscode-chat"
-    github_api_version: str = "2025-04-01"
-    codex_originator: str = "codex_cli_rs"
-    codex_user_agent: str = "codex_cli_rs/0.55.0"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from gateway.credentials.copilot import CopilotTokens
 from gateway.credentials.files import WatchedFile, fingerprint, parse_claude, parse_codex, parse_github_token
 from gateway.credentials.keeper import Keeper
-from gateway.credentials.models import ClientIdentity, Provider, ProviderAuth
+from gateway.credentials.models import Provider, ProviderAuth
 from gateway.credentials.priority import (
     ClaudeAuthFacts,
-    ClaudeAuthPolicy,
     OAuthState,
     RefreshState,
     decide_claude_auth,
 )
 from gateway.credentials.refresher import Refresher
+from gateway.credentials.settings import OAuthPolicy
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import AuthRequired, Unavailable
 from shared.http.client import HttpPool
+from shared.oauth.github import GithubApi
+from shared.oauth.models import Token
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
 
@@ -31,7 +35,7 @@ _CLAUDE_FIX = (
     "the gateway's .env"
 )
 _CODEX_FIX = "Run: clawgate auth login codex (or: codex login, as the gateway's user)"
-_COPILOT_FIX = "Run: clawgate auth login copilot (or: copilot-api auth, as the gateway's user)"
+_COPILOT_AGAIN = "clawgate auth login copilot (or: copilot-api auth, as the gateway's user)"
 
 
 class Credentials:
@@ -52,9 +56,9 @@ class Credentials:
         copilot_base: the Copilot API's address; empty for the one that comes with the token.
         github_api_base: where a GitHub token is exchanged.
         clock: for expiry.
-        client: how we introduce ourselves.
         refresher: keeps sign-ins fresh; None only reads files.
-        claude_policy: when prepaid money may be spent.
+        policy: how we introduce ourselves, and when prepaid money may be spent.
+        on_copilot_bearer: told when a new Copilot bearer ends; must not block.
     """
 
     def __init__(
@@ -70,30 +74,30 @@ class Credentials:
         copilot_base: str = "",
         github_api_base: str,
         clock: Clock = SYSTEM_CLOCK,
-        client: ClientIdentity | None = None,
         refresher: Refresher | None = None,
-        claude_policy: ClaudeAuthPolicy | None = None,
+        policy: OAuthPolicy | None = None,
+        on_copilot_bearer: Callable[[datetime], None] | None = None,
     ) -> None:
-        client = client or ClientIdentity()
+        policy = policy or OAuthPolicy()
         self._clock = clock
-        self._client = client
+        self._client = policy.codex
         self._claude = WatchedFile(claude_file, parse_claude, what="Claude sign-in", fix=_CLAUDE_FIX)
         self._claude_base = claude_base.rstrip("/")
         self._fallback_key = claude_fallback_key
         self._codex = WatchedFile(codex_file, parse_codex, what="Codex sign-in", fix=_CODEX_FIX)
         self._codex_base = codex_base.rstrip("/")
-        self._policy = claude_policy or ClaudeAuthPolicy()
+        self._policy = policy.claude_auth
         self._claude_keeper = _keeper(refresher, "claude")
         self._codex_keeper = _keeper(refresher, "codex")
         self._copilot_keeper = _keeper(refresher, "copilot")
+        addresses = {"api_base": github_api_base, "copilot_base": copilot_base or policy.copilot.copilot_base}
+        self.github = GithubApi(policy.copilot.model_copy(update=addresses), http, again=_COPILOT_AGAIN)
         self._copilot = CopilotTokens(
-            WatchedFile(copilot_file, parse_github_token, what="Copilot sign-in", fix=_COPILOT_FIX),
-            github_api_base=github_api_base,
-            copilot_base=copilot_base,
-            http=http,
+            WatchedFile(copilot_file, parse_github_token, what="Copilot sign-in", fix=f"Run: {_COPILOT_AGAIN}"),
+            self.github,
             clock=clock,
-            client=client,
-            stored=self._stored_github,
+            stored=self._stored_copilot,
+            on_bearer=on_copilot_bearer,
         )
         self._limited_until = 0.0
         self._refused: dict[Provider, tuple[str, float]] = {}
@@ -228,8 +232,8 @@ class Credentials:
             ("Authorization", f"Bearer {token}"),
             ("chatgpt-account-id", account_id),
             ("OpenAI-Beta", "responses=experimental"),
-            ("originator", self._client.codex_originator),
-            ("User-Agent", self._client.codex_user_agent),
+            ("originator", self._client.originator),
+            ("User-Agent", self._client.user_agent),
         )
         return ProviderAuth("codex", self._codex_base, headers, "oauth", mark)
 
@@ -241,9 +245,8 @@ class Credentials:
         """
         return await self._copilot.github_token()
 
-    async def _stored_github(self) -> Secret | None:
-        token = await self._copilot_keeper.peek() if self._copilot_keeper is not None else None
-        return token.access if token is not None else None
+    async def _stored_copilot(self) -> Token | None:
+        return await self._copilot_keeper.peek() if self._copilot_keeper is not None else None
 
 
 def _keeper(refresher: Refresher | None, provider: Provider) -> Keeper | None:

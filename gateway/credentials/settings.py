@@ -9,7 +9,7 @@ from shared.config.paths import Paths
 from shared.config.toml import load_policy
 from shared.oauth.claude import ClaudeOAuthSettings
 from shared.oauth.codex import CodexOAuthSettings
-from shared.oauth.copilot import CopilotOAuthSettings
+from shared.oauth.copilot_settings import CopilotOAuthSettings
 from shared.oauth.instagram import InstagramOAuthSettings
 from shared.oauth.threads import ThreadsOAuthSettings
 

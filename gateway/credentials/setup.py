@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -65,6 +67,7 @@ def build_sign_ins(
     builder = _Builder(paths, store or open_vault(paths, clock=clock), notify, clock)
     builder.add_claude(ClaudeOAuth(policy.claude, http, clock=clock), claude_file)
     views = partial(builder.write_views, dict(tenants or {}))
+    on_bearer = partial(builder.note_bearer, dict(tenants or {}))
     builder.add(SHARED_TENANT, CodexOAuth(policy.codex, http, clock=clock), views)
     builder.add(SHARED_TENANT, CopilotOAuth(policy.copilot, http, clock=clock), views)
     absent: dict[tuple[str, str], GatewayError] = {}
@@ -78,7 +81,7 @@ def build_sign_ins(
             meta = provider_of(name, app, http, threads=policy.threads, instagram=policy.instagram, clock=clock)
             builder.add(tenant, meta, partial(builder.write_views, {tenant: kind}))
     refresher = Refresher(builder.keepers.values(), tasks=builder.tasks, absent=absent)
-    return SignIns(refresher, PendingLogins(builder.folder, clock), views, borrowed)
+    return SignIns(refresher, PendingLogins(builder.folder, clock), views, borrowed, on_bearer, clock=clock)
 
 
 def open_vault(paths: Paths, *, clock: Clock = SYSTEM_CLOCK) -> Vault:
@@ -99,6 +102,8 @@ class _Builder:
         self.tasks = TaskPool("credentials")
         self.keepers: dict[tuple[str, str], Keeper] = {}
         self._paths = paths
+        self._bearer_ends_at: datetime | None = None
+        self._writing = asyncio.Lock()
         self._store = store
         self._notify = notify
         self._clock = clock
@@ -135,10 +140,24 @@ class _Builder:
 
     async def write_views(self, tenants: Mapping[str, Kind]) -> None:
         """What follows a new token; problems are logged, because the token itself is safe."""
-        for tenant, kind in tenants.items():
-            tokens = await self._tokens(tenant)
-            for problem in await after_renewal(self._paths, tenant, tokens, kind=kind, clock=self._clock):
-                _log.warning("credentials.view", tenant=tenant, path=str(problem.path), detail=problem.error.detail)
+        # One after the other: what an earlier writer knew must not replace what a later one wrote.
+        async with self._writing:
+            for tenant, kind in tenants.items():
+                tokens = await self._tokens(tenant)
+                for problem in await after_renewal(
+                    self._paths,
+                    tenant,
+                    tokens,
+                    kind=kind,
+                    copilot_expires_at=self._bearer_ends_at,
+                    clock=self._clock,
+                ):
+                    _log.warning("credentials.view", tenant=tenant, path=str(problem.path), detail=problem.error.detail)
+
+    def note_bearer(self, tenants: Mapping[str, Kind], ends_at: datetime) -> None:
+        """A new Copilot bearer: the views name its end."""
+        self._bearer_ends_at = ends_at
+        self.tasks.start(self.write_views(tenants), name="views")
 
     async def _tokens(self, tenant: str) -> dict[str, Token]:
         found: dict[str, Token] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from gateway.credentials.imports import parse_import
 from gateway.credentials.keeper import Keeper
 from gateway.credentials.pending import PendingLogins
 from gateway.credentials.refresher import SHARED_TENANT, Refresher
-from shared.errors import Invalid, Unavailable
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.errors import Conflict, Invalid, Unavailable
 from shared.oauth.claude import ClaudeOAuth
+from shared.oauth.copilot import CopilotOAuth
+from shared.oauth.github import bearer_in
 from shared.oauth.meta import MetaOAuth
 from shared.oauth.models import EdgeBlocked, LoginNeeded, PendingLogin, Token
 from shared.obs.log import get_logger
@@ -30,6 +34,8 @@ class SignIns:
         pending: logins in progress.
         write_views: brings the files that tenants see up to date.
         borrowed: files of other programs that serve a provider nobody signed in to here.
+        on_copilot_bearer: to be told when a new Copilot bearer ends, for the tenants' views; does not block.
+        clock: for expiry.
     """
 
     def __init__(
@@ -38,7 +44,12 @@ class SignIns:
         pending: PendingLogins,
         write_views: Callable[[], Awaitable[None]] | None = None,
         borrowed: Mapping[str, Path] | None = None,
+        on_copilot_bearer: Callable[[datetime], None] | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._clock = clock
+        self.on_copilot_bearer = on_copilot_bearer
         self._borrowed = dict(borrowed or {})
         self.refresher = refresher
         self._pending = pending
@@ -140,7 +151,7 @@ class SignIns:
         return lines
 
     async def refresh(self, provider: str, tenant: str) -> dict[str, Any]:
-        """Refresh now, due or not.
+        """Refresh now, due or not; a sign-in without an end is only looked at, with ``detail`` saying so.
 
         Raises:
             AuthRequired: nobody is signed in, or a person has to sign in again.
@@ -148,6 +159,10 @@ class SignIns:
         """
         keeper = self.refresher.keeper(provider, tenant)
         token = await keeper.peek()
+        if token is not None and keeper.is_lasting(token):
+            if isinstance(keeper.provider, CopilotOAuth) and bearer_in(token) is None:
+                token = replace(token, account=await keeper.provider.account(token))
+            return {"done": True, "detail": "it has no end and needs no refresh", **_told(token)}
         stale = fingerprint(token.access.reveal()) if token is not None else ""
         return {"done": True, **_told(await keeper.refresh(stale=stale))}
 
@@ -173,6 +188,8 @@ class SignIns:
             await keeper.store(token)
             return {"done": True, **_told(token)}
         token = parse_import(provider, text)
+        if bearer_in(token) is not None:
+            await self._require_use_for(token, keeper)
         if token.refresh is None and keeper.provider.flow == "code":
             raise Invalid(
                 f"this {provider} sign-in has no refresh token and would soon end. Run: {keeper.login_command}",
@@ -181,6 +198,21 @@ class SignIns:
         await keeper.store(token)
         _log.info("credentials.imported", provider=provider, tenant=tenant)
         return {"done": True, **_told(token)}
+
+    async def _require_use_for(self, bearer: Token, keeper: Keeper) -> None:
+        """Refuse a Copilot bearer that has ended, or that would take a real sign-in's place for half an hour."""
+        if bearer.expires_at is not None and bearer.expires_at <= self._clock.now():
+            raise Invalid(
+                f"the Copilot token in this file ended at {bearer.expires_at:%Y-%m-%d %H:%M} UTC, and it cannot be "
+                f"renewed without GitHub's own token. Run: {keeper.login_command}",
+                code="auth.import",
+            )
+        stored = await keeper.peek()
+        if stored is not None and bearer_in(stored) is None:
+            raise Conflict(
+                "a GitHub sign-in is stored already, which buys such tokens by itself; nothing was changed",
+                code="auth.import",
+            )
 
     def keeper_of(self, provider: str, tenant: str = SHARED_TENANT) -> Keeper:
         """For those who call the provider."""

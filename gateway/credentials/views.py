@@ -21,6 +21,7 @@ from typing import Any, Literal
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.config.paths import Paths
 from shared.errors import Conflict, GatewayError, Unavailable
+from shared.oauth.github import bearer_in
 from shared.oauth.models import Token
 
 HELD = "held-by-gateway"
@@ -117,6 +118,11 @@ def meta_state(token: Token, *, last_error: str | None = None) -> dict[str, Any]
     }
 
 
+def is_view(document: object) -> bool:
+    """Whether a document has the view's word in place of its secrets, and no real secret beside it."""
+    return HELD in json.dumps(document) and not real_secrets(document)
+
+
 def real_secrets(document: object, known: Iterable[str] = ()) -> list[str]:
     """Names of members that hold a secret which is neither a view's word nor one we keep ourselves."""
     fine = {HELD, "", *known}
@@ -177,7 +183,8 @@ def write_views(
         writer.write(AUTH_PROFILES, lambda old: auth_profiles(tokens, old))
         if "copilot" in tokens:
             now = clock.now()
-            expires_at = copilot_expires_at or now + _COPILOT_LIFETIME
+            bearer = bearer_in(tokens["copilot"])
+            expires_at = bearer.expires_at if bearer else copilot_expires_at or now + _COPILOT_LIFETIME
             writer.write(COPILOT_CACHE, _constant(copilot_cache(expires_at, now)), secret_is_passing=True)
     return writer.problems
 

@@ -24,7 +24,9 @@ from shared.clock import FakeClock
 from shared.config.paths import Paths
 from shared.errors import GatewayError, Invalid
 from shared.http.client import HttpPool
-from shared.oauth.copilot import CopilotOAuth, CopilotOAuthSettings
+from shared.oauth.copilot import CopilotOAuth
+from shared.oauth.copilot_settings import CopilotOAuthSettings
+from shared.oauth.github import GithubApi
 from shared.oauth.instagram import InstagramOAuth, InstagramOAuthSettings
 from shared.oauth.meta import MetaApp, MetaOAuth
 from shared.oauth.models import OAuthProvider, PendingLogin, Token
@@ -184,7 +186,7 @@ async def test_what_github_answers_with_is_not_repeated(said: dict) -> None:
             assert shows_nothing(caught.value)
         if said["body"] != {"message": MARK}:
             with pytest.raises(GatewayError) as caught:
-                await copilot.exchange(token)
+                await GithubApi(settings, http).exchange(token.access)
             assert shows_nothing(caught.value)
 
 

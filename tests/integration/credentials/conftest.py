@@ -24,6 +24,7 @@ from shared.config.paths import Paths
 from shared.http.client import HttpPool
 from shared.oauth.claude import ClaudeOAuthSettings
 from shared.oauth.codex import CodexOAuthSettings
+from shared.oauth.copilot_settings import CopilotOAuthSettings
 from shared.secrets.files import Secret
 
 HOUR = 3600
@@ -57,6 +58,7 @@ class Desk:
                 transport=self.transport,
             ),
             codex=CodexOAuthSettings(issuer=world.openai_auth_base),
+            copilot=CopilotOAuthSettings(login_base=world.github_base, api_base=world.github_api_base),
         )
 
     def sign_ins(self, **options: Any) -> SignIns:

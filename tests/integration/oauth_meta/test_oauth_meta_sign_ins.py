@@ -15,7 +15,7 @@ from shared.clock import FakeClock
 from shared.config.paths import Paths
 from shared.errors import Invalid
 from shared.http.client import HttpPool
-from shared.oauth.copilot import CopilotOAuthSettings
+from shared.oauth.copilot_settings import CopilotOAuthSettings
 from shared.oauth.instagram import InstagramOAuthSettings
 from shared.oauth.threads import ThreadsOAuthSettings
 from shared.secrets.vault import Vault

@@ -12,8 +12,10 @@ from gateway.sandbox.models import ModelWorld
 from shared.clock import FakeClock
 from shared.errors import ConfigError, Invalid, RateLimited, Unavailable
 from shared.http.client import HttpPool
-from shared.oauth.copilot import CopilotOAuth, CopilotOAuthSettings, import_copilot_file, import_github_token
+from shared.oauth.copilot import CopilotOAuth, import_github_token
+from shared.oauth.copilot_settings import CopilotOAuthSettings
 from shared.oauth.device import wait_for_person
+from shared.oauth.github import GithubApi, import_copilot_file
 from shared.oauth.models import EdgeBlocked, LoginNeeded, Token
 from shared.secrets.files import Secret
 
@@ -21,6 +23,10 @@ from shared.secrets.files import Secret
 def provider(world: ModelWorld, http: HttpPool, clock: FakeClock, **more: str) -> CopilotOAuth:
     settings = CopilotOAuthSettings(login_base=world.github_base, api_base=world.github_api_base, **more)
     return CopilotOAuth(settings, http, clock=clock)
+
+
+def github_of(world: ModelWorld, http: HttpPool) -> GithubApi:
+    return GithubApi(CopilotOAuthSettings(login_base=world.github_base, api_base=world.github_api_base), http)
 
 
 def plan(*faults: Fault) -> FaultPlan:
@@ -157,15 +163,14 @@ async def test_there_is_nothing_to_paste_and_refresh_keeps_the_token() -> None:
 async def test_exchange_gives_the_bearer_and_the_apis_address() -> None:
     clock = FakeClock()
     async with ModelWorld(clock=clock) as world, HttpPool() as http:
-        copilot = provider(world, http, clock)
-        github = Token(access=Secret(world.tokens.issue("github", lifetime=timedelta(days=1)).value))
-        bearer = await copilot.exchange(github)
+        github = github_of(world, http)
+        bearer = await github.exchange(Secret(world.tokens.issue("github", lifetime=timedelta(days=1)).value))
         assert bearer.base_url == world.copilot_base
         assert bearer.expires_at == clock.now() + timedelta(minutes=30)
         assert bearer.refresh_in_s == 1500
         assert bearer.token.reveal() not in repr(bearer)
         with pytest.raises(LoginNeeded, match="auth login copilot"):
-            await copilot.exchange(Token(access=Secret("ghu_nobody")))
+            await github.exchange(Secret("ghu_nobody"))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +189,7 @@ async def test_exchange_refusals(status: int, body: object, error: type, says: s
     faults = plan(Fault(upstream="github", op="copilot.token", kind="status", status=status, body=body))
     async with ModelWorld(clock=clock, faults=faults) as world, HttpPool() as http:
         with pytest.raises(error, match=says) as caught:
-            await provider(world, http, clock).exchange(Token(access=Secret("canary-sent-token")))
+            await github_of(world, http).exchange(Secret("canary-sent-token"))
         assert "canary" not in str(caught.value)
 
 
@@ -192,13 +197,14 @@ async def test_a_page_of_the_edge_is_told_apart() -> None:
     faults = plan(Fault(upstream="github", op="copilot.token", kind="edge_page"))
     async with ModelWorld(faults=faults) as world, HttpPool() as http:
         with pytest.raises(EdgeBlocked):
-            await provider(world, http, FakeClock()).exchange(Token(access=Secret("x" * 20)))
+            await github_of(world, http).exchange(Secret("x" * 20))
 
 
 @pytest.mark.parametrize(
     ("bearer", "body", "base"),
     [
-        ("tid=1;proxy-ep=proxy.business.githubcopilot.com:s", {}, "https://api.individual.githubcopilot.com"),
+        ("tid=1;proxy-ep=proxy.business.githubcopilot.com:s", {}, "https://api.business.githubcopilot.com"),
+        ("tid=1;proxy-ep=proxy.evil.example/x", {}, "https://api.individual.githubcopilot.com"),
         ("tid=1;proxy-ep=proxy.business.githubcopilot.com;x=1", {}, "https://api.business.githubcopilot.com"),
         ("tid=1", {"endpoints": {"api": "https://api.enterprise.example/"}}, "https://api.enterprise.example"),
         ("tid=1", {"endpoints": {"api": "http://plain.example"}}, "https://api.individual.githubcopilot.com"),
@@ -207,11 +213,7 @@ async def test_a_page_of_the_edge_is_told_apart() -> None:
 )
 async def test_where_the_api_is(bearer: str, body: dict, base: str) -> None:
     async with HttpPool() as http:
-        found = CopilotOAuth(CopilotOAuthSettings(), http).api_base_of(bearer, body)
-    if "proxy-ep" in bearer and bearer.endswith(":s"):
-        assert found.startswith("https://api.business.githubcopilot.com")
-    else:
-        assert found == base
+        assert GithubApi(CopilotOAuthSettings(), http).api_base_of(bearer, body) == base
 
 
 def test_imports() -> None:
