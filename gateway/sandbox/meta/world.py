@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from gateway.sandbox.faults import FaultPlan
+from gateway.sandbox.loopback import LoopbackWorld
 from gateway.sandbox.meta.auth import Quirks, meta_auth
 from gateway.sandbox.meta.tokens import App, Grant, MetaTokens, Network
-from gateway.sandbox.models.wire import EmulatorApp, LoggedRequest
+from gateway.sandbox.models.wire import Emulator
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import Internal, NotFound
-from shared.http.unixserver import AsgiListeners
+from shared.errors import NotFound
 
-_HOST = "127.0.0.1"
 VERSIONS: dict[Network, str] = {"threads": "v1.0", "instagram": "v25.0"}
 
 
-class MetaWorld:
+class MetaWorld(LoopbackWorld):
     """Emulators of both networks.
 
     Args:
@@ -28,48 +28,13 @@ class MetaWorld:
     """
 
     def __init__(self, *, faults: FaultPlan | None = None, port: int = 0, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.requests: list[LoggedRequest] = []
+        super().__init__(faults=faults, port=port, clock=clock)
         self.tokens = MetaTokens(clock)
-        self.faults = faults or FaultPlan()
         self.quirks = Quirks()
-        self._clock = clock
-        self._port = port
-        self._listeners: AsgiListeners | None = None
-
-    async def __aenter__(self) -> MetaWorld:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.stop()
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            Occupied: the port is taken.
-        """
-        app = EmulatorApp(
-            {network: meta_auth(network, VERSIONS[network], self.tokens, self.quirks) for network in VERSIONS},
-            faults=self.faults,
-            clock=self._clock,
-            requests=self.requests,
-            revoke=lambda _upstream, token: self.tokens.revoke(token),
-        )
-        self._listeners = AsgiListeners(app, with_reset=True)
-        self._port = await self._listeners.add_tcp(_HOST, self._port, state={})
-
-    async def stop(self) -> None:
-        """Stop listening; requests under way are cut."""
-        if self._listeners is not None:
-            await self._listeners.close(0.0)
-            self._listeners = None
 
     def base(self, network: Network) -> str:
         """In place of every address of a network."""
-        if not self._port:
-            raise Internal("the Meta emulators have no address before start()")
-        return f"http://{_HOST}:{self._port}/{network}"
+        return self._base(network)
 
     def endpoints(self, network: Network) -> dict[str, Any]:
         """The network's section of policies/oauth.toml that points here."""
@@ -110,6 +75,8 @@ class MetaWorld:
         }
         return f"{query.get('redirect_uri', '')}?{urlencode(refusal)}#_"
 
-    def of(self, network: Network, op: str = "") -> list[LoggedRequest]:
-        """The log's requests to a network (and operation)."""
-        return [entry for entry in self.requests if entry.upstream == network and op in {"", entry.op}]
+    def _emulators(self) -> Mapping[str, Emulator]:
+        return {network: meta_auth(network, VERSIONS[network], self.tokens, self.quirks) for network in VERSIONS}
+
+    def _revoke(self, upstream: str, token: str) -> None:  # noqa: ARG002 - tokens of both networks are told apart
+        self.tokens.revoke(token)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from gateway.sandbox.faults import FaultPlan
+from gateway.sandbox.loopback import LoopbackWorld
 from gateway.sandbox.models import claude, codex
 from gateway.sandbox.models.copilot import copilot_api
 from gateway.sandbox.models.github import GITHUB_LIFETIME, DeviceFlow, github_api, github_site
 from gateway.sandbox.models.tokens import ACCOUNT_ID, TokenKind, Tokens
-from gateway.sandbox.models.wire import EmulatorApp, LoggedRequest
+from gateway.sandbox.models.wire import Emulator
 from gateway.sandbox.script import Script
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
-from shared.errors import Internal
-from shared.http.unixserver import AsgiListeners
 from shared.secrets.files import Secret, write_private
 
-_HOST = "127.0.0.1"
 _KEY_LIFETIME = timedelta(days=3650)
 _ACCESS_KINDS: dict[str, TokenKind] = {
     "claude": "claude_access",
@@ -30,7 +29,7 @@ _ACCESS_KINDS: dict[str, TokenKind] = {
 }
 
 
-class ModelWorld:
+class ModelWorld(LoopbackWorld):
     """Emulators of Claude, Codex, Copilot and GitHub, with one scripted model behind them all.
 
     Args:
@@ -48,50 +47,22 @@ class ModelWorld:
         port: int = 0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.requests: list[LoggedRequest] = []
+        super().__init__(faults=faults, port=port, clock=clock)
         self.tokens = Tokens(clock)
-        self.faults = faults or FaultPlan()
         self._script = script or Script()
-        self._clock = clock
-        self._port = port
-        self._listeners: AsgiListeners | None = None
         self._flow: DeviceFlow | None = None
 
-    async def __aenter__(self) -> ModelWorld:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.stop()
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            Occupied: the port is taken.
-        """
-        app = EmulatorApp({}, faults=self.faults, clock=self._clock, requests=self.requests, revoke=self._revoke)
-        listeners = AsgiListeners(app, with_reset=True)
-        self._port = await listeners.add_tcp(_HOST, self._port, state={})
-        self._listeners = listeners
+    def _emulators(self) -> Mapping[str, Emulator]:
         self._flow = DeviceFlow(self.tokens, f"{self.github_base}/login/device")
-        app.serve(
-            {
-                "claude": claude.claude_api(self._script, self.tokens),
-                "claude-auth": claude.claude_auth(self.tokens),
-                "backend-api": codex.codex_api(self._script, self.tokens),
-                "openai-auth": codex.openai_auth(self.tokens),
-                "copilot": copilot_api(self._script, self.tokens),
-                "github": github_site(self._flow),
-                "github-api": github_api(self.tokens, self.copilot_base),
-            }
-        )
-
-    async def stop(self) -> None:
-        """Stop listening; requests under way are cut."""
-        if self._listeners is not None:
-            await self._listeners.close(0.0)
-            self._listeners = None
+        return {
+            "claude": claude.claude_api(self._script, self.tokens),
+            "claude-auth": claude.claude_auth(self.tokens),
+            "backend-api": codex.codex_api(self._script, self.tokens),
+            "openai-auth": codex.openai_auth(self.tokens),
+            "copilot": copilot_api(self._script, self.tokens),
+            "github": github_site(self._flow),
+            "github-api": github_api(self.tokens, self.copilot_base),
+        }
 
     @property
     def claude_base(self) -> str:
@@ -168,10 +139,6 @@ class ModelWorld:
         if self._flow is not None:
             self._flow.decide(user_code, approved=approved)
 
-    def of(self, upstream: str, op: str = "") -> list[LoggedRequest]:
-        """The log's requests of an upstream (and operation)."""
-        return [entry for entry in self.requests if entry.upstream == upstream and op in {"", entry.op}]
-
     def _seed_claude(self, path: Path, lifetime: timedelta | None) -> None:
         lifetime = lifetime or claude.ACCESS_LIFETIME
         granted = claude.grant(self.tokens, access_lifetime=lifetime)
@@ -198,8 +165,3 @@ class ModelWorld:
     def _revoke(self, upstream: str, token: str) -> None:
         if upstream in _ACCESS_KINDS:
             self.tokens.revoke(token)
-
-    def _base(self, name: str) -> str:
-        if not self._port:
-            raise Internal("the model emulators have no address before start()")
-        return f"http://{_HOST}:{self._port}/{name}"
