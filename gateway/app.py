@@ -12,6 +12,7 @@ from gateway.broker.app import build_broker
 from gateway.broker.routes import BrokerServices
 from gateway.budget.service import load_budget
 from gateway.credentials.control import operations as credential_operations
+from gateway.credentials.environment import load_env
 from gateway.credentials.keeper import Notice
 from gateway.credentials.service import Credentials
 from gateway.credentials.settings import OAuthPolicy
@@ -33,7 +34,6 @@ from gateway.settings import Settings, engine_address
 from gateway.store import GatewayStore, TenantKey
 from gateway.workers.engine import Engine, EngineInfo
 from gateway.workers.pool import WorkerPool
-from shared.config.envfile import read_env
 from shared.config.paths import Paths
 from shared.config.process import log_level
 from shared.errors import ConfigError, Invalid
@@ -208,9 +208,9 @@ class Gateway:
     def startup_of(self, tenant: str) -> TenantStartup:
         """What a tenant gets at its start: its own, and nothing of its neighbours.
 
-        ``.env`` is read anew, so that after a corrected token it is enough to restart that tenant.
+        ``.env`` and the vault are read anew, so that after a corrected token it is enough to restart that tenant.
         """
-        settings = replace(self.settings, env=read_env(self.paths.env_file))
+        settings = replace(self.settings, env=load_env(self.paths))
         discord = settings.upstreams.discord
         return TenantStartup(
             tenant=tenant,

@@ -9,9 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.credentials.environment import load_env, prefix_of
 from gateway.egress.policy import SEARCH_KEY, EgressPolicy, load_egress
 from gateway.workers.policy import WorkerPolicy
-from shared.config.envfile import read_env, refuse_forbidden
+from shared.config.envfile import refuse_forbidden
 from shared.config.paths import Paths
 from shared.config.toml import load_policy
 from shared.config.upstreams import Upstreams
@@ -22,6 +23,9 @@ ModelRouteName = Literal["messages", "chat/completions", "responses"]
 
 _TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "TZ", "COPILOT_MODEL")
 _TENANT_SECRETS = ("DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "GATEWAY_TOKEN")
+
+TENANT_NAMES = frozenset((*_TENANT_SETTINGS, *_TENANT_SECRETS))
+"""Names that a tenant gets at its start; all others are the gateway's own."""
 
 
 class _Section(BaseModel):
@@ -109,7 +113,11 @@ class GatewayPolicy(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the gateway was told."""
+    """Everything the gateway was told.
+
+    Attributes:
+        env: what ``.env`` and the vault set, by ``.env`` name; the vault goes first (see `load_env`).
+    """
 
     paths: Paths
     policy: GatewayPolicy
@@ -119,13 +127,13 @@ class Settings:
 
     @classmethod
     def load(cls, paths: Paths) -> Settings:
-        """Read policy files and ``.env``.
+        """Read policy files, ``.env`` and what the vault has for the same names.
 
         Raises:
             ConfigError: names every file, line and key that is wrong, and the fix.
         """
         refuse_forbidden(dict(os.environ), where="the environment")
-        policy, env = load_policy("gateway", GatewayPolicy, paths), read_env(paths.env_file)
+        policy, env = cls.policy_of(paths), load_env(paths)
         return cls(
             paths=paths,
             policy=policy,
@@ -134,8 +142,17 @@ class Settings:
             env=env,
         )
 
+    @staticmethod
+    def policy_of(paths: Paths) -> GatewayPolicy:
+        """The gateway's policy alone.
+
+        Raises:
+            ConfigError: names every file, line and key that is wrong, and the fix.
+        """
+        return load_policy("gateway", GatewayPolicy, paths)
+
     def tenant_secrets(self, tenant: str) -> dict[str, str]:
-        """A tenant's own secrets from ``.env``, by lower-case name.
+        """A tenant's own secrets, by lower-case name.
 
         ``OPENCLAW_DISCORD_BOT_TOKEN`` belongs to the tenant ``openclaw``; NanoClaw, whose ``.env`` this once was,
         also has the plain names.
@@ -143,12 +160,11 @@ class Settings:
         return {name.lower(): value for name in _TENANT_SECRETS if (value := self._tenant_value(tenant, name))}
 
     def tenant_settings(self, tenant: str) -> dict[str, str]:
-        """A tenant's plain settings from ``.env``, by name."""
+        """A tenant's plain settings, by name."""
         return {name: value for name in _TENANT_SETTINGS if (value := self._tenant_value(tenant, name))}
 
     def _tenant_value(self, tenant: str, name: str) -> str:
-        prefixed = f"{tenant.upper().replace('-', '_')}_{name}"
-        return self.env.get(prefixed) or (self.env.get(name, "") if tenant == "nanoclaw" else "")
+        return self.env.get(f"{prefix_of(tenant)}{name}") or (self.env.get(name, "") if tenant == "nanoclaw" else "")
 
     def credential_file(self, name: Literal["claude_file", "codex_file", "copilot_file"]) -> Path:
         """A credential file's path, with ``~`` resolved."""

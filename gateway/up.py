@@ -29,9 +29,10 @@ def require_accounts(settings: Settings) -> None:
         for name in settings.enabled_tenants()
     ]
     raise ConfigError(
-        f"no accounts are configured: {settings.paths.env_file} has none of {', '.join(names)}.\n"
+        f"no accounts are configured: {settings.paths.env_file} and the vault have none of {', '.join(names)}.\n"
         f"Create it with mode 600 and at least one of them, for example:\n"
         f"  install -D -m 600 /dev/null {settings.paths.env_file} && $EDITOR {settings.paths.env_file}\n"
+        "or put one into the vault: clawgate secrets set DISCORD_BOT_TOKEN --tenant nanoclaw\n"
         "To try everything without accounts: clawgate sandbox",
         code="config.no_accounts",
     )

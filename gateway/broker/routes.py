@@ -25,7 +25,11 @@ from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, We
 
 @dataclass(frozen=True, slots=True)
 class BrokerServices:
-    """What the routes act on."""
+    """What the routes act on.
+
+    Attributes:
+        startup: reads files; called in a thread.
+    """
 
     pool: WorkerPool
     egress: Egress
@@ -47,7 +51,8 @@ def _caller(connection: Any) -> Caller:  # noqa: ANN401 - request or socket
 @get("/v1/startup")
 async def startup(request: Request[Any, Any, Any], state: State) -> dict[str, Any]:
     """A tenant's own tokens, settings and addresses."""
-    return _services(state).startup(_caller(request).tenant).model_dump(mode="json")
+    startup = await asyncio.to_thread(_services(state).startup, _caller(request).tenant)
+    return startup.model_dump(mode="json")
 
 
 @post("/v1/workers", status_code=201)

@@ -1,39 +1,22 @@
-"""``clawgate secrets``: what lies in the vault, by name. Values come from a prompt or a pipe, never from argv."""
+"""``clawgate secrets``: what lies in the vault and in ``.env``, by name. Values come from a prompt or a pipe."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from shared.cli import paths_of, print_json, print_table, state_option
 
-if TYPE_CHECKING:
-    from shared.secrets.vault import Vault
-
 _TENANT = click.option("--tenant", default="gateway", show_default=True, help="Whose secret it is.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def open_vault(state: Path | None) -> Vault:
-    """The vault of an installation, with keys from wherever this process is given them."""
-    from shared.config.process import environment
-    from shared.secrets.keyring import KEYS_VARIABLE
-    from shared.secrets.vault import Vault
-
-    return Vault.at(
-        paths_of(state).gateway / "vault",
-        environment=environment(KEYS_VARIABLE),
-        credentials_directory=environment("CREDENTIALS_DIRECTORY"),
-    )
-
-
 @click.group()
 def cli() -> None:
-    """Secrets in the gateway's vault: names and dates are shown, values never."""
+    """Secrets in the gateway's vault and in .env: names and dates are shown, values never."""
 
 
 @cli.command("list")
@@ -41,38 +24,34 @@ def cli() -> None:
 @state_option
 @_JSON
 def list_(tenant: str | None, state: Path | None, *, as_json: bool) -> int:
-    """Show names, versions and dates; exit 1 when something cannot be opened."""
-    entries = asyncio.run(open_vault(state).names(tenant))
+    """Show what is stored in the vault and in .env, and which value counts; exit 1 when something cannot be opened.
+
+    A name in the vault goes before the same name in .env; what is shadowed says by what.
+    """
+    from gateway.credentials.inventory import inventory
+
+    rows = inventory(paths_of(state), tenant)
     if as_json:
-        print_json(
-            [
-                {
-                    "tenant": entry.tenant,
-                    "name": entry.name,
-                    "version": entry.version,
-                    "versions": entry.versions,
-                    "key": entry.key_id,
-                    "written_at": entry.written_at and entry.written_at.isoformat(timespec="seconds"),
-                    "problem": entry.problem or None,
-                }
-                for entry in entries
-            ]
-        )
+        print_json([row.as_json() for row in rows])
     else:
-        rows = [
-            (
-                entry.tenant,
-                entry.name,
-                entry.version,
-                entry.versions,
-                entry.key_id,
-                f"{entry.written_at:%Y-%m-%d %H:%M} UTC" if entry.written_at else f"PROBLEM: {entry.problem}",
-            )
-            for entry in entries
-        ]
-        columns = ("TENANT", "NAME", "VERSION", "KEPT", "KEY", "WRITTEN")
-        print_table(columns, rows, empty="The vault is empty. Add a secret with: clawgate secrets set NAME")
-    return 1 if any(entry.problem for entry in entries) else 0
+        print_table(
+            ("PLACE", "TENANT", "NAME", "VERSION", "KEPT", "KEY", "WRITTEN", "COUNTS"),
+            [
+                (
+                    row.place,
+                    row.tenant,
+                    row.name,
+                    row.version or None,
+                    row.versions or None,
+                    row.key_id or None,
+                    f"{row.written_at:%Y-%m-%d %H:%M} UTC" if row.written_at else None,
+                    row.counts,
+                )
+                for row in rows
+            ],
+            empty="Nothing is stored. Add a secret with: clawgate secrets set NAME",
+        )
+    return 1 if any(row.problem for row in rows) else 0
 
 
 @cli.command("set")
@@ -80,7 +59,11 @@ def list_(tenant: str | None, state: Path | None, *, as_json: bool) -> int:
 @_TENANT
 @state_option
 def set_(name: str, tenant: str, state: Path | None) -> None:
-    """Store a secret; type it at the prompt, or pipe it in."""
+    """Store a secret; type it at the prompt, or pipe it in. It goes before the same name in .env."""
+    from gateway.credentials.environment import effective_name, is_setting
+    from gateway.credentials.inventory import who_reads
+    from gateway.credentials.vault import open_vault
+    from shared.config.envfile import refuse_forbidden
     from shared.errors import Invalid
 
     if "=" in name:
@@ -89,9 +72,16 @@ def set_(name: str, tenant: str, state: Path | None) -> None:
             "If that value was real, consider it seen",
             code="secrets.value_in_argv",
         )
+    if not is_setting(name):
+        raise Invalid(
+            f"{name!r} is not a name as .env has them (capital letters, digits, underscores): names in lower case are "
+            "sign-ins, which are made with `clawgate auth login`",
+            code="secrets.name",
+        )
+    refuse_forbidden({effective_name(tenant, name): "x", name: "x"}, where="the vault")
     value = _read_value(name)
-    asyncio.run(open_vault(state).put(tenant, name, value.encode()))
-    click.echo(f"{tenant}/{name} is stored")
+    asyncio.run(open_vault(paths_of(state)).put(tenant, name, value.encode()))
+    click.echo(f"{tenant}/{name} is stored. {who_reads(paths_of(state), tenant, name)}")
 
 
 @cli.command()
@@ -100,11 +90,17 @@ def set_(name: str, tenant: str, state: Path | None) -> None:
 @state_option
 def unset(name: str, tenant: str, state: Path | None) -> None:
     """Remove a secret and its kept versions."""
+    from gateway.credentials.environment import effective_name
+    from gateway.credentials.vault import open_vault
+    from shared.config.envfile import read_env
     from shared.errors import NotFound
 
-    if not asyncio.run(open_vault(state).remove(tenant, name)):
+    paths = paths_of(state)
+    if not asyncio.run(open_vault(paths).remove(tenant, name)):
         raise NotFound(f"the vault has no {tenant}/{name}: see `clawgate secrets list`")
     click.echo(f"{tenant}/{name} is removed")
+    if effective_name(tenant, name) in read_env(paths.env_file):
+        click.echo(f"{paths.env_file} still sets {effective_name(tenant, name)}, which counts from now on")
 
 
 @cli.command("import-env")
@@ -114,7 +110,12 @@ def unset(name: str, tenant: str, state: Path | None) -> None:
 @_TENANT
 @state_option
 def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Path | None, *, everything: bool) -> None:
-    """Copy secrets from a .env file (default: the gateway's own) into the vault; the file stays as it is."""
+    """Copy secrets from a .env file (default: the gateway's own) into the vault; the file stays as it is.
+
+    From then on the vault's values count: a change in the file is no longer seen.
+    """
+    from gateway.credentials.environment import WRITTEN_BACK, is_setting
+    from gateway.credentials.vault import open_vault
     from shared.config.envfile import read_env
     from shared.errors import NotFound
 
@@ -124,8 +125,10 @@ def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Pa
     values = read_env(file)
     if missing := sorted(set(names) - set(values)):
         raise NotFound(f"{file} has no {', '.join(missing)}; nothing was imported")
-    chosen = {name: values[name] for name in names or values if names or everything or _looks_secret(name)}
-    vault = open_vault(state)
+    sign_ins = [name for name in values if name.endswith(WRITTEN_BACK)]
+    wanted = [name for name in names or values if names or everything or _looks_secret(name)]
+    chosen = {name: values[name] for name in wanted if is_setting(name) and name not in sign_ins}
+    vault = open_vault(paths_of(state))
 
     async def store() -> int:
         changed = 0
@@ -138,6 +141,11 @@ def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Pa
     changed = asyncio.run(store())
     skipped = len(values) - len(chosen)
     click.echo(f"{changed} of {len(chosen)} imported as {tenant}'s, the others were there already; {skipped} skipped")
+    for name in sign_ins:
+        network = "threads" if "THREADS" in name else "instagram"
+        click.echo(f"{name} is a sign-in and was left out: clawgate auth import {network} --tenant T")
+    if changed:
+        click.echo("They count from the next start: clawgate restart gateway, then each tenant")
 
 
 @cli.command("rotate-key")
@@ -145,7 +153,9 @@ def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Pa
 @_JSON
 def rotate_key(state: Path | None, *, as_json: bool) -> None:
     """Make a new vault key, seal everything with it, and drop the old ones."""
-    done = asyncio.run(open_vault(state).rotate())
+    from gateway.credentials.vault import open_vault
+
+    done = asyncio.run(open_vault(paths_of(state)).rotate())
     if as_json:
         print_json({"key": done.key_id, "resealed": done.resealed, "dropped": list(done.dropped)})
         return

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from gateway.credentials.environment import prefix_of
 from gateway.credentials.views import Kind, ViewProblem, write_views
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.envwrite import write_back
@@ -33,12 +34,12 @@ REDIRECTS: Mapping[Kind, str] = {"nanoclaw": "https://localhost:3000/callback", 
 
 def env_names(tenant: str, name: str) -> tuple[str, ...]:
     """Names of a tenant's setting in ``.env``; the first that is set counts."""
-    prefixed = f"{tenant.upper().replace('-', '_')}_{name}"
+    prefixed = f"{prefix_of(tenant)}{name}"
     return (prefixed, name) if tenant == "nanoclaw" else (prefixed,)
 
 
 def setting(env: Mapping[str, str], tenant: str, name: str) -> str:
-    """A tenant's setting from ``.env``; empty when it is not set."""
+    """A tenant's setting; empty when it is not set."""
     return next((value for key in env_names(tenant, name) if (value := env.get(key, ""))), "")
 
 
@@ -48,7 +49,7 @@ def app_of(provider: MetaProvider, tenant: str, env: Mapping[str, str], *, kind:
     Args:
         provider: which network.
         tenant: whose app.
-        env: values of the gateway's ``.env``.
+        env: what ``.env`` and the vault set.
         kind: what the tenant runs; decides the usual redirect address.
         env_file: for the message.
 
@@ -64,8 +65,9 @@ def app_of(provider: MetaProvider, tenant: str, env: Mapping[str, str], *, kind:
     ]
     if missing:
         raise ConfigError(
-            f"{tenant} has no {provider} app: {env_file} needs {' and '.join(missing)}, from the app's page in Meta's "
-            f"dashboard (the {provider.title()} app id, not the one of Facebook)",
+            f"{tenant} has no {provider} app: {env_file} or the vault (clawgate secrets set NAME) needs "
+            f"{' and '.join(missing)}, from the app's page in Meta's dashboard (the {provider.title()} app id, not the "
+            "one of Facebook)",
             code="config.meta_app",
         )
     redirect = setting(env, tenant, f"{prefix}_REDIRECT_URI") or REDIRECTS[kind]

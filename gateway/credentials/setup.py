@@ -19,10 +19,10 @@ from gateway.credentials.signins import SignIns
 from gateway.credentials.slots import ClaudeFileSlot, StoreSlot
 from gateway.credentials.standing import StandingFile
 from gateway.credentials.store import CredentialStore
+from gateway.credentials.vault import open_vault
 from gateway.credentials.views import Kind
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
-from shared.config.process import environment
 from shared.errors import ConfigError, GatewayError
 from shared.http.client import HttpPool
 from shared.lifecycle.tasks import TaskPool
@@ -31,8 +31,6 @@ from shared.oauth.codex import CodexOAuth
 from shared.oauth.copilot import CopilotOAuth
 from shared.oauth.models import OAuthProvider, Token
 from shared.obs.log import get_logger
-from shared.secrets.keyring import KEYS_VARIABLE
-from shared.secrets.vault import Vault
 
 _log = get_logger(__name__)
 
@@ -82,16 +80,6 @@ def build_sign_ins(
             builder.add(tenant, meta, partial(builder.write_views, {tenant: kind}))
     refresher = Refresher(builder.keepers.values(), tasks=builder.tasks, absent=absent)
     return SignIns(refresher, PendingLogins(builder.folder, clock), views, borrowed, on_bearer, clock=clock)
-
-
-def open_vault(paths: Paths, *, clock: Clock = SYSTEM_CLOCK) -> Vault:
-    """The installation's vault, with keys from wherever this process is given them."""
-    return Vault.at(
-        paths.gateway / "vault",
-        environment=environment(KEYS_VARIABLE),
-        credentials_directory=environment("CREDENTIALS_DIRECTORY"),
-        clock=clock,
-    )
 
 
 class _Builder:

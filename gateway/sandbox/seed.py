@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.credentials.environment import load_env
 from shared.config.envfile import read_env
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
@@ -63,7 +64,8 @@ def seed_env(paths: Paths, *, bot_tokens: dict[str, Secret]) -> str:
         "TZ": "Asia/Seoul",
     }
     write_private(paths.env_file, "".join(f"{name}={value}\n" for name, value in values.items()))
-    return token
+    # The person may have put another one into the vault meanwhile.
+    return load_env(paths)["OPENCLAW_GATEWAY_TOKEN"]
 
 
 def seed_policies(

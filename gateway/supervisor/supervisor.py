@@ -18,6 +18,7 @@ from shared.lifecycle.control import ControlServer, call
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
+from shared.secrets.keyring import KEYS_VARIABLE
 
 _log = get_logger(__name__)
 
@@ -66,8 +67,7 @@ class Supervisor:
             ChildSpec(
                 GATEWAY,
                 self._command("gateway.cli.main", "gateway"),
-                # Of all processes only the gateway may know where the engine is.
-                {**self._environment, "DOCKER_HOST": environment_of("DOCKER_HOST")},
+                {**self._environment, **_for_the_gateway_alone()},
                 log_file=self._log_file(GATEWAY),
             )
         )
@@ -161,6 +161,12 @@ class NotStarted(Unavailable):
     def __init__(self, detail: str, exit_code: int) -> None:
         super().__init__(detail, code="supervisor.not_started")
         self.remote_exit_code = exit_code
+
+
+def _for_the_gateway_alone() -> dict[str, str]:
+    """Where the engine is, and the vault's keys where the operator gives them from outside."""
+    given = {name: environment_of(name) for name in (KEYS_VARIABLE, "CREDENTIALS_DIRECTORY")}
+    return {"DOCKER_HOST": environment_of("DOCKER_HOST"), **{name: value for name, value in given.items() if value}}
 
 
 def _not_started(name: str, code: int | None) -> NotStarted:

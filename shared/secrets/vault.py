@@ -138,6 +138,15 @@ class Vault:
             self._place(tenant, "x")
         return await self._run(lambda: self._list(tenant), write=False)
 
+    def values(self, wanted: Callable[[str, str], bool]) -> dict[tuple[str, str], bytes]:
+        """The current values of all secrets whose tenant and name are `wanted`. Reads files in the calling thread.
+
+        Raises:
+            KeyMissing: a key is not there.
+            Damaged: a file was changed or moved.
+        """
+        return self._guarded(lambda: self._values(wanted), write=False)
+
     async def rotate(self) -> Rotation:
         """Seal everything with a new key and drop the old ones.
 
@@ -177,6 +186,14 @@ class Vault:
         if not versions:
             return None
         return self._open(folder, tenant, name, versions[-1], self._ring()).data
+
+    def _values(self, wanted: Callable[[str, str], bool]) -> dict[tuple[str, str], bytes]:
+        found = {
+            (tenant, name): self._get(folder, tenant, name)
+            for tenant, name, folder in self._stored()
+            if wanted(tenant, name)
+        }
+        return {key: value for key, value in found.items() if value is not None}
 
     def _put(self, folder: Path, tenant: str, name: str, data: bytes | None) -> None:
         versions = _versions(folder)

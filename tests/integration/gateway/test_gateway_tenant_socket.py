@@ -11,6 +11,7 @@ import pytest
 
 from gateway.app import running_gateway
 from gateway.broker.auth import hash_key
+from gateway.credentials.vault import open_vault
 from gateway.settings import Settings
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
@@ -56,6 +57,27 @@ async def test_tenant_gets_its_own_values_and_not_its_neighbours(short: Path) ->
             assert startup.secrets == {"discord_bot_token": own}
             assert "sk-x" not in startup.model_dump_json()
             await client.close()
+
+
+async def test_a_secret_put_into_the_vault_is_there_at_the_tenants_next_start(short: Path) -> None:
+    settings = settings_in(short, "DISCORD_BOT_TOKEN=old\n")
+    async with running_gateway(settings) as gateway:
+        client = GatewayClient(settings.paths.tenant_socket("nanoclaw"), Secret(await issue(gateway, "nanoclaw")))
+        assert (await client.startup()).secrets == {"discord_bot_token": "old"}
+        await open_vault(settings.paths).put("nanoclaw", "DISCORD_BOT_TOKEN", b"new")
+        assert (await client.startup()).secrets == {"discord_bot_token": "new"}
+        await client.close()
+
+
+async def test_the_gateways_own_keys_come_from_the_vault_too(short: Path) -> None:
+    paths = settings_in(short, "ANTHROPIC_API_KEY_FALLBACK=old\n").paths
+    await open_vault(paths).put("gateway", "ANTHROPIC_API_KEY_FALLBACK", b"sk-new")
+    for name, value in (("OPENCLAW_THREADS_APP_ID", b"123"), ("OPENCLAW_THREADS_APP_SECRET", b"s")):
+        await open_vault(paths).put("gateway", name, value)
+    async with running_gateway(Settings.load(paths)) as gateway:
+        auth = await gateway.credentials.headers_for("claude")
+        assert auth.headers == (("x-api-key", "sk-new"),)
+        assert gateway.sign_ins.keeper_of("threads", "openclaw").tenant == "openclaw"
 
 
 async def test_wrong_key_old_key_and_neighbours_key_are_refused(short: Path) -> None:

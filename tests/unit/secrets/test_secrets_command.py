@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli.secrets import cli, open_vault
+from gateway.cli.secrets import cli
+from gateway.credentials.vault import open_vault
+from shared.config.paths import Paths
 from shared.errors import ConfigError, GatewayError, Invalid, NotFound
 from shared.secrets.files import write_private
 
@@ -27,11 +29,11 @@ def run(tmp_path: Path, *argv: str, stdin: str = "") -> Result:
 
 
 async def stored(tmp_path: Path, name: str, tenant: str = "gateway") -> bytes | None:
-    return await open_vault(tmp_path).get(tenant, name)
+    return await open_vault(Paths.resolve(tmp_path)).get(tenant, name)
 
 
 def test_set_list_and_unset(tmp_path: Path) -> None:
-    assert "empty" in run(tmp_path, "list").output
+    assert "Nothing is stored" in run(tmp_path, "list").output
     run(tmp_path, "set", "SLACK_TOKEN", stdin=f"{CANARY}\n")
     run(tmp_path, "set", "SLACK_TOKEN", stdin=f"{CANARY}2\r\n")
     run(tmp_path, "set", "OTHER", "--tenant", "openclaw", stdin="x\n")
@@ -39,6 +41,7 @@ def test_set_list_and_unset(tmp_path: Path) -> None:
     assert re.search(r"gateway +SLACK_TOKEN +2 +2 +k\d+ +20\d\d-", text)
     (entry,) = json.loads(run(tmp_path, "list", "--json", "--tenant", "openclaw").output)
     assert (entry["name"], entry["version"], entry["problem"]) == ("OTHER", 1, None)
+    assert (entry["counts_as"], entry["shadowed_by"]) == ("OPENCLAW_OTHER", None)
     run(tmp_path, "unset", "SLACK_TOKEN")
     with pytest.raises(NotFound):
         run(tmp_path, "unset", "SLACK_TOKEN")
@@ -103,3 +106,43 @@ def test_list_shows_a_problem_and_exits_1(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["list", "--state", str(tmp_path)], standalone_mode=False)
     assert result.return_value == 1
     assert "PROBLEM" in result.output
+
+
+def test_list_shows_where_a_value_comes_from_and_what_goes_before_it(tmp_path: Path) -> None:
+    env = tmp_path / "gateway" / ".env"
+    write_private(env, f"DISCORD_BOT_TOKEN={CANARY}\nOPENCLAW_DISCORD_BOT_TOKEN={CANARY}\nTZ=Asia/Seoul\n")
+    run(tmp_path, "set", "DISCORD_BOT_TOKEN", "--tenant", "openclaw", stdin=CANARY)
+    text = run(tmp_path, "list").output
+    assert re.search(r"vault +openclaw +DISCORD_BOT_TOKEN .* yes, as OPENCLAW_DISCORD_BOT_TOKEN", text)
+    shadowed = r"\.env +gateway +OPENCLAW_DISCORD_BOT_TOKEN .* no: vault openclaw/DISCORD_BOT_TOKEN goes first"
+    assert re.search(shadowed, text)
+    assert re.search(r"\.env +gateway +DISCORD_BOT_TOKEN .* yes", text)
+    assert "TZ" not in text
+    done = run(tmp_path, "unset", "DISCORD_BOT_TOKEN", "--tenant", "openclaw").output
+    assert "still sets OPENCLAW_DISCORD_BOT_TOKEN" in done
+
+
+def test_storing_says_who_will_read_it_and_from_when(tmp_path: Path) -> None:
+    for arguments, says in (
+        (("DISCORD_BOT_TOKEN",), "clawgate restart nanoclaw"),
+        (("DISCORD_BOT_TOKEN", "--tenant", "openclaw"), "clawgate restart openclaw"),
+        (("OPENCLAW_GATEWAY_TOKEN",), "clawgate restart openclaw"),
+        (("ANTHROPIC_API_KEY_FALLBACK",), "clawgate restart gateway"),
+        (("DISCORD_BOT_TOKEN", "--tenant", "openclow"), "no tenant 'openclow' (there are nanoclaw, openclaw)"),
+    ):
+        assert says in run(tmp_path, "set", *arguments, stdin=CANARY).output
+    for name, says in (("ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY_FALLBACK"), ("ANTHROPIC_AUTH_TOKEN", "remove it")):
+        with pytest.raises(ConfigError, match=says):
+            run(tmp_path, "set", name, stdin=CANARY)
+    with pytest.raises(Invalid, match="clawgate auth login"):
+        run(tmp_path, "set", "codex", stdin=CANARY)
+
+
+def test_a_sign_in_in_the_file_is_not_copied(tmp_path: Path) -> None:
+    env = tmp_path / "gateway" / ".env"
+    write_private(env, f"THREADS_ACCESS_TOKEN={CANARY}\nTHREADS_APP_SECRET={CANARY}\n")
+    done = run(tmp_path, "import-env").output
+    assert "1 of 1 imported" in done
+    assert "clawgate auth import threads" in done
+    assert "clawgate restart gateway" in done
+    assert "shown only" in run(tmp_path, "list").output
