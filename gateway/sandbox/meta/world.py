@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from gateway.sandbox.faults import FaultPlan
-from gateway.sandbox.loopback import LoopbackWorld
 from gateway.sandbox.meta.auth import Quirks, meta_auth
 from gateway.sandbox.meta.tokens import App, Grant, MetaTokens, Network
+from gateway.sandbox.models.loopback import LoopbackWorld
 from gateway.sandbox.models.wire import Emulator
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import NotFound

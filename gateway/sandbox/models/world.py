@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.sandbox.faults import FaultPlan
-from gateway.sandbox.loopback import LoopbackWorld
 from gateway.sandbox.models import claude, codex
 from gateway.sandbox.models.copilot import copilot_api
 from gateway.sandbox.models.github import GITHUB_LIFETIME, DeviceFlow, github_api, github_site
+from gateway.sandbox.models.loopback import LoopbackWorld
 from gateway.sandbox.models.tokens import ACCOUNT_ID, TokenKind, Tokens
 from gateway.sandbox.models.wire import Emulator
 from gateway.sandbox.script import Script
