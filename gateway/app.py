@@ -10,10 +10,11 @@ from typing import Any
 
 from gateway.broker.app import build_broker
 from gateway.broker.routes import BrokerServices
+from gateway.budget.models import Exhaustion
 from gateway.budget.service import load_budget
 from gateway.credentials.control import operations as credential_operations
 from gateway.credentials.environment import load_env
-from gateway.credentials.keeper import Notice
+from gateway.credentials.models import Notice
 from gateway.credentials.service import Credentials
 from gateway.credentials.settings import OAuthPolicy
 from gateway.credentials.setup import build_sign_ins
@@ -30,6 +31,10 @@ from gateway.modelproxy.pacing import Pacer
 from gateway.modelproxy.proxy import ModelProxy
 from gateway.modelproxy.public import PublicOptions, listener_identity, pacing_gate, public_app
 from gateway.modelproxy.quota import CopilotQuota
+from gateway.notices.decide import budget_notice
+from gateway.notices.service import Notices
+from gateway.notices.store import NoticeStore
+from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
 from gateway.store import GatewayStore, TenantKey
 from gateway.workers.engine import Engine, EngineInfo
@@ -46,6 +51,7 @@ from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.notify import notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
+from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import configure_logging, get_logger
 from shared.secrets.files import Secret
 from shared.storage import Database
@@ -107,6 +113,12 @@ class Gateway:
         self.store = GatewayStore(database)
         self.keys.update(await self.store.keys())
 
+        self.notices = Notices(
+            NoticeStore(database), tenant=settings.notices_tenant(), chat=settings.policy.notices.chat
+        )
+        await self.notices.start()
+        stack.push_async_callback(self.notices.close)
+
         http = HttpPool()
         stack.push_async_callback(http.close)
         oauth = OAuthPolicy.load(paths)
@@ -117,7 +129,7 @@ class Gateway:
             http=http,
             env=settings.env,
             tenants={name: tenant.kind for name, tenant in settings.enabled_tenants().items()},
-            notify=_tell_owner,
+            notify=self.on_sign_in_ended,
             borrowed=settings.borrowed_files(),
         )
         self.credentials = Credentials(
@@ -137,7 +149,11 @@ class Gateway:
         await self.sign_ins.write_views()
         self.sign_ins.refresher.start()
         stack.push_async_callback(self.sign_ins.refresher.stop)
-        budget = load_budget(self.store, paths, run_of=self.run_of)
+        self.watch = SignInWatch(self.sign_ins.refresher.status, self.notices, settings.policy.notices)
+        tasks = TaskPool("gateway")
+        stack.push_async_callback(tasks.close)
+        tasks.start(self.watch.run(), name="sign_in_watch")
+        budget = load_budget(self.store, paths, run_of=self.run_of, on_exhausted=self.on_budget_exhausted)
         await budget.recover()
         stack.push_async_callback(budget.close)
         ledger = Ledger(self.store, budget=budget)
@@ -177,6 +193,7 @@ class Gateway:
                 startup=self.startup_of,
                 name_prefix=self.name_prefix,
                 rebuild_image=self.pool.rebuild_image,
+                notices=self.notices,
             ),
             keys=self.keys,
             routes_of=self.routes_of,
@@ -186,6 +203,8 @@ class Gateway:
         stack.push_async_callback(sockets.close, _DRAIN_S)
         for name in settings.enabled_tenants():
             await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660)
+        # Before the sockets close: tenants that wait for a notice must not hold them open.
+        stack.callback(self.notices.release)
         if api.enabled:
             quota = CopilotQuota(self.credentials.github, github_token=self.credentials.github_token)
             options = PublicOptions(keys=client_keys(settings), quota=quota)
@@ -204,6 +223,17 @@ class Gateway:
         )
         await control.start()
         stack.push_async_callback(control.stop)
+
+    def on_sign_in_ended(self, notice: Notice) -> None:
+        """Say in the log that somebody has to sign in again, and see to it that the owner is told."""
+        _log.error(
+            "sign_in.needed", provider=notice.provider, tenant=notice.tenant, reason=notice.reason, run=notice.command
+        )
+        self.watch.look_again()
+
+    def on_budget_exhausted(self, exhaustion: Exhaustion) -> None:
+        """See to it that the owner is told, once for each period."""
+        self.notices.tell(budget_notice(exhaustion))
 
     def startup_of(self, tenant: str) -> TenantStartup:
         """What a tenant gets at its start: its own, and nothing of its neighbours.
@@ -299,13 +329,6 @@ class WorkerSockets:
     async def close_all(self) -> None:
         """Stop listening everywhere; live workers find the sockets again after the next start."""
         await self._listeners.close(_DRAIN_S)
-
-
-def _tell_owner(notice: Notice) -> None:
-    """Say once that somebody has to sign in again; `status` and the log show it until then."""
-    _log.error(
-        "sign_in.needed", provider=notice.provider, tenant=notice.tenant, reason=notice.reason, run=notice.command
-    )
 
 
 def client_keys(settings: Settings) -> ClientKeys | None:

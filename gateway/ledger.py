@@ -6,20 +6,18 @@ import math
 import tomllib
 from datetime import datetime
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from gateway.budget.models import Reservation
 from gateway.budget.policy import SCALE, BucketPolicy, BudgetsPolicy, LimitPolicy, load_budgets
 from gateway.budget.service import Budget
 from gateway.modelproxy.identity import RequestRecord
+from gateway.reading import existing_database
 from gateway.store import Counter, GatewayStore
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
-from shared.errors import ConfigError
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
-from shared.storage import Database
 
 _log = get_logger(__name__)
 _DRAIN_S = 5.0
@@ -92,16 +90,12 @@ async def read_usage(paths: Paths, now: datetime, *, since: datetime | None = No
         ConfigError: a policy file is wrong, or the database cannot be opened.
     """
     policy = load_budgets(paths)
-    if not _is_there(paths.gateway_db):
-        # Nothing was ever asked; a report must not be what creates the database.
-        unused = [_budget_row(name, limit, None, now) for name, limit in policy.budgets.items() if limit.tenant]
-        return {"now": now.isoformat(), "since": None, "calls": [], "buckets": [], "budgets": unused}
-    database = Database(paths.gateway_db, migrations="gateway.migrations")
-    await database.open()
-    try:
-        return await usage_report(GatewayStore(database), policy, now, since=since, tenant=tenant)
-    finally:
-        await database.close()
+    async with existing_database(paths) as database:
+        if database is not None:
+            return await usage_report(GatewayStore(database), policy, now, since=since, tenant=tenant)
+    # Nothing was ever asked.
+    unused = [_budget_row(name, limit, None, now) for name, limit in policy.budgets.items() if limit.tenant]
+    return {"now": now.isoformat(), "since": None, "calls": [], "buckets": [], "budgets": unused}
 
 
 async def _bucket_row(store: GatewayStore, name: str, bucket: BucketPolicy, now: datetime) -> dict[str, Any]:
@@ -146,16 +140,6 @@ def _budget_row(name: str, limit: LimitPolicy, counter: Counter | None, now: dat
         "left": max(0, allowed - used - reserved) / scale,
         "resets_at": resets_at.isoformat() if resets_at else None,
     }
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except PermissionError:
-        raise ConfigError(
-            f"{path} may not be read by this user: run the command as the user the gateway runs as",
-            code="config.database",
-        ) from None
 
 
 def _concerns(scope: str, tenant: str) -> bool:

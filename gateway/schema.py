@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 from shared.storage import BigId, UtcTime
 
@@ -71,3 +71,19 @@ budget_reservation = Table(
     Index("budget_reservation_of", "reservation"),
 )
 """What calls under way have set aside; a row that outlives its process is charged in full at the next start."""
+
+owner_notice = Table(
+    "owner_notice",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("key", String(200), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("reason", String(300), nullable=False),
+    Column("tenant", String(31), nullable=False),
+    Column("chat", String(120), nullable=False),
+    Column("settled_at", UtcTime, nullable=True),
+)
+"""What the owner is told in a chat; `key` names the event, so that each is told once."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.credentials.environment import load_env, prefix_of
 from gateway.egress.policy import SEARCH_KEY, EgressPolicy, load_egress
+from gateway.notices.policy import NoticesPolicy
 from gateway.workers.policy import WorkerPolicy
 from shared.config.envfile import refuse_forbidden
 from shared.config.paths import Paths
@@ -108,7 +109,17 @@ class GatewayPolicy(_Section):
     model_api: ModelApi = ModelApi()
     engine: EngineSettings = EngineSettings()
     workers: WorkerPolicy = WorkerPolicy()
+    notices: NoticesPolicy = NoticesPolicy()
     sandbox: bool = False
+
+    @model_validator(mode="after")
+    def _notices_have_a_way(self) -> GatewayPolicy:
+        name = self.notices.tenant
+        if name and name not in self.tenants:
+            raise ValueError(f"notices.tenant: there is no tenant {name!r}; there are {list(self.tenants)}")
+        if name and self.tenants[name].kind != "nanoclaw" and not self.notices.chat:
+            raise ValueError(f"notices.chat: {name} has no main group, so the chat must be named, such as dc:1234")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +192,10 @@ class Settings:
     def tenants_of(self, kind: TenantKind) -> list[str]:
         """Names of the enabled tenants that run one product."""
         return [name for name, tenant in self.enabled_tenants().items() if tenant.kind == kind]
+
+    def notices_tenant(self) -> str:
+        """Whose bot tells the owner what needs a person; empty when there is none."""
+        return self.policy.notices.tenant or next(iter(self.tenants_of("nanoclaw")), "")
 
     def has_accounts(self) -> bool:
         """At least one chat bot has a token; without one there is nobody to answer."""

@@ -55,6 +55,7 @@ from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
+from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.storage import Database
 
@@ -221,6 +222,12 @@ class Tenant:
             return ChannelStatus("off", "no DISCORD_BOT_TOKEN is configured for this tenant")
         return self.channel.status
 
+    def main_chat(self) -> tuple[str, str]:
+        """Where the owner is told what needs a person: the main group's chat, else why there is none."""
+        main = next((group.chat for group in self.registry if group.is_main), "")
+        how = "nanoclaw groups register --chat dc:CHANNEL_ID --folder main"
+        return main, "" if main else f"there is no main group: register one ({how}), or set [notices] chat"
+
     async def _wind_down(self) -> None:
         notify("STOPPING=1")
         drained = await self.lanes.drain(max(0.0, self.policy.runs.drain_s - _FLUSH_S))
@@ -298,7 +305,7 @@ async def run(name: str, paths: Paths) -> int:
             web_search=startup.web_search,
         )
         stop_on_signals(tenant.stop_requested)
-        async with tenant.running():
+        async with tenant.running(), delivering_notices(client, tenant.outbox, tenant.main_chat):
             notify(f"READY=1\nMAINPID={os.getpid()}")
             _log.info("tenant.ready", tenant=name, groups=len(tenant.registry), channel=tenant.channel_status.state)
             return await tenant.wait()

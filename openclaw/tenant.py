@@ -34,6 +34,7 @@ from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
+from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret, require_private, write_private
 from shared.storage import Database
@@ -226,6 +227,10 @@ def gateway_token(folder: Path, startup: TenantStartup) -> Secret:
     return Secret(token)
 
 
+def _no_chat() -> tuple[str, str]:
+    return "", "OpenClaw has no main group: set [notices] chat in policies/gateway.toml"
+
+
 async def run(name: str, paths: Paths) -> int:
     """Run the tenant until it is told to stop; returns the process's exit code.
 
@@ -241,7 +246,7 @@ async def run(name: str, paths: Paths) -> int:
         secret = gateway_token(folder, startup)
         tenant = Tenant(name, paths, client, policy, secret, make_channel=make_channel)
         stop_on_signals(tenant.stop_requested)
-        async with tenant.running() as gateway:
+        async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):
             notify(f"READY=1\nMAINPID={os.getpid()}")
             _log.info("tenant.ready", tenant=name, port=gateway.port, discord=tenant.report().status.state)
             return await tenant.wait()

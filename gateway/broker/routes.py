@@ -1,4 +1,4 @@
-"""What a tenant may ask for: its start-up values, its own workers, and the web on behalf of its groups."""
+"""What a tenant may ask for: its start-up values, its own workers, the web, and what it is to tell the owner."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 from litestar import Request, WebSocket, delete, get, post, websocket
 from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from gateway.broker.auth import Caller
 from gateway.egress.service import Egress
+from gateway.notices.service import Notices
 from gateway.workers.pool import WorkerPool
 from shared.errors import GatewayError, NotFound
-from shared.gatewayclient.models import TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
+from shared.gatewayclient.models import NoticeMessage, TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
 from shared.gatewayclient.stream import LINE_HEADER_BYTES
 from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
 
@@ -36,6 +37,7 @@ class BrokerServices:
     startup: Callable[[str], TenantStartup]
     name_prefix: Callable[[str], str]
     rebuild_image: Callable[[], Awaitable[dict[str, Any]]]
+    notices: Notices
 
 
 def _services(state: State) -> BrokerServices:
@@ -108,6 +110,28 @@ async def search(request: Request[Any, Any, Any], state: State, data: JSONBody[W
     return await _services(state).egress.search(_caller(request).tenant, data)
 
 
+@get("/v1/notices")
+async def notices(request: Request[Any, Any, Any], state: State, wait_s: FromQuery[float] = 0.0) -> list[NoticeMessage]:
+    """What the owner is to be told by the tenant; waits for the first notice."""
+    return await _services(state).notices.wait(_caller(request).tenant, wait_s)
+
+
+@post("/v1/notices/{notice_id:str}/delivered", status_code=204)
+async def notice_delivered(
+    request: Request[Any, Any, Any], state: State, notice_id: FromPath[str], data: JSONBody[dict[str, str]]
+) -> None:
+    """A notice is in the tenant's outbox."""
+    await _services(state).notices.acknowledge(_caller(request).tenant, notice_id, data.get("chat", ""))
+
+
+@post("/v1/notices/{notice_id:str}/held", status_code=204)
+async def notice_held(
+    request: Request[Any, Any, Any], state: State, notice_id: FromPath[str], data: JSONBody[dict[str, str]]
+) -> None:
+    """A notice cannot be said for now."""
+    await _services(state).notices.hold(_caller(request).tenant, notice_id, data.get("reason", ""))
+
+
 @websocket("/v1/workers/{worker_id:str}/stdio")
 async def stdio(socket: WebSocket[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
     """A worker's stdin and stdout; see `shared.gatewayclient.stream` for the messages."""
@@ -148,4 +172,5 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
 
 def broker_routes() -> list[ControllerRouterHandler]:
     """All routes of the tenant socket but the model's."""
-    return [startup, lease, workers, rebuild_image, busy, idle, end, fetch, search, stdio]
+    workers_of_tenant = [lease, workers, rebuild_image, busy, idle, end, stdio]
+    return [startup, *workers_of_tenant, fetch, search, notices, notice_delivered, notice_held]

@@ -60,3 +60,19 @@ class BudgetExhaustedError(RateLimited):
 
     code = "budget.exhausted"
     retryable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaustion:
+    """A budget that had no room for a call.
+
+    Attributes:
+        scope: whose it is, as a counter names it; of a budget per run only the tenant.
+        period: names the window: its end, or for a budget per run the day, and the limit that was reached.
+        detail: for a person.
+    """
+
+    name: str
+    scope: str
+    period: str
+    detail: str

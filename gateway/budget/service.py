@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from gateway.budget.models import BudgetExhaustedError, Estimate, Reservation, Spent
+from gateway.budget.models import BudgetExhaustedError, Estimate, Exhaustion, Reservation, Spent
 from gateway.budget.policy import SCALE, BudgetsPolicy, LimitPolicy, load_budgets, shown
 from gateway.budget.tariff import Tariff, estimate_of
 from gateway.modelproxy.identity import ModelIdentity, RequestRecord
@@ -37,6 +37,7 @@ class Budget:
         policy: buckets, budgets and prices.
         catalog: for premium requests; the shipped one when left out.
         run_of: the run a worker is busy with, by its id; empty when idle.
+        on_exhausted: told of every call there was no room for; must not block.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Budget:
         *,
         catalog: Catalog | None = None,
         run_of: Callable[[str], str] | None = None,
+        on_exhausted: Callable[[Exhaustion], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.policy = policy
         self.tariff = Tariff(policy, catalog)
         self._store = store
         self._run_of = run_of
+        self._on_exhausted = on_exhausted
         self._clock = clock
         self._tasks = TaskPool("budget")
 
@@ -133,7 +136,10 @@ class Budget:
         refused = await self._take(reservation.id, demands)
         if refused is not None:
             amount = next(demand.amount for demand in demands if demand.name == refused.name)
-            raise self._exhausted(refused, amount, now)
+            error = self._exhausted(refused, amount, now)
+            if self._on_exhausted is not None:
+                self._on_exhausted(_exhaustion(refused, self.policy.budgets[refused.name], error.detail, now))
+            raise error
         reservation.demands = tuple(demands)
         reservation.units = {demand.name: self.policy.budgets[demand.name].unit for demand in demands}
         return reservation
@@ -211,14 +217,27 @@ class Budget:
 
 
 def load_budget(
-    store: GatewayStore, paths: Paths, *, run_of: Callable[[str], str] | None = None, clock: Clock = SYSTEM_CLOCK
+    store: GatewayStore,
+    paths: Paths,
+    *,
+    run_of: Callable[[str], str] | None = None,
+    on_exhausted: Callable[[Exhaustion], None] | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Budget:
     """A budget by the policy files in force; see `Budget` for the rest.
 
     Raises:
         ConfigError: each problem with file, line and key.
     """
-    return Budget(store, load_budgets(paths), catalog=load_catalog(paths), run_of=run_of, clock=clock)
+    catalog = load_catalog(paths)
+    return Budget(store, load_budgets(paths), catalog=catalog, run_of=run_of, on_exhausted=on_exhausted, clock=clock)
+
+
+def _exhaustion(counter: Counter, limit: LimitPolicy, detail: str, now: datetime) -> Exhaustion:
+    per_run = limit.per == "run"
+    window = f"{now:%Y-%m-%d}" if per_run else counter.ends_at.isoformat() if counter.ends_at else "never"
+    scope = counter.scope.partition("/")[0] if per_run else counter.scope
+    return Exhaustion(counter.name, scope, f"{window}/{limit.limit:g}", detail)
 
 
 def _scope(limit: LimitPolicy, identity: ModelIdentity, run_id: str) -> str:

@@ -20,6 +20,7 @@ class LazyGroup(click.Group):
         "auth": "gateway.cli.auth",
         "copilot-api": "gateway.cli.copilot_api",
         "egress": "gateway.cli.egress",
+        "notices": "gateway.cli.notices",
         "secrets": "gateway.cli.secrets",
         "usage": "gateway.cli.usage",
     }

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from gateway.credentials.files import fingerprint
 from gateway.credentials.journal import Entry, Journal
 from gateway.credentials.lease import file_lease
+from gateway.credentials.models import CredentialStatus, Health, Notice
 from gateway.credentials.priority import OAuthState, RefreshState
 from gateway.credentials.slots import Slot
 from gateway.credentials.standing import Standing, StandingFile, mark_of
@@ -28,10 +28,6 @@ from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
 
-Health = Literal[
-    "ok", "refreshing", "retrying", "unsaved", "expired", "login_needed", "missing", "borrowed", "unreadable"
-]
-
 SKEW = timedelta(seconds=60)
 """A token past its expiry by less than this is still tried when no other can be had: clocks differ."""
 
@@ -44,37 +40,6 @@ _LOOK_S = 60.0
 _JITTER_S = 30.0
 _AFTER_REFUSAL_S = 600.0
 _JUST_BOUGHT = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What the owner is told, once for each sign-in that ended."""
-
-    provider: str
-    tenant: str
-    account: str
-    reason: str
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialStatus:
-    """One line of ``clawgate auth status``; holds no secret.
-
-    Attributes:
-        next_refresh: None when there is nothing to refresh.
-        detail: what is wrong and what to run; empty when all is well.
-    """
-
-    provider: str
-    tenant: str
-    account: str
-    place: str
-    health: Health
-    expires_at: datetime | None
-    last_refresh: datetime | None
-    next_refresh: datetime | None
-    detail: str
 
 
 class Keeper:
@@ -549,7 +514,11 @@ class Keeper:
         why = refusal.detail if command in refusal.detail else f"{refusal.detail}. Run: {command}"
         if self._standing.noticed_mark != mark and self._notify is not None:
             self._notify(Notice(self.provider.name, self.tenant, token.account, why, command))
-        self._note(replace(self._standing, refused_mark=mark, refused_why=why, noticed_mark=mark, failure=""))
+        self._note(
+            replace(
+                self._standing, refused_mark=mark, refused_why=why, noticed_mark=mark, failure="", failing_since=None
+            )
+        )
         self._backoff.reset()
         return LoginNeeded(why, code=refusal.code)
 
@@ -559,13 +528,14 @@ class Keeper:
         if isinstance(told, int | float):
             wait = max(wait, min(float(told), self._backoff.ceiling_s))
         self._retry_at = self._clock.monotonic() + wait
-        self._note(replace(self._standing, failure=error.detail))
+        since = self._standing.failing_since or self._clock.now()
+        self._note(replace(self._standing, failure=error.detail, failing_since=since))
 
     def _succeeded(self) -> None:
         self._backoff.reset()
         self._retry_at = 0.0
-        if self._standing.failure:
-            self._note(replace(self._standing, failure=""))
+        if self._standing.failure or self._standing.failing_since:
+            self._note(replace(self._standing, failure="", failing_since=None))
 
     def _note(self, standing: Standing) -> None:
         if standing != self._standing:
@@ -584,6 +554,9 @@ class Keeper:
             last_refresh=self._standing.last_refresh if token else None,
             next_refresh=self._due_at(token) if token and may else None,
             detail=detail,
+            command=self.login_command,
+            mark=mark_of(token) if token else "",
+            failing_since=self._standing.failing_since if token and health in {"retrying", "refreshing"} else None,
         )
 
 

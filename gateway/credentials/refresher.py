@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
-from gateway.credentials.keeper import CredentialStatus, Keeper
+from gateway.credentials.keeper import Keeper
+from gateway.credentials.models import CredentialStatus
 from shared.errors import GatewayError, NotFound
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger

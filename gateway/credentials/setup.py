@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import get_args
 
 from gateway.credentials.journal import Journal
-from gateway.credentials.keeper import Keeper, Notice
+from gateway.credentials.keeper import Keeper
 from gateway.credentials.meta import MetaProvider, after_renewal, app_of, provider_of
+from gateway.credentials.models import Notice
 from gateway.credentials.pending import PendingLogins
 from gateway.credentials.refresher import SHARED_TENANT, Refresher
 from gateway.credentials.settings import OAuthPolicy

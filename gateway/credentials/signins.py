@@ -145,7 +145,8 @@ class SignIns:
                     f"used as {file} has it, which another program keeps fresh. "
                     f"To keep it fresh here: clawgate auth import {status.provider}"
                 )
-            for name in ("expires_at", "last_refresh", "next_refresh"):
+            del line["mark"]
+            for name in ("expires_at", "last_refresh", "next_refresh", "failing_since"):
                 line[name] = line[name].isoformat() if line[name] else None
             lines.append(line)
         return lines

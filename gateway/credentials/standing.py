@@ -27,6 +27,7 @@ class Standing:
         refused_why: for a person.
         noticed_mark: the owner has been told about this one.
         failure: why the last try did not work; empty after a success.
+        failing_since: when the first of the tries that did not work was, aware UTC; None after a success.
     """
 
     mark: str = ""
@@ -35,6 +36,10 @@ class Standing:
     refused_why: str = ""
     noticed_mark: str = ""
     failure: str = ""
+    failing_since: datetime | None = None
+
+
+_MOMENTS = ("last_refresh", "failing_since")
 
 
 def mark_of(token: Token) -> str:
@@ -52,10 +57,11 @@ class StandingFile:
         """The last one written."""
         try:
             fields: dict[str, Any] = json.loads(self._path.read_text("utf-8"))
-            moment = fields.pop("last_refresh")
+            last_refresh, failing_since = (fields.pop(name, None) for name in _MOMENTS)
             return Standing(
                 **{name: str(value) for name, value in fields.items()},
-                last_refresh=datetime.fromisoformat(moment) if moment else None,
+                last_refresh=datetime.fromisoformat(last_refresh) if last_refresh else None,
+                failing_since=datetime.fromisoformat(failing_since) if failing_since else None,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Standing()
@@ -63,7 +69,7 @@ class StandingFile:
     def write(self, standing: Standing) -> None:
         """Replace it."""
         fields = {name: getattr(standing, name) for name in Standing.__slots__}
-        fields["last_refresh"] = standing.last_refresh.isoformat() if standing.last_refresh else None
+        fields |= {name: fields[name].isoformat() if fields[name] else None for name in _MOMENTS}
         try:
             write_private(self._path, json.dumps(fields))
         except OSError as error:

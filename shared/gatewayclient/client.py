@@ -22,7 +22,7 @@ from shared.errors import (
     Unavailable,
     UpstreamError,
 )
-from shared.gatewayclient.models import TenantStartup, WorkerInfo, WorkerRequest
+from shared.gatewayclient.models import NoticeMessage, TenantStartup, WorkerInfo, WorkerRequest
 from shared.gatewayclient.stream import WorkerStream
 from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
 from shared.http.unixclient import StreamedResponse, UnixClient
@@ -41,6 +41,7 @@ _BY_STATUS: dict[int, type[GatewayError]] = {
 _MODEL_READ_TIMEOUT_S = 600.0
 _WEB_TIMEOUT_S = 180.0  # above the longest fetch that the gateway's policy allows
 _FIRST_ERROR_STATUS = 400
+_WAIT_MARGIN_S = 15.0
 _RATE_LIMITED, _UPSTREAM, _UNAVAILABLE, _DEADLINE = 429, 502, 503, 504
 
 
@@ -153,6 +154,24 @@ class GatewayClient:
         return SearchAnswer.model_validate(
             await self._call("POST", "/v1/egress/search", json=body, timeout_s=_WEB_TIMEOUT_S)
         )
+
+    async def notices(self, wait_s: float) -> list[NoticeMessage]:
+        """What the owner is to be told by this tenant; waits for the first notice, up to `wait_s` seconds.
+
+        Raises:
+            Unavailable: the gateway does not answer.
+        """
+        path = f"/v1/notices?wait_s={wait_s:g}"
+        answer = await self._call("GET", path, timeout_s=wait_s + _WAIT_MARGIN_S)
+        return [NoticeMessage.model_validate(item) for item in answer]
+
+    async def acknowledge_notice(self, notice_id: str, chat: str) -> None:
+        """The notice is in this tenant's outbox, for a chat; it is not handed out again."""
+        await self._call("POST", f"/v1/notices/{notice_id}/delivered", json={"chat": chat})
+
+    async def hold_notice(self, notice_id: str, reason: str) -> None:
+        """The notice cannot be said for now; people see why in ``clawgate notices list``."""
+        await self._call("POST", f"/v1/notices/{notice_id}/held", json={"reason": reason})
 
     def attach(self, worker_id: str, after: int = 0) -> WorkerStream:
         """A worker's stdin and stdout; survives a restart of the gateway.

@@ -94,3 +94,17 @@ class WorkerEvent(_Value):
     code: int = 0
     reason: Literal["", "stopped", "evicted", "idle", "oom", "crashed", "gateway"] = ""
     text: str = ""
+
+
+class NoticeMessage(_Value):
+    """Something the owner is to be told by this tenant's bot.
+
+    Attributes:
+        id: unlike any before; the key of the message in the tenant's outbox, so that it is said once.
+        text: ready to be said.
+        chat: where; empty lets the tenant choose.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
+    text: str
+    chat: str = ""

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.credentials.keeper import Keeper, Notice
+from gateway.credentials.keeper import Keeper
+from gateway.credentials.models import Notice
 from gateway.credentials.service import Credentials
 from gateway.credentials.settings import OAuthPolicy
 from gateway.credentials.setup import build_sign_ins

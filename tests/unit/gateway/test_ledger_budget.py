@@ -8,8 +8,11 @@ import random
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from gateway.budget.models import BudgetExhaustedError, Estimate
@@ -271,17 +274,12 @@ async def test_the_ledger_settles_what_the_proxy_hands_over(tmp_path):
 
 
 async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
-    async with opened(tmp_path, policy()):
-        pass
     engine = create_engine(f"sqlite:///{tmp_path / 'gateway.db'}")
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE budget_counter"))
-        connection.execute(text("DROP TABLE budget_reservation"))
-        connection.execute(text("DROP TABLE egress_request"))
-        connection.execute(text("DROP INDEX model_request_bucket_at"))
-        added = "tenant_group run_id bucket auth outcome cached_tokens cost_micros premium_micros request_id"
-        for name in added.split():
-            connection.execute(text(f"ALTER TABLE model_request DROP COLUMN {name}"))
+        config = Config()
+        config.set_main_option("script_location", str(files("gateway.migrations")))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
         connection.execute(
             text(
                 "INSERT INTO model_request (at, tenant, worker_id, route, provider, model, status, input_tokens,"
@@ -289,7 +287,6 @@ async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):
                 " VALUES ('2026-01-01', 'old', '', 'r', 'codex', 'm', 200, 5, 6, 0, 0)"
             )
         )
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     engine.dispose()
     async with opened(tmp_path, policy()) as (_, store):
         (row,) = await store.usage()
