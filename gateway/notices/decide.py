@@ -36,7 +36,7 @@ def budget_notice(exhaustion: Exhaustion) -> OwnerNotice:
     return OwnerNotice(
         key=f"budget:{exhaustion.name}:{exhaustion.scope}:{exhaustion.period}",
         kind="budget_exhausted",
-        text=f"**A budget is used up**\n{_sentence(exhaustion.detail)}\nLook: `clawgate usage`",
+        text=f"**A budget refused a call**\n{_sentence(exhaustion.detail)}\nLook: `clawgate usage`",
     )
 
 

@@ -72,7 +72,7 @@ class Notices:
             self._known.discard(notice.key)
             raise
         if is_news:
-            _log.warning("notice.raised", kind=notice.kind, key=notice.key)
+            _log.warning("notice.raised", kind=notice.kind, about=notice.key)
             self._news.set()
         return is_news
 
@@ -83,15 +83,16 @@ class Notices:
     async def wait(self, tenant: str, wait_s: float) -> list[NoticeMessage]:
         """What a tenant is to say now; waits for the first one, up to `wait_s` seconds."""
         mine = tenant == self._tenant
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(max(wait_s, 0.0), LONGEST_WAIT_S)):
-                while not self._closing.is_set():
-                    self._news.clear()
-                    waiting = await self._store.waiting() if mine else []
-                    if waiting:
-                        return [NoticeMessage(id=notice.id, text=notice.text, chat=self._chat) for notice in waiting]
-                    await self._news.wait()
-        return []
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
+        while True:
+            self._news.clear()
+            waiting = await self._store.waiting() if mine else []
+            left = deadline - loop.time()
+            if waiting or left <= 0 or self._closing.is_set():
+                return [NoticeMessage(id=notice.id, text=notice.text, chat=self._chat) for notice in waiting]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), left)
 
     async def acknowledge(self, tenant: str, notice_id: str, chat: str) -> None:
         """The tenant has the notice in its outbox; repeating it is fine.
