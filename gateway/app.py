@@ -14,6 +14,7 @@ from gateway.budget.models import Exhaustion
 from gateway.budget.service import load_budget
 from gateway.credentials.control import operations as credential_operations
 from gateway.credentials.environment import load_env
+from gateway.credentials.freshness import ThreadsBeforeStart
 from gateway.credentials.models import Notice
 from gateway.credentials.service import Credentials
 from gateway.credentials.settings import OAuthPolicy
@@ -194,6 +195,10 @@ class Gateway:
                 name_prefix=self.name_prefix,
                 rebuild_image=self.pool.rebuild_image,
                 notices=self.notices,
+                before_lease=ThreadsBeforeStart(
+                    self.sign_ins.refresher,
+                    {name: tenant.threads_group for name, tenant in settings.enabled_tenants().items()},
+                ),
             ),
             keys=self.keys,
             routes_of=self.routes_of,

@@ -40,11 +40,14 @@ class TenantPolicy(_Section):
         kind: the product.
         enabled: start it; false keeps its state and stops it from being started.
         routes: model routes it may call on its own socket; all others are refused.
+        threads_group: the group whose agents post to Threads: its token is looked at before each start of their worker
+            (N12). Empty for none.
     """
 
     kind: TenantKind
     enabled: bool = True
     routes: tuple[ModelRouteName, ...] = ()
+    threads_group: Slug | Literal[""] = "threads"
 
 
 class CredentialFiles(_Section):

@@ -30,6 +30,7 @@ class BrokerServices:
 
     Attributes:
         startup: reads files; called in a thread.
+        before_lease: given tenant and group before a worker is leased; never raises, and soon returns.
     """
 
     pool: WorkerPool
@@ -38,6 +39,7 @@ class BrokerServices:
     name_prefix: Callable[[str], str]
     rebuild_image: Callable[[], Awaitable[dict[str, Any]]]
     notices: Notices
+    before_lease: Callable[[str, str], Awaitable[None]]
 
 
 def _services(state: State) -> BrokerServices:
@@ -61,6 +63,7 @@ async def startup(request: Request[Any, Any, Any], state: State) -> dict[str, An
 async def lease(request: Request[Any, Any, Any], state: State, data: JSONBody[WorkerRequest]) -> WorkerInfo:
     """The worker of one of the tenant's groups, started if need be."""
     caller, services = _caller(request), _services(state)
+    await services.before_lease(caller.tenant, data.group)
     return await services.pool.lease(
         caller.tenant, data, uid=caller.uid, gid=caller.gid, name_prefix=services.name_prefix(caller.tenant)
     )

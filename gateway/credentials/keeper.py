@@ -175,6 +175,17 @@ class Keeper:
             oauth = "expired"
         return token, oauth, can
 
+    async def ensure_fresh(self, *, deadline_s: float) -> None:
+        """Refresh if it is due and may be tried now, waiting for the outcome; nothing to do otherwise.
+
+        Raises:
+            AuthRequired: the provider's final no.
+            Unavailable: it did not work this time, takes longer, or the credential cannot be read.
+        """
+        token = await self.peek()
+        if token is not None and self._is_due(token, self._clock.now()) and self._may_refresh(token):
+            await self.refresh(deadline_s=deadline_s)
+
     def is_lasting(self, token: Token) -> bool:
         """It has no end and nothing to renew it with: as good as new."""
         return token.expires_at is None and not self._is_renewable(token)
