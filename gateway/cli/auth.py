@@ -53,7 +53,7 @@ def login(provider: str, tenant: str, state: Path | None, *, resume: bool, as_js
         _show(begun, as_json=as_json)
     if begun["flow"] == "device":
         return _finish_device(console, who, begun["interval_s"], as_json=as_json)
-    return _finish_code(console, who, as_json=as_json)
+    return _finish_code(console, who, as_json=as_json, state=state)
 
 
 @cli.command()
@@ -79,9 +79,9 @@ def status(state: Path | None, *, as_json: bool) -> int:
         ]
         head = ("PROVIDER", "ACCOUNT", "EXPIRES", "LAST REFRESH", "NEXT REFRESH", "HEALTH")
         print_table(head, rows, empty="No provider is configured.")
-        for line in lines:
+        for line, row in zip(lines, rows, strict=True):
             if line["detail"]:
-                click.echo(f"{line['provider']}: {line['detail']}")
+                click.echo(f"{row[0]}: {line['detail']}")
     return 1 if any(line["health"] in {"login_needed", "unreadable"} for line in lines) else 0
 
 
@@ -109,7 +109,7 @@ def logout(provider: str, tenant: str, state: Path | None, *, keep_grant: bool, 
     )
     _done("signed out", provider, answer, as_json=as_json)
     if answer["problem"] and not as_json:
-        click.echo(f"The provider could not be told: {answer['problem']}. Remove the grant on its own page.", err=True)
+        click.echo(f"Forgotten here, but the provider still has the grant: {answer['problem']}", err=True)
 
 
 @cli.command(name="import")
@@ -197,14 +197,17 @@ def _show(begun: dict[str, Any], *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _finish_code(console: _Console, who: dict[str, str], *, as_json: bool) -> int:
+def _finish_code(console: _Console, who: dict[str, str], *, as_json: bool, state: Path | None) -> int:
     from shared.errors import Invalid
+
+    resume = f"clawgate auth login {who['provider']} --resume"
+    resume += f" --tenant {who['tenant']}" if who["tenant"] else ""
+    resume += f" --state {state}" if state else ""
 
     asks = "Paste the code or the address"
     for left in reversed(range(_MAX_TRIES)):
         pasted = _read_paste(asks, hidden="JSON" in asks)
         if not pasted.strip():
-            resume = f"clawgate auth login {who['provider']} --resume"
             raise Invalid(f"nothing was pasted; the login stays open for ten minutes. Finish it with: {resume}")
         try:
             answer = console.ask("auth_complete", pasted=pasted, **who)
@@ -221,7 +224,7 @@ def _finish_code(console: _Console, who: dict[str, str], *, as_json: bool) -> in
         click.echo(answer["node_command"] + "\n")
         sys.stdout.flush()
         asks = "Paste the JSON"
-    raise Invalid("the login was not finished; it stays open for ten minutes (--resume)", code="auth.paste")
+    raise Invalid(f"the login was not finished; it stays open for ten minutes: {resume}", code="auth.paste")
 
 
 def _finish_device(console: _Console, who: dict[str, str], interval_s: float, *, as_json: bool) -> int:

@@ -23,7 +23,7 @@ from shared.errors import AuthRequired, GatewayError, Internal, Unavailable
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.tasks import TaskPool
 from shared.oauth.meta import YOUNGEST, issued_at
-from shared.oauth.models import LoginNeeded, OAuthProvider, Token
+from shared.oauth.models import LoginNeeded, OAuthProvider, Token, TooYoung
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -400,7 +400,7 @@ class Keeper:
             except BaseException:
                 self._journal.clear()
                 raise
-        except LoginNeeded:
+        except (LoginNeeded, TooYoung):
             raise
         except GatewayError as error:
             self._failed(error)

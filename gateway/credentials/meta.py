@@ -71,7 +71,7 @@ def app_of(provider: MetaProvider, tenant: str, env: Mapping[str, str], *, kind:
             code="config.meta_app",
         )
     redirect = setting(env, tenant, f"{prefix}_REDIRECT_URI") or REDIRECTS[kind]
-    return MetaApp(app_id, Secret(secret), redirect)
+    return MetaApp(app_id, Secret(secret), redirect, tenant)
 
 
 def provider_of(

@@ -52,11 +52,19 @@ class Refresher:
         if keeper is None:
             if problem := self._absent.get((tenant, provider)):
                 raise problem
-            known = ", ".join(
-                name if owner == SHARED_TENANT else f"{name} --tenant {owner}" for owner, name in sorted(self._keepers)
-            )
-            raise NotFound(f"no credential {provider!r} of {tenant!r}; known: {known}", code="auth.unknown")
+            raise NotFound(self._unknown(provider, tenant), code="auth.unknown")
         return keeper
+
+    def _unknown(self, provider: str, tenant: str) -> str:
+        every = sorted({*self._keepers, *self._absent})
+        owners = [owner for owner, name in every if name == provider]
+        if owners == [SHARED_TENANT]:
+            return f"{provider} is signed in to once for all tenants: leave out --tenant {tenant}"
+        if owners:
+            ways = " or ".join(f"--tenant {owner}" for owner in owners)
+            return f"each tenant signs in to {provider} by itself: add {ways}"
+        known = ", ".join(name if owner == SHARED_TENANT else f"{name} --tenant {owner}" for owner, name in every)
+        return f"no credential {provider!r} of {tenant!r}; known: {known}"
 
     def __contains__(self, provider: object) -> bool:
         return (SHARED_TENANT, provider) in self._keepers

@@ -15,7 +15,7 @@ from gateway.credentials.keeper import Keeper
 from gateway.credentials.pending import PendingLogins
 from gateway.credentials.refresher import SHARED_TENANT, Refresher
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import Conflict, Invalid, Unavailable
+from shared.errors import Conflict, Invalid, NotFound, Unavailable
 from shared.oauth.claude import ClaudeOAuth
 from shared.oauth.copilot import CopilotOAuth
 from shared.oauth.github import bearer_in
@@ -138,8 +138,8 @@ class SignIns:
         lines = []
         for status in await self.refresher.status():
             line = asdict(status)
-            file = self._borrowed.get(status.provider)
-            if status.health == "missing" and file is not None and file.exists():
+            if status.health == "missing" and self._is_borrowed(status.provider, status.tenant):
+                file = self._borrowed[status.provider]
                 line["health"], line["place"] = "borrowed", str(file)
                 line["detail"] = (
                     f"used as {file} has it, which another program keeps fresh. "
@@ -156,14 +156,21 @@ class SignIns:
 
         Raises:
             AuthRequired: nobody is signed in, or a person has to sign in again.
+            NotFound: another program's file is used, which only that program refreshes.
             Unavailable: it did not work this time; the old token is untouched.
         """
         keeper = self.refresher.keeper(provider, tenant)
         token = await keeper.peek()
+        if token is None and self._is_borrowed(provider, tenant):
+            raise NotFound(
+                f"{provider} is used as {self._borrowed[provider]} has it, which another program keeps fresh. To keep "
+                f"it fresh here: clawgate auth import {provider}",
+                code="auth.borrowed",
+            )
         if token is not None and keeper.is_lasting(token):
             if isinstance(keeper.provider, CopilotOAuth) and bearer_in(token) is None:
                 token = replace(token, account=await keeper.provider.account(token))
-            return {"done": True, "detail": "it has no end and needs no refresh", **_told(token)}
+            return {"done": True, "detail": "still accepted, nothing to refresh", **_told(token)}
         stale = fingerprint(token.access.reveal()) if token is not None else ""
         return {"done": True, **_told(await keeper.refresh(stale=stale))}
 
@@ -180,7 +187,7 @@ class SignIns:
 
         Raises:
             Invalid: there is none in it.
-            LoginNeeded: the network does not accept the token.
+            LoginNeeded: the network, or GitHub, does not accept the token.
             Unavailable: the network cannot be asked about it.
         """
         keeper = self.refresher.keeper(provider, tenant)
@@ -191,6 +198,8 @@ class SignIns:
         token = parse_import(provider, text)
         if bearer_in(token) is not None:
             await self._require_use_for(token, keeper)
+        elif isinstance(keeper.provider, CopilotOAuth):
+            token = await _checked(keeper.provider, token)
         if token.refresh is None and keeper.provider.flow == "code":
             raise Invalid(
                 f"this {provider} sign-in has no refresh token and would soon end. Run: {keeper.login_command}",
@@ -199,6 +208,10 @@ class SignIns:
         await keeper.store(token)
         _log.info("credentials.imported", provider=provider, tenant=tenant)
         return {"done": True, **_told(token)}
+
+    def _is_borrowed(self, provider: str, tenant: str) -> bool:
+        """Another program's file serves, as long as nobody signed in here."""
+        return tenant == SHARED_TENANT and provider in self._borrowed and self._borrowed[provider].exists()
 
     async def _require_use_for(self, bearer: Token, keeper: Keeper) -> None:
         """Refuse a Copilot bearer that has ended, or that would take a real sign-in's place for half an hour."""
@@ -218,6 +231,14 @@ class SignIns:
     def keeper_of(self, provider: str, tenant: str = SHARED_TENANT) -> Keeper:
         """For those who call the provider."""
         return self.refresher.keeper(provider, tenant)
+
+
+async def _checked(github: CopilotOAuth, token: Token) -> Token:
+    """GitHub's own word on a token; when it cannot be asked the token is taken unseen."""
+    try:
+        return replace(token, account=await github.account(token))
+    except Unavailable:
+        return token
 
 
 def _asked(keeper: Keeper, pending: PendingLogin) -> dict[str, Any]:

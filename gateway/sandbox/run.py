@@ -23,7 +23,7 @@ from gateway.sandbox.meta import MetaWorld
 from gateway.sandbox.models import ModelWorld
 from gateway.sandbox.options import Ports, SandboxOptions
 from gateway.sandbox.script import Script
-from gateway.sandbox.seed import CredentialPaths, claim_state, seed_env, seed_policies
+from gateway.sandbox.seed import CredentialPaths, claim_state, register_apps, seed_env, seed_policies
 from gateway.sandbox.web import WebWorld
 from gateway.settings import Settings
 from gateway.supervisor.supervisor import Supervisor
@@ -131,22 +131,24 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         engine = await stack.enter_async_context(_engine(options, progress))
         progress("starting the emulators")
         discord = await _discord(options, paths, faults, stack)
-        models = ModelWorld(script=script, faults=faults, port=options.ports.models)
+        logins = CredentialPaths.of(paths)
+        models = ModelWorld(
+            script=script, faults=faults, port=options.ports.models, memory=logins.folder / "issued-models.json"
+        )
         await models.start()
         stack.push_async_callback(models.stop)
-        meta = MetaWorld(faults=faults)
+        meta = MetaWorld(faults=faults, memory=logins.folder / "issued-meta.json")
         await meta.start()
         stack.push_async_callback(meta.stop)
         web = WebWorld(faults=faults)
         await web.start()
         stack.push_async_callback(web.stop)
-        logins = CredentialPaths.of(paths)
         models.seed_credentials(claude=logins.claude, codex=logins.codex, copilot=logins.copilot)
 
         tokens = dict(options.bot_tokens)
         if discord:
             tokens = {name: Secret(token) for name, token in discord.cast.bot_tokens.items()} | tokens
-        token = seed_env(paths, bot_tokens=tokens)
+        token = seed_env(paths, bot_tokens=tokens, apps=register_apps(paths, meta))
         ports = _concrete(options.ports)
         seed_policies(
             paths,
@@ -244,7 +246,11 @@ def _upstreams(
 
 def _sign_in(models: ModelWorld, meta: MetaWorld) -> dict[str, dict[str, Any]]:
     return {
-        "claude": {"token_url": models.claude_token_url, "revoke_url": f"{models.claude_token_url}/revoke"},
+        "claude": {
+            "authorize_url": models.claude_authorize_url,
+            "token_url": models.claude_token_url,
+            "revoke_url": f"{models.claude_token_url}/revoke",
+        },
         "codex": {"issuer": models.openai_auth_base},
         "copilot": {"login_base": models.github_base, "api_base": models.github_api_base},
         "threads": meta.endpoints("threads"),

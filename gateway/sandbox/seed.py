@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.credentials.environment import load_env
+from gateway.credentials.meta import REDIRECTS, env_names
+from gateway.credentials.views import Kind
+from gateway.sandbox.meta import MetaWorld
+from gateway.sandbox.meta.tokens import App, Network
 from shared.config.envfile import read_env
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
@@ -29,12 +33,13 @@ class CredentialPaths:
     claude: Path
     codex: Path
     copilot: Path
+    folder: Path
 
     @classmethod
     def of(cls, paths: Paths) -> CredentialPaths:
         """Inside the state directory, never in the person's home."""
         home = paths.state / "logins"
-        return cls(home / "claude.json", home / "codex.json", home / "copilot")
+        return cls(home / "claude.json", home / "codex.json", home / "copilot", home)
 
 
 def claim_state(paths: Paths) -> None:
@@ -53,19 +58,43 @@ def claim_state(paths: Paths) -> None:
     marker.touch()
 
 
-def seed_env(paths: Paths, *, bot_tokens: dict[str, Secret]) -> str:
-    """Write the sandbox's ``.env`` and return the Control UI's token, which stays the same over restarts."""
-    token = read_env(paths.env_file).get("OPENCLAW_GATEWAY_TOKEN") or secrets.token_hex(24)
-    values = {
+def seed_env(paths: Paths, *, bot_tokens: dict[str, Secret], apps: dict[str, str]) -> str:
+    """Write the sandbox's ``.env`` and return the Control UI's token, which stays the same over restarts.
+
+    What a person added or changed stays, but for the bots' tokens, which are the emulated Discord's.
+
+    Args:
+        paths: the sandbox's own.
+        bot_tokens: by tenant.
+        apps: the apps registered at the emulated Meta, by ``.env`` name.
+    """
+    usual = {"OPENCLAW_GATEWAY_TOKEN": secrets.token_hex(24), "ASSISTANT_NAME": "J", "TZ": "Asia/Seoul"}
+    bots = {
         "DISCORD_BOT_TOKEN": bot_tokens["nanoclaw"].reveal() if "nanoclaw" in bot_tokens else "",
         "OPENCLAW_DISCORD_BOT_TOKEN": bot_tokens["openclaw"].reveal() if "openclaw" in bot_tokens else "",
-        "OPENCLAW_GATEWAY_TOKEN": token,
-        "ASSISTANT_NAME": "J",
-        "TZ": "Asia/Seoul",
     }
+    values = {**usual, **read_env(paths.env_file), **apps, **bots}
     write_private(paths.env_file, "".join(f"{name}={value}\n" for name, value in values.items()))
     # The person may have put another one into the vault meanwhile.
     return load_env(paths)["OPENCLAW_GATEWAY_TOKEN"]
+
+
+def register_apps(paths: Paths, meta: MetaWorld) -> dict[str, str]:
+    """Register each tenant's own app at both networks, with the ids and secrets of the last start if there was one.
+
+    Returns:
+        Ids and secrets by ``.env`` name.
+    """
+    before, values = read_env(paths.env_file), dict[str, str]()
+    kinds: dict[str, Kind] = {"nanoclaw": "nanoclaw", "openclaw": "openclaw"}
+    networks: tuple[Network, ...] = ("threads", "instagram")
+    for tenant, kind in kinds.items():
+        for network in networks:
+            id_name, secret_name = (env_names(tenant, f"{network.upper()}_APP_{part}")[-1] for part in ("ID", "SECRET"))
+            values[id_name] = before.get(id_name) or str(secrets.randbelow(10**15) + 10**15)
+            values[secret_name] = before.get(secret_name) or secrets.token_hex(16)
+            meta.register_app(network, App(values[id_name], values[secret_name], REDIRECTS[kind]))
+    return values
 
 
 def seed_policies(

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import ConfigError, GatewayError, Invalid, Unavailable
 from shared.http.client import Answer, Headers, HttpPool
-from shared.oauth.models import LOGIN_LIFETIME, EdgeBlocked, Flow, LoginNeeded, PendingLogin, Token
+from shared.oauth.models import LOGIN_LIFETIME, EdgeBlocked, Flow, LoginNeeded, PendingLogin, Token, TooYoung
 from shared.oauth.paste import parse_pasted
 from shared.secrets.files import Secret
 
@@ -67,11 +67,13 @@ class MetaApp:
     Attributes:
         app_id: the network's own id of the app; an app has another one at Facebook.
         redirect_uri: exactly as registered, a slash at its end included.
+        owner: the tenant it belongs to, for the commands that messages name; empty when there is none.
     """
 
     app_id: str
     app_secret: Secret
     redirect_uri: str
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,10 @@ class MetaOAuth:
     @property
     def again(self) -> str:
         """The command that signs in anew."""
-        return f"clawgate auth login {self.network.name}"
+        return self._command("login")
+
+    def _command(self, verb: str) -> str:
+        return f"clawgate auth {verb} {self.network.name}" + (f" --tenant {self._app.owner}" if self._app.owner else "")
 
     async def begin(self) -> PendingLogin:
         """The address to open; nothing is sent yet."""
@@ -183,11 +188,9 @@ class MetaOAuth:
         age = now - issued if (issued := issued_at(token)) else None
         if age is not None and age < YOUNGEST:
             hours = (YOUNGEST - age).total_seconds() / 3600
-            raise Unavailable(
+            raise TooYoung(
                 f"the {self.network.title} token is younger than a day and cannot be renewed yet: again in "
-                f"{hours:.0f} h",
-                code="auth.too_young",
-                retryable=False,
+                f"{hours:.0f} h"
             )
         body = await self._ask(
             "/refresh_access_token",
@@ -253,7 +256,7 @@ class MetaOAuth:
                 "that is an access token, probably of the User Token Generator in Meta's dashboard. Such a token is "
                 "already a long one and cannot be exchanged, so it cannot finish this login: open the address above "
                 "and paste the address the browser ends on. To use the token as it is: "
-                f"clawgate auth import {self.name}",
+                f"{self._command('import')}",
                 code="auth.generator_token",
             )
         if text and "error=" not in text and "state=" not in text and "#" not in text.removesuffix("#_"):

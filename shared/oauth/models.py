@@ -4,6 +4,7 @@
 `LoginNeeded`             final: the provider took the grant away; only a person can help
 `Unavailable`             transient: network, 5xx, 429, a page instead of JSON, an edge's 403; try later
 `EdgeBlocked`             transient, and of a kind another client may get through
+`TooYoung`                not yet: the token is fine, and asking again soon is of no use
 `Invalid`                 what a person pasted is not what was asked for; they may paste again
 ========================  =================================================================================
 """
@@ -148,6 +149,13 @@ class LoginNeeded(AuthRequired):
     """The provider's final no: the grant is gone and a person has to sign in again."""
 
     code = "auth.login_needed"
+
+
+class TooYoung(Unavailable):
+    """It cannot be renewed yet, which is no failure: the token is fine."""
+
+    code = "auth.too_young"
+    retryable = False
 
 
 class EdgeBlocked(Unavailable):

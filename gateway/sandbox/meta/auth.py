@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
+from gateway.sandbox.meta.authorize import authorize_page
 from gateway.sandbox.meta.tokens import ACCOUNTS, YOUNGEST, Grant, MetaTokens, Network
+from gateway.sandbox.models.consent import query_of
 from gateway.sandbox.models.wire import Emulator, Operation, Reply, Request
 
 _EXCHANGE: dict[Network, str] = {"threads": "th_exchange_token", "instagram": "ig_exchange_token"}
@@ -33,6 +33,7 @@ def meta_auth(network: Network, version: str, tokens: MetaTokens, quirks: Quirks
     return Emulator(
         network,
         [
+            Operation("GET", "/oauth/authorize", "oauth.authorize", authorize_page(network, tokens)),
             Operation("POST", "/oauth/access_token", "oauth.code", api.code),
             Operation("GET", "/access_token", "oauth.exchange", api.exchange),
             Operation("GET", "/refresh_access_token", "oauth.refresh", api.refresh),
@@ -76,7 +77,7 @@ class _Auth:
         return Reply.of(answer)
 
     async def exchange(self, request: Request) -> Reply:
-        query = _query(request)
+        query = query_of(request)
         if query.get("grant_type") != _EXCHANGE[self._network]:
             return graph_error("Unsupported request", 100)
         short = self._live(query.get("access_token", ""))
@@ -89,7 +90,7 @@ class _Auth:
         return self._long(short)
 
     async def refresh(self, request: Request) -> Reply:
-        query = _query(request)
+        query = query_of(request)
         if query.get("grant_type") != _REFRESH[self._network]:
             return graph_error("Unsupported request", 100)
         old = self._live(query.get("access_token", ""))
@@ -102,7 +103,7 @@ class _Auth:
         return self._long(old)
 
     async def me(self, request: Request) -> Reply:
-        grant = self._live(request.bearer() or _query(request).get("access_token", ""))
+        grant = self._live(request.bearer() or query_of(request).get("access_token", ""))
         if isinstance(grant, Reply):
             return grant
         account = ACCOUNTS[self._network]
@@ -113,7 +114,7 @@ class _Auth:
         return Reply.of(answer)
 
     async def debug(self, request: Request) -> Reply:
-        query = _query(request)
+        query = query_of(request)
         asker = self._live(query.get("access_token", ""))
         if isinstance(asker, Reply):
             return asker
@@ -151,7 +152,3 @@ class _Auth:
 
 def _code_error(message: str) -> Reply:
     return Reply.of({"error_type": "OAuthException", "code": 400, "error_message": message}, 400)
-
-
-def _query(request: Request) -> Mapping[str, str]:
-    return {key: values[0] for key, values in parse_qs(request.log.query).items()}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from shared.clock import Clock
 
@@ -119,3 +119,18 @@ class MetaTokens:
         """Let a token no longer count."""
         if grant := self._grants.get(value):
             grant.revoked = True
+
+    def dump(self) -> list[dict[str, Any]]:
+        """What a later `restore` needs; apps and codes under way are not part of it."""
+        moments = ("issued_at", "expires_at")
+        return [
+            asdict(grant) | {name: getattr(grant, name).isoformat() for name in moments}
+            for grant in self._grants.values()
+        ]
+
+    def restore(self, rows: list[dict[str, Any]]) -> None:
+        """Remember what an earlier world handed out."""
+        for row in rows:
+            moments = {name: datetime.fromisoformat(row[name]) for name in ("issued_at", "expires_at")}
+            grant = Grant(**{**row, **moments, "scopes": tuple(row["scopes"])})
+            self._grants[grant.value] = grant

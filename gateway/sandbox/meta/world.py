@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from gateway.sandbox.faults import FaultPlan
 from gateway.sandbox.meta.auth import Quirks, meta_auth
+from gateway.sandbox.meta.authorize import allowed_address, denied_address, problem_of
 from gateway.sandbox.meta.tokens import App, Grant, MetaTokens, Network
 from gateway.sandbox.models.loopback import LoopbackWorld
 from gateway.sandbox.models.wire import Emulator
@@ -25,10 +27,18 @@ class MetaWorld(LoopbackWorld):
         faults: what goes wrong; upstream names are ``threads`` and ``instagram``.
         port: loopback port; 0 takes a free one.
         clock: for ages and expiry of tokens.
+        memory: where tokens outlive the world; None forgets them.
     """
 
-    def __init__(self, *, faults: FaultPlan | None = None, port: int = 0, clock: Clock = SYSTEM_CLOCK) -> None:
-        super().__init__(faults=faults, port=port, clock=clock)
+    def __init__(
+        self,
+        *,
+        faults: FaultPlan | None = None,
+        port: int = 0,
+        clock: Clock = SYSTEM_CLOCK,
+        memory: Path | None = None,
+    ) -> None:
+        super().__init__(faults=faults, port=port, clock=clock, memory=memory)
         self.tokens = MetaTokens(clock)
         self.quirks = Quirks()
 
@@ -43,7 +53,12 @@ class MetaWorld(LoopbackWorld):
 
     def new_app(self, network: Network, redirect_uri: str) -> App:
         """Register an app, as in Meta's dashboard."""
-        app = App(str(secrets.randbelow(10**15) + 10**15), secrets.token_hex(16), redirect_uri)
+        return self.register_app(
+            network, App(str(secrets.randbelow(10**15) + 10**15), secrets.token_hex(16), redirect_uri)
+        )
+
+    def register_app(self, network: Network, app: App) -> App:
+        """Register an app whose id and secret are known already."""
         self.tokens.register(network, app)
         return app
 
@@ -57,26 +72,24 @@ class MetaWorld(LoopbackWorld):
         Raises:
             NotFound: the page would show an error: unknown app, or another redirect address than registered.
         """
-        query = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
-        app = self.tokens.apps[network].get(query.get("client_id", ""))
-        if app is None or app.redirect_uri != query.get("redirect_uri") or query.get("response_type") != "code":
-            raise NotFound("the sign-in page shows an error instead of asking")
-        code = self.tokens.issue_code(network, app, tuple(query.get("scope", "").split(",")))
-        return f"{app.redirect_uri}?{urlencode({'code': code, 'state': query.get('state', '')})}#_"
+        query = _query_of(url)
+        if (problem := problem_of(self.tokens, network, query)) is not None:
+            raise NotFound(f"the sign-in page shows an error instead of asking: {problem}")
+        return allowed_address(self.tokens, network, query)
 
     def deny(self, url: str) -> str:
         """Play the person who refuses."""
-        query = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
-        refusal = {
-            "error": "access_denied",
-            "error_reason": "user_denied",
-            "error_description": "The user denied your request",
-            "state": query.get("state", ""),
-        }
-        return f"{query.get('redirect_uri', '')}?{urlencode(refusal)}#_"
+        return denied_address(_query_of(url))
 
     def _emulators(self) -> Mapping[str, Emulator]:
         return {network: meta_auth(network, VERSIONS[network], self.tokens, self.quirks) for network in VERSIONS}
 
+    def _issued(self) -> MetaTokens:
+        return self.tokens
+
     def _revoke(self, upstream: str, token: str) -> None:  # noqa: ARG002 - tokens of both networks are told apart
         self.tokens.revoke(token)
+
+
+def _query_of(url: str) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from gateway.sandbox.models.consent import DECISION, asked, denial, query_of, refused, sent_back, shown_code
 from gateway.sandbox.models.conversations import conversation_tokens, from_messages, token_count
 from gateway.sandbox.models.tokens import ACCOUNT_ID, EMAIL, Tokens
 from gateway.sandbox.models.wire import Emulator, Operation, Reply, Request, event
@@ -50,11 +51,12 @@ def claude_api(script: Script, tokens: Tokens) -> Emulator:
 
 
 def claude_auth(tokens: Tokens) -> Emulator:
-    """The token endpoint; refresh tokens rotate and count once."""
+    """The sign-in page and the token endpoint; refresh tokens rotate and count once."""
     endpoint = _TokenEndpoint(tokens)
     return Emulator(
         "claude",
         [
+            Operation("GET", "/oauth/authorize", "authorize", endpoint.authorize),
             Operation("POST", "/v1/oauth/token", "token", endpoint.token),
             Operation("POST", "/v1/oauth/token/revoke", "token.revoke", endpoint.revoke),
         ],
@@ -237,6 +239,19 @@ def _event(kind: str, **fields: Any) -> bytes:  # noqa: ANN401 - JSON
 class _TokenEndpoint:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
+
+    async def authorize(self, request: Request) -> Reply:
+        """The page shows ``code#state``, which the person pastes."""
+        query = query_of(request)
+        if query.get("client_id") != _CLIENT_ID or not query.get("code_challenge") or not query.get("state"):
+            return refused("Claude", "client_id, code_challenge or state is missing or wrong")
+        match query.get(DECISION):
+            case "allow":
+                return shown_code("Claude", f"{self._tokens.issue_code(query['code_challenge'])}#{query['state']}")
+            case "refuse":
+                return sent_back(query.get("redirect_uri", ""), denial(query["state"]))
+            case _:
+                return asked("Claude", EMAIL, query)
 
     async def token(self, request: Request) -> Reply:
         body = request.json

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from gateway.sandbox.models.consent import DECISION, asked, denial, query_of, refused, sent_back
 from gateway.sandbox.models.conversations import conversation_tokens, from_responses, token_count
-from gateway.sandbox.models.tokens import ACCOUNT_ID, Tokens, jwt
+from gateway.sandbox.models.tokens import ACCOUNT_ID, EMAIL, Tokens, jwt
 from gateway.sandbox.models.wire import Emulator, Operation, Reply, Request, event
 from gateway.sandbox.script import Call, Conversation, Refuse, Say, Script, Stall, Step
 from shared.ids import new_id
@@ -44,11 +45,12 @@ def codex_api(script: Script, tokens: Tokens) -> Emulator:
 
 
 def openai_auth(tokens: Tokens) -> Emulator:
-    """``auth.openai.com``; refresh tokens rotate and count once."""
+    """``auth.openai.com``: the sign-in page and the token endpoint; refresh tokens rotate and count once."""
     endpoint = _TokenEndpoint(tokens)
     return Emulator(
         "codex",
         [
+            Operation("GET", "/oauth/authorize", "authorize", endpoint.authorize),
             Operation("POST", "/oauth/token", "token", endpoint.token),
             Operation("POST", "/oauth/revoke", "token.revoke", endpoint.revoke),
         ],
@@ -226,6 +228,21 @@ class _Answer:
 class _TokenEndpoint:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
+
+    async def authorize(self, request: Request) -> Reply:
+        """The browser ends on the redirect address, whose text the person pastes."""
+        query = query_of(request)
+        if query.get("client_id") != _CLIENT_ID or not query.get("code_challenge") or not query.get("state"):
+            return refused("OpenAI", "client_id, code_challenge or state is missing or wrong")
+        redirect = query.get("redirect_uri", "")
+        match query.get(DECISION):
+            case "allow":
+                code = self._tokens.issue_code(query["code_challenge"])
+                return sent_back(redirect, {"code": code, "scope": query.get("scope", ""), "state": query["state"]})
+            case "refuse":
+                return sent_back(redirect, denial(query["state"]))
+            case _:
+                return asked("OpenAI", EMAIL, query)
 
     async def token(self, request: Request) -> Reply:
         form = request.form()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from gateway.sandbox.models.consent import DECISION, page, refused
 from gateway.sandbox.models.tokens import Tokens
 from gateway.sandbox.models.wire import Emulator, Operation, Reply, Request
 from shared.errors import NotFound
@@ -49,6 +50,26 @@ class DeviceFlow:
                 device.decision = "approved" if approved else "denied"
                 return
         raise NotFound(f"no sign-in waits for code {user_code}")
+
+    async def page(self, _request: Request) -> Reply:
+        """``GET /login/device``: the person types the code."""
+        return page(
+            "Emulated GitHub",
+            '<p>Type the code that your terminal shows.</p><form method="post">'
+            '<p><input name="user_code" autofocus autocomplete="off" size="12" aria-label="Code"></p>'
+            f'<button name="{DECISION}" value="allow">Allow</button>'
+            f'<button name="{DECISION}" value="refuse">Refuse</button></form>',
+        )
+
+    async def decided(self, request: Request) -> Reply:
+        """``POST /login/device``: what the person said."""
+        form = request.form()
+        approved = form.get(DECISION) == "allow"
+        try:
+            self.decide(form.get("user_code", "").strip().upper(), approved=approved)
+        except NotFound:
+            return refused("GitHub", "no sign-in waits for this code")
+        return page("Emulated GitHub", f"<p>{'Allowed' if approved else 'Refused'}. You may close this page.</p>")
 
     async def begin(self, request: Request) -> Reply:
         """``POST /login/device/code``."""
@@ -105,6 +126,8 @@ def github_site(flow: DeviceFlow) -> Emulator:
 def site_operations(flow: DeviceFlow) -> list[Operation]:
     """What ``github.com`` understands."""
     return [
+        Operation("GET", "/login/device", "device.page", flow.page),
+        Operation("POST", "/login/device", "device.decide", flow.decided),
         Operation("POST", "/login/device/code", "device.code", flow.begin),
         Operation("POST", "/login/oauth/access_token", "device.token", flow.poll),
     ]

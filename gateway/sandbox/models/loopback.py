@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Self
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from gateway.sandbox.faults import FaultPlan
 from gateway.sandbox.models.wire import Emulator, EmulatorApp, LoggedRequest
 from shared.clock import Clock
 from shared.errors import Internal
 from shared.http.unixserver import AsgiListeners
+from shared.secrets.files import write_private
 
 _HOST = "127.0.0.1"
+
+
+class Issuer(Protocol):
+    """What a world has handed out."""
+
+    def dump(self) -> list[dict[str, Any]]:
+        """As JSON."""
+        ...
+
+    def restore(self, rows: list[dict[str, Any]]) -> None:
+        """The reverse."""
+        ...
 
 
 class LoopbackWorld:
@@ -21,9 +36,11 @@ class LoopbackWorld:
         faults: what goes wrong.
         port: loopback port; 0 takes a free one.
         clock: for ages and expiry.
+        memory: where tokens outlive the world; None forgets them.
     """
 
-    def __init__(self, *, faults: FaultPlan | None, port: int, clock: Clock) -> None:
+    def __init__(self, *, faults: FaultPlan | None, port: int, clock: Clock, memory: Path | None = None) -> None:
+        self._memory = memory
         self.requests: list[LoggedRequest] = []
         self.faults = faults or FaultPlan()
         self._clock = clock
@@ -47,6 +64,8 @@ class LoopbackWorld:
         listeners = AsgiListeners(app, with_reset=True)
         self._port = await listeners.add_tcp(_HOST, self._port, state={})
         self._listeners = listeners
+        if self._memory is not None and self._memory.exists():
+            self._issued().restore(json.loads(self._memory.read_text("utf-8")))
         app.serve(self._emulators())
 
     async def stop(self) -> None:
@@ -54,6 +73,8 @@ class LoopbackWorld:
         if self._listeners is not None:
             await self._listeners.close(0.0)
             self._listeners = None
+            if self._memory is not None:
+                write_private(self._memory, json.dumps(self._issued().dump()))
 
     def of(self, upstream: str, op: str = "") -> list[LoggedRequest]:
         """The log's requests of an upstream (and operation)."""
@@ -61,6 +82,10 @@ class LoopbackWorld:
 
     def _emulators(self) -> Mapping[str, Emulator]:
         """The emulators by the first part of their path; the port is known by now."""
+        raise NotImplementedError
+
+    def _issued(self) -> Issuer:
+        """What was handed out."""
         raise NotImplementedError
 
     def _revoke(self, upstream: str, token: str) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -88,6 +88,16 @@ class Tokens:
         challenge = self._codes.pop(code, None)
         digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         return challenge is not None and secrets.compare_digest(challenge, digest)
+
+    def dump(self) -> list[dict[str, Any]]:
+        """What a later `restore` needs; codes under way are not part of it."""
+        return [asdict(issued) | {"expires_at": issued.expires_at.isoformat()} for issued in self._issued.values()]
+
+    def restore(self, rows: list[dict[str, Any]]) -> None:
+        """Remember what an earlier world handed out."""
+        for row in rows:
+            issued = Issued(**{**row, "expires_at": datetime.fromisoformat(row["expires_at"])})
+            self._issued[issued.value] = issued
 
     @property
     def now(self) -> datetime:

@@ -37,6 +37,7 @@ class ModelWorld(LoopbackWorld):
         faults: what goes wrong; upstream names are ``claude``, ``codex``, ``copilot`` and ``github``.
         port: loopback port; 0 takes a free one.
         clock: for expiry of tokens.
+        memory: where tokens outlive the world; None forgets them.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class ModelWorld(LoopbackWorld):
         faults: FaultPlan | None = None,
         port: int = 0,
         clock: Clock = SYSTEM_CLOCK,
+        memory: Path | None = None,
     ) -> None:
-        super().__init__(faults=faults, port=port, clock=clock)
+        super().__init__(faults=faults, port=port, clock=clock, memory=memory)
         self.tokens = Tokens(clock)
         self._script = script or Script()
         self._flow: DeviceFlow | None = None
@@ -68,6 +70,11 @@ class ModelWorld(LoopbackWorld):
     def claude_base(self) -> str:
         """In place of ``https://api.anthropic.com``."""
         return self._base("claude")
+
+    @property
+    def claude_authorize_url(self) -> str:
+        """In place of ``https://claude.ai/oauth/authorize``."""
+        return self._base("claude-auth/oauth/authorize")
 
     @property
     def claude_token_url(self) -> str:
@@ -161,6 +168,9 @@ class ModelWorld(LoopbackWorld):
             "last_refresh": self._clock.now().isoformat().replace("+00:00", "Z"),
         }
         write_private(path, json.dumps(auth, indent=2))
+
+    def _issued(self) -> Tokens:
+        return self.tokens
 
     def _revoke(self, upstream: str, token: str) -> None:
         if upstream in _ACCESS_KINDS:

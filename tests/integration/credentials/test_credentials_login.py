@@ -194,7 +194,12 @@ async def test_a_broken_file_of_claude_is_left_alone_by_everything_but_a_person(
         assert (await d.credentials(sign_ins).headers_for("claude")).kind == "api_key"
 
 
-async def test_another_tenant_has_no_sign_in_of_its_own(desk, tmp_path) -> None:
+async def test_whose_a_sign_in_is_is_said_when_it_was_asked_for_wrongly(desk, tmp_path) -> None:
     async with desk(tmp_path) as d:
-        with pytest.raises(NotFound, match="known: claude, codex, copilot"):
-            await d.sign_ins().begin("claude", "nanoclaw")
+        sign_ins = d.sign_ins(tenants={"nanoclaw": "nanoclaw", "openclaw": "openclaw"})
+        with pytest.raises(NotFound, match="once for all tenants: leave out --tenant nanoclaw"):
+            await sign_ins.begin("claude", "nanoclaw")
+        with pytest.raises(NotFound, match="add --tenant nanoclaw or --tenant openclaw"):
+            await sign_ins.begin("threads")
+        with pytest.raises(NotFound, match="known: claude, codex, copilot, instagram --tenant nanoclaw, threads"):
+            await sign_ins.begin("claud")
