@@ -35,6 +35,7 @@ from shared.obs.log import configure_logging, get_logger
 from shared.obs.redact import redact
 from shared.secrets.files import Secret, write_private
 from shared.secrets.vault import Vault
+from tests.support.canary import Hunt
 
 MARK = "CANARY7f3a"
 SHAPES = {
@@ -131,7 +132,9 @@ SAID = [
 
 
 def shows_nothing(error: GatewayError) -> bool:
-    """Neither the error nor anything chained to it, as a log line or a traceback would show it."""
+    """Neither the error nor anything chained to it, hidden contexts too, nor as a log line or a traceback."""
+    if found := Hunt([MARK]).in_error(error):
+        raise AssertionError(found)
     with logged() as stream:
         try:
             raise error
