@@ -29,7 +29,7 @@ class CopilotSignIn:
         self._given = options.github_token
         path = options.token_file.expanduser()
         self._file = WatchedFile(path, parse_github_token, what="GitHub sign-in", fix=f"Run: {_AGAIN}")
-        self.github = GithubApi(options.oauth_settings(), http, again=_AGAIN)
+        self.github = GithubApi(options.oauth_settings(), http, again=_AGAIN, clock=clock)
         self._tokens = CopilotTokens(self._file, self.github, clock=clock, stored=self._stored)
 
     async def github_token(self) -> Secret:

@@ -23,7 +23,7 @@ from shared.errors import AuthRequired, GatewayError, Internal, Unavailable
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.tasks import TaskPool
 from shared.oauth.meta import YOUNGEST, issued_at
-from shared.oauth.models import LoginNeeded, OAuthProvider, Token, TooYoung
+from shared.oauth.models import CLOCK_AHEAD, LoginNeeded, OAuthProvider, Token, TooYoung
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -40,6 +40,7 @@ _LOOK_S = 60.0
 _JITTER_S = 30.0
 _AFTER_REFUSAL_S = 600.0
 _JUST_BOUGHT = timedelta(seconds=60)
+_CLOCK_TELL_S = 120.0
 
 
 class Keeper:
@@ -305,7 +306,7 @@ class Keeper:
             return self._line(
                 "expired", token, f"refreshed at its next use, or by: clawgate auth refresh {self.provider.name}"
             )
-        return self._line("ok", token, "")
+        return self._line("ok", token, _clock_hint(token))
 
     async def tick(self) -> float:
         """Refresh if it is time; says in how many seconds to look again. Never raises for a broken credential."""
@@ -569,6 +570,19 @@ class Keeper:
             mark=mark_of(token) if token else "",
             failing_since=self._standing.failing_since if token and health in {"retrying", "refreshing"} else None,
         )
+
+
+def _clock_hint(token: Token) -> str:
+    """What a person does about a clock that differs; empty when it does not, or nobody knows."""
+    try:
+        ahead_s = float(token.extra.get(CLOCK_AHEAD, "0"))
+    except ValueError:
+        return ""
+    if abs(ahead_s) < _CLOCK_TELL_S:
+        return ""
+    size = f"{abs(ahead_s) / 3600:.1f} h" if abs(ahead_s) >= 3600 else f"{abs(ahead_s) / 60:.0f} min"
+    way = "ahead of" if ahead_s > 0 else "behind"
+    return f"this machine's clock is {size} {way} the provider's: set it, for example with `timedatectl set-ntp true`"
 
 
 def _newest(stored: Token | None, entry: Entry | None) -> Token | None:

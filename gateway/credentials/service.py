@@ -91,7 +91,7 @@ class Credentials:
         self._codex_keeper = _keeper(refresher, "codex")
         self._copilot_keeper = _keeper(refresher, "copilot")
         addresses = {"api_base": github_api_base, "copilot_base": copilot_base or policy.copilot.copilot_base}
-        self.github = GithubApi(policy.copilot.model_copy(update=addresses), http, again=_COPILOT_AGAIN)
+        self.github = GithubApi(policy.copilot.model_copy(update=addresses), http, again=_COPILOT_AGAIN, clock=clock)
         self._copilot = CopilotTokens(
             WatchedFile(copilot_file, parse_github_token, what="Copilot sign-in", fix=f"Run: {_COPILOT_AGAIN}"),
             self.github,

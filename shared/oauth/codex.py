@@ -17,7 +17,7 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Invalid, Unavailable
 from shared.http.client import HttpPool
 from shared.oauth.jsonflow import TokenAnswer, TokenCall, expiry, read_answer, scopes_of, send, text_of
-from shared.oauth.models import LOGIN_LIFETIME, Flow, LoginNeeded, PendingLogin, Token
+from shared.oauth.models import CLOCK_AHEAD, LOGIN_LIFETIME, Flow, LoginNeeded, PendingLogin, Token
 from shared.oauth.paste import parse_pasted
 from shared.oauth.pkce import authorize_url, new_pkce, new_state
 from shared.secrets.files import Secret
@@ -134,12 +134,27 @@ class CodexOAuth:
         return Token(
             access=Secret(access),
             refresh=Secret(refresh) if refresh else (old.refresh if old else None),
-            expires_at=access_expiry(access) or expiry(body, self._clock.now()),
+            expires_at=self._expiry(access, body),
             scopes=scopes_of(body, old.scopes if old else self._settings.scopes),
             account=facts.get("email", "") or (old.account if old else ""),
-            extra={**(old.extra if old else {}), **known},
+            extra={**(old.extra if old else {}), **known, **self._clock_facts(access)},
             id_token=Secret(identity) if identity else (old.id_token if old else None),
         )
+
+    def _expiry(self, access: str, body: Mapping[str, Any]) -> datetime:
+        """When a token just received ends, by our own clock: how long it lives counts, not the moment it names."""
+        now, claims = self._clock.now(), claims_of(access)
+        ends, issued = _moment(claims.get("exp")), _moment(claims.get("iat"))
+        if body.get("expires_in"):
+            return expiry(body, now)
+        if ends is not None and issued is not None and ends > issued:
+            return now + (ends - issued)
+        return ends or expiry(body, now)
+
+    def _clock_facts(self, access: str) -> dict[str, str]:
+        """How far our clock is ahead of the provider's, in seconds, as far as a token just received tells."""
+        issued = _moment(claims_of(access).get("iat"))
+        return {} if issued is None else {CLOCK_AHEAD: f"{(self._clock.now() - issued).total_seconds():.0f}"}
 
 
 def account_facts(access: str, identity: str) -> dict[str, str]:
@@ -161,7 +176,10 @@ def account_facts(access: str, identity: str) -> dict[str, str]:
 
 def access_expiry(access: str) -> datetime | None:
     """The moment in the token itself; None when it does not say."""
-    moment = claims_of(access).get("exp")
+    return _moment(claims_of(access).get("exp"))
+
+
+def _moment(moment: object) -> datetime | None:
     if not isinstance(moment, int | float) or isinstance(moment, bool):
         return None
     try:

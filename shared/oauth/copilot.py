@@ -34,7 +34,7 @@ class CopilotOAuth:
     """GitHub's token usually has no end, and needs no refresh token to be worth keeping."""
 
     def __init__(self, settings: CopilotOAuthSettings, http: HttpPool, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._github = GithubApi(settings, http)
+        self._github = GithubApi(settings, http, clock=clock)
         self._settings = settings
         self._http = http
         self._clock = clock

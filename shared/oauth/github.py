@@ -10,17 +10,21 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import DeadlineExceeded, GatewayError, Invalid, RateLimited, Unavailable
 from shared.http.client import Answer, HttpPool
 from shared.oauth.copilot_settings import CopilotOAuthSettings
 from shared.oauth.jsonflow import text_of
 from shared.oauth.models import EdgeBlocked, LoginNeeded, Token
+from shared.obs.log import get_logger
 from shared.obs.redact import HIDDEN, redact_text
 from shared.secrets.files import Secret
+
+_log = get_logger(__name__)
 
 DEFAULT_API_BASE = "https://api.individual.githubcopilot.com"
 LOGIN_COMMAND = "clawgate auth login copilot"
@@ -30,6 +34,9 @@ _PROXY_HOST = re.compile(r"proxy\.[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _MILLISECONDS_FROM = 10_000_000_000
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _TIMEOUT_S = 15.0
+_LONGEST_REFRESH_S = 86_400.0
+_AFTER_REFRESH = timedelta(minutes=15)
+"""A bearer lives some minutes longer than `refresh_in`; GitHub gives it five."""
 _MAX_BYTES = 1 << 20
 
 
@@ -56,10 +63,19 @@ class GithubApi:
         settings: addresses and identity.
         http: connections.
         again: what a person runs when the token is not accepted.
+        clock: for the bearer's end.
     """
 
-    def __init__(self, settings: CopilotOAuthSettings, http: HttpPool, *, again: str = LOGIN_COMMAND) -> None:
+    def __init__(
+        self,
+        settings: CopilotOAuthSettings,
+        http: HttpPool,
+        *,
+        again: str = LOGIN_COMMAND,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self.settings = settings
+        self._clock = clock
         self._http = http
         self._again = again
         self._base = settings.api_base.rstrip("/")
@@ -94,12 +110,27 @@ class GithubApi:
         if answer.status != 200 or not isinstance(bearer, str) or not bearer or not bearer.isascii():
             raise self._refusal(answer, body, token.reveal())
         refresh_in = body.get("refresh_in")
+        refresh_in_s = float(refresh_in) if isinstance(refresh_in, int | float) and refresh_in > 0 else 0.0
         return CopilotBearer(
             token=Secret(bearer),
             base_url=self.api_base_of(bearer, body),
-            expires_at=moment(body.get("expires_at")),
-            refresh_in_s=float(refresh_in) if isinstance(refresh_in, int | float) and refresh_in > 0 else 0.0,
+            expires_at=self._by_our_clock(moment(body.get("expires_at")), refresh_in_s),
+            refresh_in_s=refresh_in_s,
         )
+
+    def _by_our_clock(self, told: datetime, refresh_in_s: float) -> datetime:
+        """When a bearer ends: the moment GitHub names, unless our clock differs so much that it cannot be meant."""
+        if not 0 < refresh_in_s <= _LONGEST_REFRESH_S:
+            return told
+        earliest = self._clock.now() + timedelta(seconds=refresh_in_s)
+        plausible = min(max(told, earliest), earliest + _AFTER_REFRESH)
+        if plausible != told:
+            _log.warning(
+                "copilot.clock_differs",
+                seconds=round((told - plausible).total_seconds()),
+                fix="set this machine's clock, for example with: timedatectl set-ntp true",
+            )
+        return plausible
 
     def api_base_of(self, bearer: str, body: Mapping[str, Any]) -> str:
         """The API's address: the setting, else what the answer names, else what the bearer itself names."""

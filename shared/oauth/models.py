@@ -25,6 +25,9 @@ Flow = Literal["code", "device"]
 LOGIN_LIFETIME = timedelta(minutes=10)
 """How long a login in progress may take before it has to be begun anew."""
 
+CLOCK_AHEAD = "clock_ahead_s"
+"""Member of `Token.extra`: how far our clock was ahead of the provider's when the token came, in whole seconds."""
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 

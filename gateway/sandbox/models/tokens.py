@@ -46,7 +46,7 @@ class Tokens:
     def issue(self, kind: TokenKind, *, lifetime: timedelta) -> Issued:
         """A new credential, spelled as the real one is."""
         expires_at = self._clock.now() + lifetime
-        issued = Issued(kind, _spell(kind, expires_at), expires_at)
+        issued = Issued(kind, _spell(kind, expires_at, self._clock.now()), expires_at)
         self._issued[issued.value] = issued
         return issued
 
@@ -105,7 +105,7 @@ class Tokens:
         return self._clock.now()
 
 
-def _spell(kind: TokenKind, expires_at: datetime) -> str:
+def _spell(kind: TokenKind, expires_at: datetime, now: datetime) -> str:
     random = secrets.token_urlsafe(48)
     match kind:
         case "claude_access":
@@ -122,7 +122,8 @@ def _spell(kind: TokenKind, expires_at: datetime) -> str:
             expiry = int(expires_at.timestamp())
             return f"tid={secrets.token_hex(8)};exp={expiry};sku=sandbox;chat=1:{secrets.token_hex(16)}"
         case "codex_access":
-            return jwt({"exp": int(expires_at.timestamp()), "jti": secrets.token_hex(8)})
+            moments = {"iat": int(now.timestamp()), "exp": int(expires_at.timestamp())}
+            return jwt({**moments, "jti": secrets.token_hex(8)})
 
 
 def jwt(claims: dict[str, Any]) -> str:

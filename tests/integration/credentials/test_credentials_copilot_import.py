@@ -136,7 +136,7 @@ async def test_refreshing_a_sign_in_without_an_end_asks_github_and_harms_nothing
         sign_ins = d.sign_ins()
         await sign_ins.take("copilot", "gateway", d.world.tokens.issue("github", lifetime=timedelta(days=9)).value)
         done = await sign_ins.refresh("copilot", "gateway")
-        assert (done["account"], "no refresh" in done["detail"]) == ("sandbox-owner", True)
+        assert (done["account"], "nothing to refresh" in done["detail"]) == ("sandbox-owner", True)
         d.world.revoke("github")
         with pytest.raises(LoginNeeded, match="clawgate auth login copilot"):
             await sign_ins.refresh("copilot", "gateway")

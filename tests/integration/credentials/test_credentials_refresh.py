@@ -18,7 +18,7 @@ from gateway.credentials.lease import file_lease
 from gateway.credentials.slots import ClaudeFileSlot
 from gateway.credentials.standing import StandingFile, mark_of
 from gateway.sandbox.faults import Fault
-from shared.clock import SYSTEM_CLOCK
+from shared.clock import SYSTEM_CLOCK, FakeClock
 from shared.errors import AuthRequired, Unavailable
 from shared.lifecycle.tasks import TaskPool
 from shared.oauth.claude import ClaudeOAuth
@@ -143,6 +143,27 @@ async def test_past_its_end_a_token_gets_a_minute_for_clocks_that_differ_then_th
         d.clock.advance(31)
         with pytest.raises(Unavailable, match=r"expired and its refresh failed|was cut"):
             await keeper.token()
+
+
+@pytest.mark.parametrize("days", [-11, 11])
+async def test_a_clock_that_is_days_off_makes_one_refresh_and_says_what_to_do(desk, tmp_path, days: int) -> None:
+    async with desk(tmp_path) as d:
+        # Codex's token names the moment it ends; the provider's clock is right, ours is not.
+        d.clock = FakeClock(d.clock.now() + timedelta(days=days))
+        sign_ins = d.sign_ins()
+        await sign_ins.take("codex", "gateway", d.codex_file.read_text())
+        keeper = sign_ins.refresher.keeper("codex")
+        await sign_ins.refresh("codex", "gateway")
+        made = d.refreshes("codex")
+        for _ in range(3):
+            await keeper.tick()
+            await keeper.token()
+            d.clock.advance(61)
+        assert d.refreshes("codex") == made
+        status = await keeper.status()
+        assert status.health == "ok"
+        assert ("ahead of" if days > 0 else "behind") in status.detail
+        assert "timedatectl" in status.detail
 
 
 @pytest.mark.parametrize(
@@ -443,7 +464,7 @@ from pathlib import Path
 from gateway.credentials.keeper import Keeper
 from gateway.credentials.slots import ClaudeFileSlot
 from gateway.credentials.standing import StandingFile
-from shared.clock import SYSTEM_CLOCK
+from shared.clock import SYSTEM_CLOCK, FakeClock
 from shared.http.client import HttpPool
 from shared.lifecycle.tasks import TaskPool
 from shared.oauth.claude import ClaudeOAuth, ClaudeOAuthSettings

@@ -25,8 +25,9 @@ def provider(world: ModelWorld, http: HttpPool, clock: FakeClock, **more: str) -
     return CopilotOAuth(settings, http, clock=clock)
 
 
-def github_of(world: ModelWorld, http: HttpPool) -> GithubApi:
-    return GithubApi(CopilotOAuthSettings(login_base=world.github_base, api_base=world.github_api_base), http)
+def github_of(world: ModelWorld, http: HttpPool, clock: FakeClock) -> GithubApi:
+    settings = CopilotOAuthSettings(login_base=world.github_base, api_base=world.github_api_base)
+    return GithubApi(settings, http, clock=clock)
 
 
 def plan(*faults: Fault) -> FaultPlan:
@@ -163,7 +164,7 @@ async def test_there_is_nothing_to_paste_and_refresh_keeps_the_token() -> None:
 async def test_exchange_gives_the_bearer_and_the_apis_address() -> None:
     clock = FakeClock()
     async with ModelWorld(clock=clock) as world, HttpPool() as http:
-        github = github_of(world, http)
+        github = github_of(world, http, clock)
         bearer = await github.exchange(Secret(world.tokens.issue("github", lifetime=timedelta(days=1)).value))
         assert bearer.base_url == world.copilot_base
         assert bearer.expires_at == clock.now() + timedelta(minutes=30)
@@ -171,6 +172,17 @@ async def test_exchange_gives_the_bearer_and_the_apis_address() -> None:
         assert bearer.token.reveal() not in repr(bearer)
         with pytest.raises(LoginNeeded, match="auth login copilot"):
             await github.exchange(Secret("ghu_nobody"))
+
+
+@pytest.mark.parametrize("off_s", [-90 * 60, -60, 0, 60, 28 * 60, 40 * 60, 30 * 86400])
+async def test_a_bearer_lives_its_time_by_our_clock_however_that_differs(off_s: int) -> None:
+    clock = FakeClock()
+    async with ModelWorld(clock=clock) as world, HttpPool() as http:
+        token = Secret(world.tokens.issue("github", lifetime=timedelta(days=1)).value)
+        ours = FakeClock(clock.now() + timedelta(seconds=off_s))
+        bearer = await github_of(world, http, ours).exchange(token)
+        left = bearer.expires_at - ours.now()
+        assert timedelta(minutes=25) <= left <= timedelta(minutes=40)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +201,7 @@ async def test_exchange_refusals(status: int, body: object, error: type, says: s
     faults = plan(Fault(upstream="github", op="copilot.token", kind="status", status=status, body=body))
     async with ModelWorld(clock=clock, faults=faults) as world, HttpPool() as http:
         with pytest.raises(error, match=says) as caught:
-            await github_of(world, http).exchange(Secret("canary-sent-token"))
+            await github_of(world, http, clock).exchange(Secret("canary-sent-token"))
         assert "canary" not in str(caught.value)
 
 
@@ -197,7 +209,7 @@ async def test_a_page_of_the_edge_is_told_apart() -> None:
     faults = plan(Fault(upstream="github", op="copilot.token", kind="edge_page"))
     async with ModelWorld(faults=faults) as world, HttpPool() as http:
         with pytest.raises(EdgeBlocked):
-            await github_of(world, http).exchange(Secret("x" * 20))
+            await github_of(world, http, FakeClock()).exchange(Secret("x" * 20))
 
 
 @pytest.mark.parametrize(
