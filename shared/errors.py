@@ -71,6 +71,11 @@ class GatewayError(Exception):
             self.retryable = retryable
         self.context = context
 
+    def add_advice(self, advice: str) -> None:
+        """Say at the detail's end what a person may do, where that is known only further up."""
+        self.detail = f"{self.detail.rstrip('.')}. {advice}"
+        self.args = (self.detail,)
+
 
 class ConfigError(GatewayError):
     """A file, key or setting must be fixed by a person before this can start."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from gateway.credentials.advice import with_advice
 from gateway.credentials.files import fingerprint
 from gateway.credentials.journal import Entry, Journal
 from gateway.credentials.lease import file_lease
@@ -404,7 +405,7 @@ class Keeper:
         except (LoginNeeded, TooYoung):
             raise
         except GatewayError as error:
-            self._failed(error)
+            self._failed(with_advice(error, refresh_command=self.login_command.replace(" login ", " refresh ", 1)))
             raise
         except Exception as error:  # noqa: BLE001 - turned into one of ours
             # The text of a foreign exception may hold a token.

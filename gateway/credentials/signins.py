@@ -108,6 +108,9 @@ class SignIns:
             except LoginNeeded:
                 self._pending.drop(tenant, provider)
                 raise
+            except Unavailable as error:
+                error.add_advice(f"The login stays open: paste the same again with {keeper.login_command} --resume")
+                raise
             await keeper.store(token)
             self._pending.drop(tenant, provider)
         _log.info("credentials.signed_in", provider=provider, tenant=tenant)
