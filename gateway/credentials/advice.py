@@ -5,10 +5,8 @@ from __future__ import annotations
 from shared.errors import GatewayError
 
 _SAYS_IT = frozenset({"auth.request", "config.oauth", "auth.disk", "auth.no_node", "auth.stopping"})
-_NODE = (
-    'Let Node ask instead (transport = "node" in [claude] of policies/oauth.toml), or ask from another network. '
-    "What is stored is untouched"
-)
+KEPT = "What is stored is untouched"
+_NODE = 'Let Node ask instead (transport = "node" in [claude] of policies/oauth.toml), or ask from another network'
 
 
 def with_advice(error: GatewayError, *, refresh_command: str) -> GatewayError:
@@ -20,7 +18,7 @@ def with_advice(error: GatewayError, *, refresh_command: str) -> GatewayError:
     """
     if error.code in _SAYS_IT or refresh_command in error.detail:
         return error
-    kept = f"What is stored is untouched, and it is tried again by itself; now: {refresh_command}"
-    advice = _NODE if error.code == "auth.edge" and " claude" in refresh_command else kept
-    error.add_advice(advice)
+    if error.code == "auth.edge" and " claude" in refresh_command:
+        error.add_advice(_NODE)
+    error.add_advice(f"{KEPT}, and it is tried again by itself; now: {refresh_command}")
     return error

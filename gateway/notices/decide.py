@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.budget.models import Exhaustion
+from gateway.credentials.advice import KEPT
 from gateway.credentials.models import CredentialStatus
 from gateway.notices.models import NoticeKind, OwnerNotice
 from gateway.notices.policy import NoticesPolicy
@@ -113,8 +114,8 @@ def _refresh_command(status: CredentialStatus) -> str:
 
 
 def _without_command(detail: str) -> str:
-    """The reason without the command at its end, which gets a line of its own."""
-    return _sentence(detail.partition("Run: ")[0].strip())
+    """The reason without the commands at its end, which get a line of their own."""
+    return _sentence(detail.partition("Run: ")[0].partition(KEPT)[0])
 
 
 def _sentence(text: str) -> str:

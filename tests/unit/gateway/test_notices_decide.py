@@ -78,8 +78,11 @@ def test_the_text_says_what_happened_and_the_exact_command() -> None:
     assert "Threads of nanoclaw" in notice.text
     assert "Posting stops when the present token ends, on 2026-03-11 12:00 UTC." in notice.text
     assert "`clawgate auth login threads --tenant nanoclaw`" in notice.text
-    failing = replace(CLAUDE, health="retrying", detail=CUT, failing_since=NOW - 2 * HOUR)
+    detail = f"{CUT}. What is stored is untouched, and it is tried again by itself; now: clawgate auth refresh claude"
+    failing = replace(CLAUDE, health="retrying", detail=detail, failing_since=NOW - 2 * HOUR)
     (notice,) = decide_sign_in_notices([failing], NoticesPolicy(), NOW)
+    assert notice.text.splitlines()[1] == "The answer was cut."
+    assert notice.text.count("clawgate auth refresh claude") == 1
     assert "since 2026-03-09 10:00 UTC" in notice.text
     assert "`clawgate auth refresh claude`" in notice.text
 
