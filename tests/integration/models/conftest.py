@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from gateway.credentials.service import Credentials
+from gateway.credentials.settings import OAuthPolicy
 from gateway.modelproxy.apps import public_app, worker_app
 from gateway.modelproxy.identity import ModelIdentity, RequestRecord
 from gateway.modelproxy.proxy import ModelProxy
@@ -69,6 +70,7 @@ async def running_rig(
     script: Script | None = None,
     clock: Clock = SYSTEM_CLOCK,
     seed: bool = True,
+    policy: OAuthPolicy | None = None,
 ) -> AsyncIterator[Rig]:
     plan = FaultPlan.of(faults)
     records: list[RequestRecord] = []
@@ -87,6 +89,7 @@ async def running_rig(
             copilot_file=folder / "copilot",
             github_api_base=world.github_api_base,
             clock=clock,
+            policy=policy,
         )
         proxy = CountingProxy(credentials, pool, on_request=records.append)
 

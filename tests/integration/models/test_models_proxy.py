@@ -4,6 +4,8 @@ import json
 import httpx
 import pytest
 
+from gateway.credentials.priority import ClaudeAuthPolicy
+from gateway.credentials.settings import OAuthPolicy
 from gateway.sandbox.faults import Fault
 from shared.clock import FakeClock
 from shared.http.sse import SseParser
@@ -319,6 +321,24 @@ async def test_a_hundred_callers_make_one_token_exchange(rig, tmp_path) -> None:
         answers = await asyncio.gather(*(r.public.post("/v1/chat/completions", json=body) for _ in range(40)))
         assert {answer.status_code for answer in answers} == {200}
         assert len(r.world.of("github", "copilot.token")) == 1
+
+
+@pytest.mark.parametrize("may_spend", [False, True])
+async def test_the_subscriptions_limit_is_paid_around_only_where_policy_says_so(rig, tmp_path, may_spend) -> None:
+    clock = FakeClock()
+    policy = OAuthPolicy(claude_auth=ClaudeAuthPolicy(spend_on_429=may_spend))
+    limit = {"type": "error", "error": {"type": "rate_limit_error", "message": "limit"}}
+    limited = Fault(
+        upstream="claude", op="messages", kind="status", status=429, headers={"retry-after": "60"}, body=limit
+    )
+    async with rig(tmp_path, limited, clock=clock, policy=policy) as r:
+        assert (await ask(r.worker, "one")).status_code == (200 if may_spend else 429)
+        assert (await r.recorded()).auth == ("api_key" if may_spend else "oauth")
+        assert (await ask(r.worker, "two")).status_code == 200
+        assert (await r.recorded()).auth == ("api_key" if may_spend else "oauth"), "until the limit is over"
+        clock.advance(61)
+        assert (await ask(r.worker, "three")).status_code == 200
+        assert (await r.recorded()).auth == "oauth"
 
 
 async def test_a_refused_copilot_token_is_exchanged_again_and_the_call_repeated(rig, tmp_path) -> None:
