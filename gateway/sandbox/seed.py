@@ -17,11 +17,12 @@ from gateway.credentials.views import Kind
 from gateway.sandbox.meta import MetaWorld
 from gateway.sandbox.meta.tokens import App, Network
 from shared.config.envfile import read_env
+from shared.config.envwrite import write_back
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from shared.errors import ConfigError
-from shared.secrets.files import Secret, write_private
+from shared.secrets.files import Secret
 
 _MARKER = "sandbox"
 
@@ -73,8 +74,10 @@ def seed_env(paths: Paths, *, bot_tokens: dict[str, Secret], apps: dict[str, str
         "DISCORD_BOT_TOKEN": bot_tokens["nanoclaw"].reveal() if "nanoclaw" in bot_tokens else "",
         "OPENCLAW_DISCORD_BOT_TOKEN": bot_tokens["openclaw"].reveal() if "openclaw" in bot_tokens else "",
     }
-    values = {**usual, **read_env(paths.env_file), **apps, **bots}
-    write_private(paths.env_file, "".join(f"{name}={value}\n" for name, value in values.items()))
+    present = read_env(paths.env_file)
+    missing = {name: value for name, value in usual.items() if name not in present}
+    for name, value in {**missing, **apps, **bots}.items():
+        write_back(paths.env_file, (name,), Secret(value))
     # The person may have put another one into the vault meanwhile.
     return load_env(paths)["OPENCLAW_GATEWAY_TOKEN"]
 
