@@ -246,13 +246,17 @@ class Gateway:
         ``.env`` and the vault are read anew, so that after a corrected token it is enough to restart that tenant.
         """
         settings = replace(self.settings, env=load_env(self.paths))
-        discord = settings.upstreams.discord
+        discord, slack = settings.upstreams.discord, settings.upstreams.slack
         return TenantStartup(
             tenant=tenant,
             kind=settings.policy.tenants[tenant].kind,
             secrets=settings.tenant_secrets(tenant),
             settings=settings.tenant_settings(tenant),
-            upstreams={"discord_api_base": discord.api_base, "discord_gateway_url": discord.gateway_url},
+            upstreams={
+                "discord_api_base": discord.api_base,
+                "discord_gateway_url": discord.gateway_url,
+                "slack_api_base": slack.api_base,
+            },
             web_search=settings.egress.search_offer(tenant),
         )
 

@@ -202,7 +202,8 @@ class Settings:
 
     def has_accounts(self) -> bool:
         """At least one chat bot has a token; without one there is nobody to answer."""
-        return any(self.tenant_secrets(name).get("discord_bot_token") for name in self.enabled_tenants())
+        secrets = [self.tenant_secrets(name) for name in self.enabled_tenants()]
+        return any(own.get("discord_bot_token") or own.get("slack_bot_token") for own in secrets)
 
 
 def engine_address(settings: Settings) -> str:

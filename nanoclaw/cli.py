@@ -39,20 +39,21 @@ def run(state: Path | None, tenant: str) -> int:
 @_common
 @_json
 def status(state: Path | None, tenant: str, *, as_json: bool) -> int:
-    """Show how it is doing; exit 1 when Discord is not connected."""
+    """Show how it is doing; exit 1 when a configured chat platform is not connected."""
     report = _ask(state, tenant, "status")
-    channel = report["channels"][0]
+    channels = report["channels"]
     if as_json:
         print_json(report)
     else:
         click.echo(f"{report['tenant']} (process {report['pid']}): {report['summary']}")
-        if channel["reason"]:
-            click.echo(f"discord: {channel['reason']}")
+        for channel in channels:
+            if channel["reason"]:
+                click.echo(f"{channel['name']}: {channel['reason']}")
         rows = [
             (lane["chat"], lane["state"], f"{lane['for_s']:.1f}", lane["position"] or None) for lane in report["lanes"]
         ]
         print_table(("CHAT", "STATE", "SECONDS", "POSITION"), rows, empty="No chat is waiting for an answer.")
-    return 0 if channel["state"] in {"online", "off"} else 1
+    return 0 if all(channel["state"] in {"online", "off"} for channel in channels) else 1
 
 
 @cli.group()
@@ -81,7 +82,7 @@ def groups_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
 
 @groups.command("register")
 @_common
-@click.option("--chat", required=True, help="The chat's address, dc:CHANNEL_ID on Discord.")
+@click.option("--chat", required=True, help="The chat's address: dc:CHANNEL_ID on Discord, sl:CHANNEL_ID on Slack.")
 @click.option("--folder", required=True, help="The group's folder; 'main' is the operator's own group.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--pattern", default="", help="A trigger pattern of its own instead of @NAME.")

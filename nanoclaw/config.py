@@ -173,7 +173,7 @@ class GroupPolicy(_Table):
     """A chat that is registered from the start; the table's name is its folder.
 
     Attributes:
-        chat: its address, ``dc:<channelId>``.
+        chat: its address, ``dc:<channelId>`` or ``sl:<channelId>``.
         name: shown to people.
         main: this group administers the others.
         requires_trigger: answer only when called; unset means yes, but for main.

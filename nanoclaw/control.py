@@ -46,21 +46,19 @@ class _Control:
 
     async def status(self, _params: dict[str, Any]) -> dict[str, Any]:
         tenant = self._tenant
-        channel = tenant.channel_status
         inbox = await tenant.inbox.counts()
         outbox = await tenant.outbox.counts()
         dead = inbox.get("dead", 0) + outbox.get("dead", 0) + outbox.get("failed", 0)
-        summary = f"Discord {channel.state}{f' as {channel.user_name}' if channel.user_name else ''}"
-        summary += f", {len(tenant.registry)} groups, {len(tenant.runs.current)} running"
+        summary = f"{tenant.channels.summary()}, {len(tenant.registry)} groups, {len(tenant.runs.current)} running"
         summary += f", {dead} dead letters" if dead else ""
         return {
-            "summary": summary if channel.state != "failed" else f"Discord failed: {channel.reason}",
+            "summary": summary,
             "tenant": tenant.name,
             "kind": "nanoclaw",
             "pid": os.getpid(),
             "started_at": tenant.started_at.isoformat(),
             "assistant_name": tenant.policy.assistant_name,
-            "channels": [{"name": "discord", **channel.as_json()}],
+            "channels": [{"name": name, **status.as_json()} for name, status in tenant.channels.status().items()],
             "groups": len(tenant.registry),
             "lanes": [asdict(view) for view in tenant.lanes.view()],
             "runs": [

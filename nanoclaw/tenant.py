@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from nanoclaw.administration import Administration
@@ -20,11 +20,12 @@ from nanoclaw.agent.tools.server import SERVER_NAME, ToolServer
 from nanoclaw.agent.tools.web import WebGateway, WebTools
 from nanoclaw.archive import archive
 from nanoclaw.attachments import Attachments
+from nanoclaw.channels import Channels, Connectors, Platform, connectors_of
 from nanoclaw.config import NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
 from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
 from nanoclaw.intake import Intake
-from nanoclaw.lanes import Lanes
+from nanoclaw.lanes import DONE, Lanes, Turn
 from nanoclaw.light import LightRoute, ModelGateway
 from nanoclaw.memory import global_memory, make_group_memory
 from nanoclaw.metrics import RoutingLog
@@ -41,14 +42,13 @@ from nanoclaw.tasks.schedule import TaskSchedule
 from nanoclaw.tasks.service import Tasks
 from nanoclaw.tasks.tools import TaskTools
 from nanoclaw.turns import Turns
-from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, ChatId, InboundMessage
-from shared.channels.discord.make import MakeChannel, discord_channel
+from shared.channels.base import Channel, ChannelHandlers, ChatId, InboundMessage
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
-from shared.errors import ExitCode, Unavailable
+from shared.errors import ExitCode
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
@@ -69,14 +69,14 @@ class Gateway(WorkerGateway, ModelGateway, WebGateway, Protocol):
 
 
 class Tenant:
-    """One NanoClaw: channel → intake → lanes → runs → outbox → channel.
+    """One NanoClaw: channels → intake → lanes → runs → outbox → channels.
 
     Args:
         name: the tenant's name.
         paths: where its files are.
         gateway: its connection to the gateway.
         policy: the effective policy.
-        make_channel: makes the chat connector; None when no token is configured.
+        connectors: the chat platforms it is on.
         zone: the owner's: for the times an agent sees, and for what is scheduled.
         web_search: which groups are offered it; none when left out.
     """
@@ -88,7 +88,7 @@ class Tenant:
         gateway: Gateway,
         policy: NanoclawPolicy,
         *,
-        make_channel: MakeChannel | None,
+        connectors: Connectors,
         zone: ZoneInfo,
         web_search: SearchOffer | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -161,15 +161,8 @@ class Tenant:
             self.inbox, self._channel_for, on_edit=self.intake.on_edit, on_delete=self.intake.on_delete
         )
         self.turns = Turns(self.inbox, self.runs.turn, prepare=rereading.refresh, clock=clock)
-        handlers = ChannelHandlers(
-            on_message=self.intake.on_message,
-            on_edit=self.intake.on_edit,
-            on_delete=self.intake.on_delete,
-            on_press=self.questions.press,
-            known_chats=self.inbox.cursors,
-            marks=Marks(self.db, tables.channels),
-        )
-        self.channel = make_channel(handlers) if make_channel is not None else None
+        self._marks = Marks(self.db, tables.channels)
+        self.channels = Channels(connectors, self._handlers)
         self._tasks = TaskPool(f"tenant.{name}")
 
     @asynccontextmanager
@@ -188,12 +181,12 @@ class Tenant:
             control = ControlServer(self.paths.control_socket(self.name), operations(self))
             await control.start()
             stack.push_async_callback(control.stop)
-            if self.channel is not None:
+            if self.channels:
                 if len(self.registry):
                     self.residents.warm()
                 self._delivering = self._tasks.start(self.outbox.run(), name="outbox")
                 await recover(self.inbox, self.residents, self.wake_chat, self.registry, self.clock)
-                self._listening = self._tasks.start(self.channel.run(), name="channel")
+                self.channels.start(self._tasks)
                 self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
             stack.push_async_callback(self._wind_down)
             yield self
@@ -201,26 +194,32 @@ class Tenant:
     async def wait(self) -> int:
         """Wait until told to stop; returns the exit code.
 
+        One channel that failed for good is visible in the status and the others go on; when the last one has, so ends
+        the process.
+
         Raises:
-            AuthRequired: the chat platform refused the bot's token; a person has to replace it.
-            ConfigError: the platform refused the connection for good for another reason.
+            AuthRequired: a chat platform refused a token; a person has to replace it.
+            ConfigError: the platforms refused the connection for good for other reasons.
         """
         stopping = self._tasks.start(self.stop_requested.wait(), name="stop")
-        parts = [] if self.channel is None else [self._listening, self._delivering, self._scheduling]
-        await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
+        ending = self._tasks.start(self.channels.until_unbearable(), name="channels")
+        parts = [self._delivering, self._scheduling] if self.channels else []
+        await asyncio.wait([stopping, ending, *parts], return_when=asyncio.FIRST_COMPLETED)
         if stopping.done():
             return ExitCode.STOP
-        failure = self.channel_status.failure
-        if failure is not None:
+        if ending.done() and (failure := ending.result()) is not None:
             raise failure
         return ExitCode.CRASH
 
-    @property
-    def channel_status(self) -> ChannelStatus:
-        """How the chat connector is doing."""
-        if self.channel is None:
-            return ChannelStatus("off", "no DISCORD_BOT_TOKEN is configured for this tenant")
-        return self.channel.status
+    def _handlers(self, platform: Platform) -> ChannelHandlers:
+        return ChannelHandlers(
+            on_message=self.intake.on_message,
+            on_edit=self.intake.on_edit,
+            on_delete=self.intake.on_delete,
+            on_press=self.questions.press,
+            known_chats=lambda: self.inbox.cursors(platform.prefix),
+            marks=self._marks,
+        )
 
     def main_chat(self) -> tuple[str, str]:
         """Where the owner is told what needs a person: the main group's chat, else why there is none."""
@@ -231,7 +230,7 @@ class Tenant:
     async def _wind_down(self) -> None:
         notify("STOPPING=1")
         drained = await self.lanes.drain(max(0.0, self.policy.runs.drain_s - _FLUSH_S))
-        flushed = self.channel is None or await self.outbox.flush(_FLUSH_S)
+        flushed = not self.channels or await self.outbox.flush(_FLUSH_S)
         _log.info("tenant.stopped", tenant=self.name, drained=drained, flushed=flushed)
 
     def wake(self, message: InboundMessage) -> None:
@@ -244,16 +243,16 @@ class Tenant:
         self.turns.belongs(chat, lane)
         self.lanes.wake(lane, after_s=after_s)
 
-    def _turn(self, lane: str) -> Any:  # noqa: ANN401 - see `Turns.take`
-        return self.turns.take(lane)
-
     def _folder_of(self, group: Group) -> Path:
         return self.paths.group(self.name, group.folder)
 
     def _channel_for(self, chat: str) -> Channel:
-        if self.channel is None:
-            raise Unavailable(f"no channel is configured for {chat}", code="channel.off")
-        return self.channel
+        return self.channels.of(chat)
+
+    async def _turn(self, lane: str) -> Turn:
+        if not self.channels.serves(lane):
+            return DONE  # its messages wait for a start at which its platform is configured
+        return await self.turns.take(lane)
 
     def _spec_of(self, group: Group) -> WorkerSpec:
         agent = self.policy.agent
@@ -294,18 +293,17 @@ async def run(name: str, paths: Paths) -> int:
     logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL)  # what it reports we report, with the run's id
     async with tenant_process(name, paths) as (client, startup):
         effective = with_settings(policy, startup.settings)
-        token = startup.secrets.get("discord_bot_token", "")
         tenant = Tenant(
             name,
             paths,
             client,
             effective,
-            make_channel=discord_channel(token, startup.upstreams, called=effective.assistant_name),
+            connectors=connectors_of(startup.secrets, startup.upstreams, called=effective.assistant_name),
             zone=zone_of(startup.settings),
             web_search=startup.web_search,
         )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running(), delivering_notices(client, tenant.outbox, tenant.main_chat):
             notify(f"READY=1\nMAINPID={os.getpid()}")
-            _log.info("tenant.ready", tenant=name, groups=len(tenant.registry), channel=tenant.channel_status.state)
+            _log.info("tenant.ready", tenant=name, groups=len(tenant.registry), channels=tenant.channels.summary())
             return await tenant.wait()

@@ -20,8 +20,8 @@ from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running
 from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
 from openclaw.services import ChannelReport
-from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, InboundMessage
-from shared.channels.discord.make import MakeChannel, discord_channel
+from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
+from shared.channels.discord.make import discord_channel
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox

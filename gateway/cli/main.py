@@ -159,6 +159,7 @@ def gateway(state: Path | None) -> int:
     metavar="TENANT=@FILE",
     help="A tenant's bot token for a server given with --use.",
 )
+@click.option("--slack", is_flag=True, help="Emulate Slack too, with NanoClaw on it (docs/slack.md).")
 def sandbox(
     state: Path | None,
     port_base: int,
@@ -169,6 +170,8 @@ def sandbox(
     faults: Path | None,
     use: tuple[str, ...],
     bot_tokens: tuple[str, ...],
+    *,
+    slack: bool,
 ) -> int:
     """Run the whole product offline against emulators of every upstream."""
     from gateway.sandbox.options import SandboxOptions
@@ -184,6 +187,7 @@ def sandbox(
         faults=faults,
         use=use,
         bot_tokens=bot_tokens,
+        slack=slack,
     )
     return asyncio.run(run_sandbox(options))
 

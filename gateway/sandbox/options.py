@@ -11,7 +11,7 @@ from shared.errors import Invalid
 from shared.secrets.files import Secret
 
 BOT_TENANTS = ("nanoclaw", "openclaw")
-_UI_OFFSET, _MODEL_API_OFFSET, _DISCORD_OFFSET, _PAGE_OFFSET, _MODELS_OFFSET = 89, 41, 1, 2, 10
+_UI_OFFSET, _MODEL_API_OFFSET, _DISCORD_OFFSET, _PAGE_OFFSET, _SLACK_OFFSET, _MODELS_OFFSET = 89, 41, 1, 2, 3, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +23,30 @@ class Ports:
     discord: int
     page: int
     models: int
+    slack: int
 
     @classmethod
     def from_base(cls, base: int) -> Ports:
         """Derive all ports from one number: the default base 18700 puts the Control UI on its usual 18789."""
         if base == 0:
-            return cls(0, 0, 0, 0, 0)
+            return cls(0, 0, 0, 0, 0, 0)
         return cls(
             control_ui=base + _UI_OFFSET,
             model_api=base + _MODEL_API_OFFSET,
             discord=base + _DISCORD_OFFSET,
             page=base + _PAGE_OFFSET,
             models=base + _MODELS_OFFSET,
+            slack=base + _SLACK_OFFSET,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """Checked options."""
+    """Checked options.
+
+    Attributes:
+        slack: emulate Slack too.
+    """
 
     state: Path
     ports: Ports
@@ -51,6 +57,7 @@ class SandboxOptions:
     faults: Path | None = None
     use: dict[str, dict[str, str]] = field(default_factory=dict)
     bot_tokens: dict[str, Secret] = field(default_factory=dict)
+    slack: bool = False
     quiet: bool = False
 
     @classmethod
@@ -66,6 +73,7 @@ class SandboxOptions:
         faults: Path | None = None,
         use: tuple[str, ...] = (),
         bot_tokens: tuple[str, ...] = (),
+        slack: bool = False,
         quiet: bool = False,
     ) -> SandboxOptions:
         """Check options as typed.
@@ -81,8 +89,9 @@ class SandboxOptions:
             docker_host=docker_host,
             script=script,
             faults=faults,
-            use=_parse_use(use),
+            use=_parse_use(use, emulates_slack=slack),
             bot_tokens=_parse_tokens(bot_tokens),
+            slack=slack,
             quiet=quiet,
         )
 
@@ -92,7 +101,7 @@ class SandboxOptions:
         return "discord" not in self.use
 
 
-def _parse_use(values: tuple[str, ...]) -> dict[str, dict[str, str]]:
+def _parse_use(values: tuple[str, ...], *, emulates_slack: bool) -> dict[str, dict[str, str]]:
     known = {f"{section}.{name}" for section, value in Upstreams().model_dump().items() for name in value}
     result: dict[str, dict[str, str]] = {}
     for value in values:
@@ -103,6 +112,8 @@ def _parse_use(values: tuple[str, ...]) -> dict[str, dict[str, str]]:
         result.setdefault(section, {})[name] = address
     if "discord" in result and set(result["discord"]) != {"api_base", "gateway_url"}:
         raise Invalid("--use: another Discord server needs both discord.api_base and discord.gateway_url")
+    if "slack" in result and emulates_slack:
+        raise Invalid("--use slack.api_base and --slack exclude each other: leave one out")
     return result
 
 

@@ -24,6 +24,9 @@ from gateway.sandbox.models import ModelWorld
 from gateway.sandbox.options import Ports, SandboxOptions
 from gateway.sandbox.script import Script
 from gateway.sandbox.seed import CredentialPaths, claim_state, register_apps, seed_env, seed_policies
+from gateway.sandbox.slack.cast import SlackCast, slack_cast_of
+from gateway.sandbox.slack.server import SlackEmulator
+from gateway.sandbox.slack.world import World as Workspace
 from gateway.sandbox.web import WebWorld
 from gateway.settings import Settings
 from gateway.supervisor.supervisor import Supervisor
@@ -55,18 +58,28 @@ class SandboxDiscord:
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxSlack:
+    """The emulated workspace and who is in it."""
+
+    emulator: SlackEmulator
+    cast: SlackCast
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """A running offline world.
 
     Attributes:
         ready: the ready file's content (docs/sandbox.md).
         discord: None when another server stands in for the emulator.
+        slack: None unless asked for.
     """
 
     ready: dict[str, Any]
     paths: Paths
     supervisor: Supervisor
     discord: SandboxDiscord | None
+    slack: SandboxSlack | None
     models: ModelWorld
 
 
@@ -131,6 +144,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         engine = await stack.enter_async_context(_engine(options, progress))
         progress("starting the emulators")
         discord = await _discord(options, paths, faults, stack)
+        slack = await _slack(options, faults, stack)
         logins = CredentialPaths.of(paths)
         models = ModelWorld(
             script=script, faults=faults, port=options.ports.models, memory=logins.folder / "issued-models.json"
@@ -148,11 +162,13 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         tokens = dict(options.bot_tokens)
         if discord:
             tokens = {name: Secret(token) for name, token in discord.cast.bot_tokens.items()} | tokens
-        token = seed_env(paths, bot_tokens=tokens, apps=register_apps(paths, meta))
+        token = seed_env(
+            paths, bot_tokens=tokens, apps=register_apps(paths, meta), slack_tokens=_slack_tokens(slack)
+        )
         ports = _concrete(options.ports)
         seed_policies(
             paths,
-            upstreams=_upstreams(options, discord, models),
+            upstreams=_upstreams(options, discord, slack, models),
             sign_in=_sign_in(models, meta),
             egress=_egress(web),
             engine={"kind": "process"} if engine is None else {"kind": "docker", "host": engine.docker_host},
@@ -166,12 +182,15 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         supervisor = Supervisor(Settings.load(paths), log_dir=logs)
         stack.push_async_callback(supervisor.stop, end_workers=True)
         await supervisor.start()
-        bots = await _online(supervisor, paths, sorted(tokens))
+        wanted = {(name, "discord") for name in tokens} | ({("nanoclaw", "slack")} if slack else set())
+        bots = await _online(supervisor, paths, wanted)
         ready = _ready(options, token, ports, discord, bots, engine)
         ready["web"] = {"url": web.site}
+        if slack:
+            ready["slack"] = _slack_ready(slack, bots["nanoclaw", "slack"])
         if options.ready_file:
             write_private(options.ready_file, json.dumps(ready, indent=2) + "\n")
-        yield Sandbox(ready, paths, supervisor, discord, models)
+        yield Sandbox(ready, paths, supervisor, discord, slack, models)
         if options.ready_file:
             options.ready_file.unlink(missing_ok=True)
 
@@ -216,6 +235,31 @@ async def _discord(
     return SandboxDiscord(emulator, cast)
 
 
+async def _slack(options: SandboxOptions, faults: FaultPlan, stack: AsyncExitStack) -> SandboxSlack | None:
+    if not options.slack:
+        return None
+    world = Workspace()
+    emulator = SlackEmulator(world, faults, port=options.ports.slack)
+    await stack.enter_async_context(emulator)
+    return SandboxSlack(emulator, slack_cast_of(world))
+
+
+def _slack_tokens(slack: SandboxSlack | None) -> dict[str, Secret]:
+    if slack is None:
+        return {}
+    app = slack.cast.app
+    return {"SLACK_BOT_TOKEN": Secret(app.bot_token), "SLACK_APP_TOKEN": Secret(app.app_token)}
+
+
+def _slack_ready(slack: SandboxSlack, bot_id: str) -> dict[str, str]:
+    return {
+        "api_base": slack.emulator.api_base,
+        "channel_id": slack.cast.general.id,
+        "user_token": slack.cast.owner_token,
+        "bot_id": bot_id,
+    }
+
+
 def _concrete(ports: Ports) -> dict[str, int]:
     """Ports of the product itself; free ones are looked up here because they go into policy files."""
     return {"control_ui": ports.control_ui or free_port(), "model_api": ports.model_api or free_port()}
@@ -229,7 +273,7 @@ def free_port() -> int:
 
 
 def _upstreams(
-    options: SandboxOptions, discord: SandboxDiscord | None, models: ModelWorld
+    options: SandboxOptions, discord: SandboxDiscord | None, slack: SandboxSlack | None, models: ModelWorld
 ) -> dict[str, dict[str, str]]:
     values: dict[str, dict[str, str]] = {
         "claude": {"api_base": models.claude_base},
@@ -239,6 +283,8 @@ def _upstreams(
     }
     if discord:
         values["discord"] = {"api_base": discord.emulator.api_base, "gateway_url": discord.emulator.gateway_url}
+    if slack:
+        values["slack"] = {"api_base": slack.emulator.api_base}
     for section, names in options.use.items():
         values[section] = {**values.get(section, {}), **names}
     return values
@@ -268,13 +314,13 @@ def _egress(web: WebWorld) -> dict[str, Any]:
     }
 
 
-async def _online(supervisor: Supervisor, paths: Paths, bots: list[str]) -> dict[str, str]:
-    """Wait until every bot that has a token is online; returns their user ids.
+async def _online(supervisor: Supervisor, paths: Paths, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Wait until every tenant is online on every platform it has a token for; returns their user ids there.
 
     Raises:
         Unavailable: a process failed, or a bot did not come online in time; the reason is its own.
     """
-    ids: dict[str, str] = {}
+    ids: dict[tuple[str, str], str] = {}
     deadline = asyncio.get_running_loop().time() + _ONLINE_TIMEOUT_S
     while True:
         reasons = []
@@ -284,17 +330,16 @@ async def _online(supervisor: Supervisor, paths: Paths, bots: list[str]) -> dict
                 reasons.append(
                     f"{name} is {process['state']} ({process['reason']}); its log: {paths.state}/logs/{name}.log"
                 )
-            elif name in bots and name not in ids:
+            elif missing := {platform for tenant, platform in wanted - ids.keys() if tenant == name}:
                 with contextlib.suppress(GatewayError):
                     status = await asyncio.to_thread(call, paths.control_socket(name), "status", timeout_s=5.0)
-                    channel = next(
-                        item for item in status["channels"] if "discord" in (item.get("name"), item.get("id"))
-                    )
-                    if channel["state"] == "online":
-                        ids[name] = channel["user_id"]
-                    else:
-                        reasons.append(f"{name}: Discord {channel['state']} {channel['reason']}")
-        if not reasons and len(ids) == len(bots):
+                    for channel in status["channels"]:
+                        platform = str(channel.get("name") or channel.get("id"))
+                        if platform in missing and channel["state"] == "online":
+                            ids[name, platform] = channel["user_id"]
+                        elif platform in missing:
+                            reasons.append(f"{name}: {platform} {channel['state']} {channel['reason']}")
+        if not reasons and ids.keys() == wanted:
             return ids
         failed = any(process["state"] == "failed" for process in supervisor.status())
         if failed or asyncio.get_running_loop().time() > deadline:
@@ -307,7 +352,7 @@ def _ready(
     token: str,
     ports: dict[str, int],
     discord: SandboxDiscord | None,
-    bots: dict[str, str],
+    bots: dict[tuple[str, str], str],
     engine: EngineHandle | None,
 ) -> dict[str, Any]:
     ui = f"http://{_LOCALHOST}:{ports['control_ui']}"
@@ -317,9 +362,9 @@ def _ready(
             "http_url": f"{ui}/",
             "ws_url": ui.replace("http", "ws", 1),
             "token": token,
-            "bot_id": bots.get("openclaw", ""),
+            "bot_id": bots.get(("openclaw", "discord"), ""),
         },
-        "nanoclaw": {"bot_id": bots.get("nanoclaw", "")},
+        "nanoclaw": {"bot_id": bots.get(("nanoclaw", "discord"), "")},
         "discord": dict(options.use.get("discord", {})),
         "copilot_api": {"url": f"http://{_LOCALHOST}:{ports['model_api']}", "key": "any"},
         "engine": "process" if engine is None else "docker",
@@ -345,6 +390,8 @@ def _announce(sandbox: Sandbox) -> None:
     ]
     if "page_url" in ready["discord"]:
         lines.append(f"  Discord        {ready['discord']['page_url']}")
+    if "slack" in ready:
+        lines.append(f"  Slack          {ready['slack']['api_base']} (docs/slack.md: writing as a person)")
     online = [name for name, who in (("NanoClaw", "nanoclaw"), ("OpenClaw", "openclaw")) if ready[who]["bot_id"]]
     lines += [
         f"  Bots online    {', '.join(online) or 'none (no bot token was given)'}",

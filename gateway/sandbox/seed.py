@@ -59,24 +59,33 @@ def claim_state(paths: Paths) -> None:
     marker.touch()
 
 
-def seed_env(paths: Paths, *, bot_tokens: dict[str, Secret], apps: dict[str, str]) -> str:
+def seed_env(
+    paths: Paths,
+    *,
+    bot_tokens: dict[str, Secret],
+    apps: dict[str, str],
+    slack_tokens: dict[str, Secret] | None = None,
+) -> str:
     """Write the sandbox's ``.env`` and return the Control UI's token, which stays the same over restarts.
 
-    What a person added or changed stays, but for the bots' tokens, which are the emulated Discord's.
+    What a person added or changed stays, but for the bots' tokens, which are the emulated platforms'.
 
     Args:
         paths: the sandbox's own.
-        bot_tokens: by tenant.
+        bot_tokens: on Discord, by tenant.
         apps: the apps registered at the emulated Meta, by ``.env`` name.
+        slack_tokens: by ``.env`` name; none leaves Slack off.
     """
     usual = {"OPENCLAW_GATEWAY_TOKEN": secrets.token_hex(24), "ASSISTANT_NAME": "J", "TZ": "Asia/Seoul"}
+    slack = {name: token.reveal() for name, token in (slack_tokens or {}).items()}
     bots = {
         "DISCORD_BOT_TOKEN": bot_tokens["nanoclaw"].reveal() if "nanoclaw" in bot_tokens else "",
         "OPENCLAW_DISCORD_BOT_TOKEN": bot_tokens["openclaw"].reveal() if "openclaw" in bot_tokens else "",
     }
     present = read_env(paths.env_file)
     missing = {name: value for name, value in usual.items() if name not in present}
-    for name, value in {**missing, **apps, **bots}.items():
+    slack |= {name: "" for name in present if name.startswith("SLACK_") and name not in slack}  # of an earlier start
+    for name, value in {**missing, **apps, **bots, **slack}.items():
         write_back(paths.env_file, (name,), Secret(value))
     # The person may have put another one into the vault meanwhile.
     return load_env(paths)["OPENCLAW_GATEWAY_TOKEN"]

@@ -15,7 +15,17 @@ ChatKind = Literal["guild", "thread", "dm"]
 ChannelState = Literal["off", "connecting", "online", "waiting", "failed"]
 MessageId = str
 ChatId = str
-"""A chat's address, ``dc:<channelId>`` on Discord (policy N1)."""
+"""A chat's address: ``dc:<channelId>`` on Discord (policy N1), ``sl:<channelId>`` on Slack."""
+
+
+def age_order(message: MessageId) -> tuple[int, str]:
+    """Sorts the message ids of one platform by age.
+
+    They begin with a number that grows with time and has no leading zeros: longer is newer, then the text decides.
+    What follows an ``@`` tells apart messages of the same instant in different chats.
+    """
+    number = message.partition("@")[0]
+    return len(number), number
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,8 @@ class OutboundMessage:
     Attributes:
         nonce: at most 25 characters, the same at every retry: the platform makes the message once.
         files: sent with the message, not changed by edits.
+        is_repeat: an earlier try, perhaps of an earlier process, may have made the message already; a channel whose
+            platform forgets nonces looks for it first.
     """
 
     chat: ChatId
@@ -111,6 +123,7 @@ class OutboundMessage:
     reply_to: MessageId = ""
     buttons: tuple[Button, ...] = ()
     files: tuple[OutboundFile, ...] = ()
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +224,11 @@ class Channel(Protocol):
 
     @property
     def text_limit(self) -> int:
-        """Longest text of one message, in the units of `text.length`."""
+        """Longest text of one message, as `measure` counts."""
+        ...
+
+    def measure(self, text: str) -> int:
+        """How long the platform counts a text: the sum over its characters, at least `text.length`."""
         ...
 
     @property
@@ -271,3 +288,7 @@ class Channel(Protocol):
             Invalid: it is larger than `limit_bytes`.
         """
         ...
+
+
+MakeChannel = Callable[[ChannelHandlers], Channel]
+"""Makes a connector for a tenant that wants to be told these things."""

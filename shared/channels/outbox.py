@@ -161,7 +161,8 @@ class Outbox:
         files: tuple[SpooledFile, ...] = (),
     ) -> list[Draft]:
         """Cut a text into the messages of a key."""
-        parts = split_message(text, self._channel_for(chat).text_limit) or ([""] if files else [])
+        channel = self._channel_for(chat)
+        parts = split_message(text, channel.text_limit, channel.measure) or ([""] if files else [])
         return [
             Draft(
                 ordinal,
@@ -321,7 +322,11 @@ class Outbox:
         row = await self._db.read(lambda c: store.head(c, self._tables, chat))
         if row is None:
             return False
-        channel = self._channel_for(chat)
+        try:
+            channel = self._channel_for(chat)
+        except Unavailable:
+            await asyncio.sleep(_ONLINE_WAIT_S)  # its platform is not configured: it stays stored for the next start
+            return True
         if (wait_s := self._wait_s(row)) > 0:
             await asyncio.sleep(wait_s)
         elif await channel.wait_online(_ONLINE_WAIT_S):
@@ -374,7 +379,8 @@ class Outbox:
         if not is_wanted:
             return _Shown("", "")  # withdrawn, and never made
         files = self._spool.outbound(row.files)
-        message_id = await channel.send(OutboundMessage(row.chat, text, row.nonce, row.reply_to, row.buttons, files))
+        message = OutboundMessage(row.chat, text, row.nonce, row.reply_to, row.buttons, files, is_repeat=in_doubt)
+        message_id = await channel.send(message)
         # An earlier try may have made the message, with the buttons of that time.
         return _Shown(message_id, text, () if in_doubt else row.buttons)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, case, delete, func, literal, or_, select, update
 
-from shared.channels.base import Attachment, Button, ChatId, InboundMessage, MessageId, Sender
+from shared.channels.base import Attachment, Button, ChatId, InboundMessage, MessageId, Sender, age_order
 from shared.channels.schema import ChannelTables
 from shared.channels.spool import SpooledFile
 from shared.storage import insert_new, upsert
@@ -160,7 +160,7 @@ def _see_chat(connection: Connection, tables: ChannelTables, message: InboundMes
     row = connection.execute(
         select(chat.c.last_message_id, chat.c.first_seen_at).where(chat.c.id == message.chat)
     ).first()
-    newest = message.id if row is None else max(row.last_message_id, message.id, key=_id_order)
+    newest = message.id if row is None else max(row.last_message_id, message.id, key=age_order)
     upsert(
         connection,
         chat,
@@ -732,11 +732,6 @@ def put_mark(connection: Connection, tables: ChannelTables, name: str, value: st
 def platform_of(chat: ChatId) -> str:
     """The platform's prefix of a chat address: ``dc`` of ``dc:123``."""
     return chat.partition(":")[0]
-
-
-def _id_order(message_id: MessageId) -> tuple[int, str]:
-    """Discord's ids are decimal without leading zeros: longer is newer, then the text decides."""
-    return len(message_id), message_id
 
 
 def _payload(message: InboundMessage) -> dict[str, Any]:

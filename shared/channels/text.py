@@ -1,7 +1,8 @@
 """Cutting long text into messages without breaking code blocks, words or characters.
 
-Lengths are UTF-16 code units. Discord's documentation says "characters" and its server appears to count code points,
-its clients UTF-16; the larger of the two counts is always accepted.
+Lengths are UTF-16 code units unless the platform counts otherwise (`Measure`). Discord's documentation says
+"characters" and its server appears to count code points, its clients UTF-16; the larger of the two counts is always
+accepted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ DISCORD_LIMIT = 2000
 CODE = re.compile(r"```.*?```|``.*?``|`[^`\n]*`", re.DOTALL)
 """Code as Discord shows it: what stands inside is nobody's mention, and nobody is called by it."""
 
+Measure = Callable[[str], int]
+"""How long a platform counts a text: a sum over its characters, each of which counts 1 to 5."""
+
+_HEAVIEST = 5
 _FENCE = re.compile(r"`{3,}")
 _LANGUAGE = re.compile(r"([A-Za-z0-9_+.#-]{0,32})[ \t]*\n")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')\]]*\s|[。！？]")
@@ -52,8 +57,8 @@ def outside_code(text: str, rewrite: Callable[[str], str]) -> str:
     return "".join([*pieces, rewrite(text[place:])])
 
 
-def split_message(text: str, limit: int = DISCORD_LIMIT) -> list[str]:
-    """Cut a text into messages of at most `limit` UTF-16 units.
+def split_message(text: str, limit: int = DISCORD_LIMIT, measure: Measure = length) -> list[str]:
+    """Cut a text into messages of at most `limit` units as `measure` counts them.
 
     Cuts at the end of a paragraph if there is one in the second half of the message, else of a line, a sentence, a
     word, else between two characters as a reader sees them. A code block that is cut is closed and opened again with
@@ -61,14 +66,14 @@ def split_message(text: str, limit: int = DISCORD_LIMIT) -> list[str]:
     parts the result does not change when text is added, so a growing text can be shown as it comes.
     """
     text = _without_lone_surrogates(text)
-    return [part.prefix + text[part.start : part.end] + part.suffix for part in split_parts(text, limit)]
+    return [part.prefix + text[part.start : part.end] + part.suffix for part in split_parts(text, limit, measure)]
 
 
-def split_parts(text: str, limit: int = DISCORD_LIMIT) -> list[Part]:
+def split_parts(text: str, limit: int = DISCORD_LIMIT, measure: Measure = length) -> list[Part]:
     """Say where `split_message` cuts; `limit` is at least 64 units."""
     if limit < _LEAST_LIMIT:
         raise ValueError(f"a message must have room for at least {_LEAST_LIMIT} units")
-    return list(_parts(text, limit))
+    return list(_parts(text, limit, measure))
 
 
 def _without_lone_surrogates(text: str) -> str:
@@ -95,18 +100,18 @@ class _Block:
     body: int
 
 
-def _parts(text: str, limit: int) -> Iterator[Part]:
+def _parts(text: str, limit: int, measure: Measure) -> Iterator[Part]:
     start = _skip_blank(text, 0)
     block: _Block | None = None  # the code block that goes on at `start`
     while start < len(text):
         prefix = f"```{block.language}\n" if block else ""
-        room = limit - length(prefix)
-        if _reach(text, start, room) == len(text):
+        room = limit - measure(prefix)
+        if _reach(text, start, room, measure) == len(text):
             suffix = _closing(text, len(text)) if _block_at(text, start, len(text), block) else ""
-            if length(text[start:]) + length(suffix) <= room:
+            if measure(text[start:]) + measure(suffix) <= room:
                 yield Part(start, len(text), prefix, suffix)
                 return
-        end = _choose_cut(text, start, _reach(text, start, room - len(_CLOSING)), block)
+        end = _choose_cut(text, start, _reach(text, start, room - len(_CLOSING), measure), block)
         block = _block_at(text, start, end, block)
         if block and (fence := _FENCE.match(text, _skip_newlines(text, end))) and fence.end() - end <= len(_CLOSING):
             end, block = fence.end(), None  # the block ends right here: let it
@@ -161,11 +166,11 @@ def _last(place: int) -> Iterator[int]:
         yield place
 
 
-def _reach(text: str, start: int, units: int) -> int:
+def _reach(text: str, start: int, units: int, measure: Measure) -> int:
     """The furthest end of a piece from `start` of at most `units`."""
     end = min(len(text), start + units)
-    while (excess := length(text[start:end]) - units) > 0:
-        end -= max(1, excess // 2)
+    while (excess := measure(text[start:end]) - units) > 0:
+        end -= max(1, excess // _HEAVIEST)
     return end
 
 

@@ -26,6 +26,16 @@ class DiscordUpstream(_Section):
     gateway_url: SocketUrl = "wss://gateway.discord.gg/"
 
 
+class SlackUpstream(_Section):
+    """Slack.
+
+    Attributes:
+        api_base: root of the Web API; the address of the socket comes from there.
+    """
+
+    api_base: HttpUrl = "https://slack.com/api"
+
+
 class ClaudeUpstream(_Section):
     """The Claude Messages API.
 
@@ -70,6 +80,7 @@ class Upstreams(_Section):
     """All upstream addresses; the defaults are the real ones."""
 
     discord: DiscordUpstream = DiscordUpstream()
+    slack: SlackUpstream = SlackUpstream()
     claude: ClaudeUpstream = ClaudeUpstream()
     codex: CodexUpstream = CodexUpstream()
     copilot: CopilotUpstream = CopilotUpstream()

@@ -128,6 +128,7 @@ class MemoryChannel:
     """
 
     text_limit = 2000
+    measure = staticmethod(length)
 
     def __init__(
         self, handlers: ChannelHandlers, *, clock: Clock = SYSTEM_CLOCK, nonce_memory_s: float = 120.0

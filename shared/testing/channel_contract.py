@@ -79,6 +79,16 @@ class ChannelContract:
             assert await bed.channel.send(message) == await bed.channel.send(message)
             assert bed.texts() == ["once"]
 
+    async def test_a_repeat_finds_what_was_made(self) -> None:
+        """A message that an earlier try made is not made again."""
+        async with self.bed() as bed:
+            first = await bed.channel.send(OutboundMessage(bed.chat, "once", "n" * 25))
+            repeat = OutboundMessage(bed.chat, "once", "n" * 25, is_repeat=True)
+            assert await bed.channel.send(repeat) == first
+            fresh = OutboundMessage(bed.chat, "never made before", "m" * 25, is_repeat=True)
+            assert await bed.channel.send(fresh) != first
+            assert bed.texts() == ["once", "never made before"]
+
     async def test_own_messages_are_not_heard(self) -> None:
         """What the channel writes does not come back as inbound."""
         async with self.bed() as bed:
@@ -103,7 +113,7 @@ class ChannelContract:
         """Text of `text_limit` units is accepted, one more is `Invalid`."""
         async with self.bed() as bed:
             text = "x" * bed.channel.text_limit
-            assert length(text) == bed.channel.text_limit
+            assert bed.channel.measure(text) == length(text) == bed.channel.text_limit
             await bed.channel.send(OutboundMessage(bed.chat, text, "n1"))
             with pytest.raises(Invalid):
                 await bed.channel.send(OutboundMessage(bed.chat, text + "x", "n2"))

@@ -31,12 +31,12 @@ from shared.channels.discord.client import BotClient, TooManyIdentifies, chats_n
 from shared.channels.discord.commands import declare, upload
 from shared.channels.discord.components import view_of
 from shared.channels.discord.faults import final_failure, translated
-from shared.channels.discord.feed import Feed
 from shared.channels.discord.identify import IdentifyBudget
 from shared.channels.discord.reading import kind_of, parent_of, read_me, read_message
 from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
+from shared.channels.feed import Feed
 from shared.channels.spool import read_files
-from shared.channels.text import DISCORD_LIMIT
+from shared.channels.text import DISCORD_LIMIT, length
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError, Invalid, NotFound, Unavailable
 from shared.lifecycle.backoff import Backoff
@@ -83,6 +83,7 @@ class DiscordChannel:
     """
 
     text_limit = DISCORD_LIMIT
+    measure = staticmethod(length)
 
     def __init__(
         self,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from shared.channels.base import Channel, ChannelHandlers
+from shared.channels.base import MakeChannel
 from shared.secrets.files import Secret
-
-MakeChannel = Callable[[ChannelHandlers], Channel]
 
 
 def discord_channel(token: str, upstreams: Mapping[str, str], *, called: str = "") -> MakeChannel | None:

@@ -122,6 +122,7 @@ def test_sandbox_refuses_a_real_installation(tmp_path: Path) -> None:
     [
         (("--use", "discord.api_bass=http://x"), ("discord.api_base",)),
         (("--use", "discord.api_base=http://x"), ("discord.gateway_url",)),
+        (("--slack", "--use", "slack.api_base=http://x"), ("--slack", "slack.api_base")),
         (("--bot-token", "nanoclaw=token"), ("TENANT=@FILE",)),
         (("--bot-token", "nanoclaw=@/nonexistent"), ("/nonexistent",)),
         (("--bot-token", "other=@/etc/hostname"), ("nanoclaw, openclaw",)),

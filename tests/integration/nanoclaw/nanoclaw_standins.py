@@ -57,6 +57,7 @@ class MemoryChannel:
     """A chat platform in memory; what was written to each chat is in `sent` (edits applied)."""
 
     text_limit = 2000
+    measure = staticmethod(len)
 
     def __init__(self, handlers: ChannelHandlers) -> None:
         self.handlers = handlers
@@ -398,9 +399,11 @@ def paths_in(folder: Path) -> Paths:
 
 
 @asynccontextmanager
-async def a_tenant(folder: Path, gateway, policy: NanoclawPolicy | None = None, make_channel=MemoryChannel, **more):
-    """A whole tenant on stand-ins, with its channel; entered in the test's body."""
-    more = {"make_channel": make_channel, "zone": ZoneInfo("Asia/Seoul")} | more
+async def a_tenant(
+    folder: Path, gateway, policy: NanoclawPolicy | None = None, make_channel=MemoryChannel, *, slack=None, **more
+):
+    """A whole tenant on stand-ins, with its Discord channel; entered in the test's body."""
+    more = {"connectors": {"discord": make_channel, "slack": slack}, "zone": ZoneInfo("Asia/Seoul")} | more
     tenant = Tenant("nanoclaw", paths_in(folder), gateway, policy or a_policy(), **more)
     async with tenant.running():
-        yield tenant, tenant.channel
+        yield tenant, tenant.channels.of("dc:1") if make_channel else None

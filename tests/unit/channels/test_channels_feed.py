@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from shared.channels.base import ChannelHandlers, InboundMessage, Sender
-from shared.channels.discord.feed import Feed
+from shared.channels.feed import Feed
 from shared.errors import Denied, Unavailable
 from shared.lifecycle.tasks import TaskPool
 from shared.testing.channel_bed import until

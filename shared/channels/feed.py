@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.channels.base import ChannelHandlers, ChatId, InboundMessage, MessageId
+from shared.channels.base import ChannelHandlers, ChatId, InboundMessage, MessageId, age_order
 from shared.errors import GatewayError
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.tasks import TaskPool
@@ -47,7 +47,7 @@ class _Lane:
 class Feed:
     """Feeds `ChannelHandlers.on_message`, `on_edit` and `on_delete`.
 
-    A session is the life of one identify: within it Discord replays what a broken connection missed, but between two
+    A session is as long as the platform surely delivers everything (on Discord the life of one identify); between two
     of them events are lost. So in a new session every known chat is first caught up from its history, and its live
     messages wait meanwhile; the stored cursor of a chat therefore never passes over a message that was missed.
 
@@ -113,11 +113,11 @@ class Feed:
     async def floor(self) -> MessageId:
         """The newest message stored of any chat when the session began, empty when there is none."""
         cursors = await self._known()
-        return max(cursors.values(), key=lambda id_: (len(id_), id_), default="")
+        return max(cursors.values(), key=age_order, default="")
 
-    async def is_known(self, chat: ChatId) -> bool:
-        """Whether messages of a chat were stored before this session."""
-        return chat in await self._known()
+    async def newest_stored(self, chat: ChatId) -> MessageId:
+        """The newest message of a chat stored before this session, empty when there is none."""
+        return (await self._known()).get(chat, "")
 
     async def _known(self) -> dict[ChatId, MessageId]:
         return {} if self._cursors is None else await asyncio.shield(self._cursors)
