@@ -162,9 +162,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         tokens = dict(options.bot_tokens)
         if discord:
             tokens = {name: Secret(token) for name, token in discord.cast.bot_tokens.items()} | tokens
-        token = seed_env(
-            paths, bot_tokens=tokens, apps=register_apps(paths, meta), slack_tokens=_slack_tokens(slack)
-        )
+        token = seed_env(paths, bot_tokens=tokens, apps=register_apps(paths, meta), slack_tokens=_slack_tokens(slack))
         ports = _concrete(options.ports)
         seed_policies(
             paths,
