@@ -1,8 +1,7 @@
 """HTTP clients: one for ordinary calls, and a pool for the hot path that streams.
 
-`HttpPool` is a free list of one-connection httpcore pools, because a shared pool scans all its waiting requests at
-every release and collapses at a few dozen concurrent streams; one-connection pools scale flat.
-Neither reads proxy settings or anything else from the environment.
+`HttpPool` is a free list of connections: a request takes one that is free or opens another, so that the cost of a call
+does not grow with how many run beside it. Neither client reads proxy settings or anything else from the environment.
 """
 
 from __future__ import annotations
@@ -10,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
 
-from shared.errors import Busy, DeadlineExceeded, GatewayError, Invalid, Unavailable, UpstreamError
+from shared.errors import Busy, Invalid, UpstreamError
+from shared.http.wire import Connection, Headers, request_head
 
-Headers = Sequence[tuple[bytes, bytes]]
+__all__ = ["USER_AGENT", "Answer", "Headers", "HttpPool", "StreamedAnswer", "http_client"]
 
 USER_AGENT = "clawgate"
 _CONNECT_TIMEOUT_S = 10.0
 _IDLE_EXPIRY_S = 30.0
 _PORTS = {"http": 80, "https": 443}
+
+Place = tuple[str, str, int]
+"""Scheme, host and port."""
 
 
 def http_client(
@@ -59,8 +61,9 @@ class StreamedAnswer:
 
     status: int
     headers: Headers
-    _response: httpcore.Response
+    _connection: Connection
     _host: str
+    _read_timeout_s: float | None
 
     def header(self, name: str) -> str:
         """The first header of that name, in any spelling; empty when there is none."""
@@ -73,11 +76,8 @@ class StreamedAnswer:
             Unavailable: the connection was cut before the end.
             DeadlineExceeded: no bytes for longer than the read timeout.
         """
-        try:
-            async for chunk in self._response.aiter_stream():
-                yield chunk
-        except TRANSPORT_ERRORS as error:
-            raise transport_error(error, self._host) from None
+        while chunk := await self._connection.read_chunk(self._read_timeout_s):
+            yield chunk
 
     async def read(self, max_bytes: int = 4 << 20) -> bytes:
         """The whole body.
@@ -85,12 +85,14 @@ class StreamedAnswer:
         Raises:
             UpstreamError: it is longer than `max_bytes`.
         """
-        body = bytearray()
-        async for chunk in self.aiter_bytes():
-            body += chunk
-            if len(body) > max_bytes:
+        pieces: list[bytes] = []
+        left = max_bytes
+        while chunk := await self._connection.read_chunk(self._read_timeout_s):
+            pieces.append(chunk)
+            left -= len(chunk)
+            if left < 0:
                 raise UpstreamError(f"{self._host} sent more than {max_bytes} bytes", status=self.status)
-        return bytes(body)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,33 +113,6 @@ def _header(headers: Headers, name: str) -> str:
     return next((value.decode("latin-1") for key, value in headers if key.lower() == wanted), "")
 
 
-TRANSPORT_ERRORS = (
-    httpcore.NetworkError,
-    httpcore.TimeoutException,
-    httpcore.ProtocolError,
-    httpcore.ConnectionNotAvailable,
-    OSError,
-)
-
-
-def transport_error(error: BaseException, host: str) -> GatewayError:
-    """What one of `TRANSPORT_ERRORS` means to the caller."""
-    kind = type(error).__name__
-    if isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
-        return Unavailable(
-            f"{host} cannot be reached ({kind}): is the network up and the address right?", code="http.connect"
-        )
-    if isinstance(error, httpcore.TimeoutException):
-        return DeadlineExceeded(f"{host} sent nothing for too long ({kind})", code="http.timeout")
-    return Unavailable(f"the connection to {host} was cut ({kind})", code="http.cut")
-
-
-@dataclass(slots=True)
-class _Idle:
-    pool: httpcore.AsyncConnectionPool
-    since: float
-
-
 class HttpPool:
     """Streams many requests at once to a few hosts; cancelling a request closes its connection.
 
@@ -150,7 +125,7 @@ class HttpPool:
         self._max_in_flight = max_in_flight
         self._max_idle = max_idle
         self._in_flight = 0
-        self._idle: dict[tuple[str, str, int], deque[_Idle]] = {}
+        self._idle: dict[Place, deque[Connection]] = {}
         self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> HttpPool:
@@ -161,10 +136,12 @@ class HttpPool:
 
     async def close(self) -> None:
         """Close kept connections."""
-        idle = [item.pool for items in self._idle.values() for item in items]
+        idle = [connection for connections in self._idle.values() for connection in connections]
         self._idle.clear()
-        for pool in idle:
-            await pool.aclose()
+        for connection in idle:
+            connection.abort()
+        # The loop tells a connection of its end in its next round.
+        await asyncio.sleep(0)
 
     @asynccontextmanager
     async def stream(
@@ -185,37 +162,21 @@ class HttpPool:
             Unavailable: the host cannot be reached or cut the connection.
             DeadlineExceeded: it sent nothing for `read_timeout_s`.
         """
-        key, target = split_url(url)
+        place, target = split_url(url)
         if self._in_flight >= self._max_in_flight:
             raise Busy(f"{self._in_flight} requests to providers are already on their way; try again shortly")
-        request = httpcore.Request(
-            method,
-            httpcore.URL(scheme=key[0].encode(), host=key[1].encode(), port=key[2], target=target),
-            headers=[(b"Host", host_header(key)), *headers, *_length(method, body)],
-            content=body,
-            extensions={
-                "timeout": {
-                    "connect": _CONNECT_TIMEOUT_S,
-                    "read": read_timeout_s,
-                    "write": 30.0,
-                    "pool": _CONNECT_TIMEOUT_S,
-                }
-            },
-        )
-        pool = await self._take(key)
+        head = request_head(method, target, ((b"Host", host_header(place)), *headers, *_length(method, body)))
         self._in_flight += 1
         try:
+            connection = await self._take(place)
             try:
-                response = await pool.handle_async_request(request)
-            except TRANSPORT_ERRORS as error:
-                raise transport_error(error, key[1]) from None
-            try:
-                yield StreamedAnswer(response.status, response.headers, response, key[1])
+                connection.send(head, body)
+                await connection.read_head(read_timeout_s)
+                yield StreamedAnswer(connection.status, connection.headers, connection, place[1], read_timeout_s)
             finally:
-                await response.aclose()
+                self._give_back(place, connection)
         finally:
             self._in_flight -= 1
-            await self._give_back(key, pool)
 
     async def request(
         self,
@@ -231,28 +192,34 @@ class HttpPool:
         async with self.stream(method, url, headers=headers, body=body, read_timeout_s=read_timeout_s) as answer:
             return Answer(answer.status, answer.headers, await answer.read(max_bytes))
 
-    async def _take(self, key: tuple[str, str, int]) -> httpcore.AsyncConnectionPool:
-        idle = self._idle.get(key)
-        if idle:
-            return idle.pop().pool
-        if key[0] == "https" and self._tls is None:
-            self._tls = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
-        return httpcore.AsyncConnectionPool(
-            ssl_context=self._tls, max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_EXPIRY_S
-        )
+    async def _take(self, place: Place) -> Connection:
+        idle = self._idle.get(place)
+        oldest = asyncio.get_running_loop().time() - _IDLE_EXPIRY_S
+        while idle:
+            connection = idle.pop()
+            if connection.is_reusable and connection.idle_since > oldest:
+                return connection
+            connection.abort()
+        scheme, host, port = place
+        if scheme == "https" and self._tls is None:
+            self._tls = await tls_context()
+        tls = self._tls if scheme == "https" else None
+        return await Connection.open(host, port, tls, timeout_s=_CONNECT_TIMEOUT_S)
 
-    async def _give_back(self, key: tuple[str, str, int], pool: httpcore.AsyncConnectionPool) -> None:
-        if not pool.connections:
+    def _give_back(self, place: Place, connection: Connection) -> None:
+        if not connection.is_reusable:
+            connection.abort()
             return
-        now = asyncio.get_running_loop().time()
-        idle = self._idle.setdefault(key, deque())
-        idle.append(_Idle(pool, now))
+        connection.idle_since = asyncio.get_running_loop().time()
+        idle = self._idle.setdefault(place, deque())
+        idle.append(connection)
         # The youngest is taken first, so the bottom of the pile holds those no longer needed.
-        while idle and (len(idle) > self._max_idle or now - idle[0].since > _IDLE_EXPIRY_S):
-            await idle.popleft().pool.aclose()
+        oldest = connection.idle_since - _IDLE_EXPIRY_S
+        while idle and (len(idle) > self._max_idle or idle[0].idle_since < oldest or not idle[0].is_reusable):
+            idle.popleft().abort()
 
 
-def split_url(url: str) -> tuple[tuple[str, str, int], bytes]:
+def split_url(url: str) -> tuple[Place, bytes]:
     """Scheme, host and port of an address, and path with query as they are sent.
 
     Raises:
@@ -265,13 +232,20 @@ def split_url(url: str) -> tuple[tuple[str, str, int], bytes]:
     return (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]), target.encode("ascii")
 
 
-def host_header(key: tuple[str, str, int]) -> bytes:
+def host_header(place: Place) -> bytes:
     """The ``Host`` header for a scheme, host and port."""
-    scheme, host, port = key
+    scheme, host, port = place
     if ":" in host:
         host = f"[{host}]"
     return (host if port == _PORTS[scheme] else f"{host}:{port}").encode("ascii")
 
 
 def _length(method: str, body: bytes) -> Headers:
-    return () if method in {"GET", "HEAD"} and not body else ((b"Content-Length", str(len(body)).encode()),)
+    return () if method == "GET" and not body else ((b"Content-Length", str(len(body)).encode()),)
+
+
+async def tls_context() -> ssl.SSLContext:
+    """What we trust: the usual authorities, whatever the environment says; made in a thread, since that takes a while."""
+    context = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

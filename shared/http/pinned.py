@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpcore
-import httpx
-
-from shared.http.client import TRANSPORT_ERRORS, Headers, StreamedAnswer, host_header, split_url, transport_error
-
-SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
-
-
-class _OneAddress(httpcore.AsyncNetworkBackend):
-    """Connects to one address, whatever host is asked for."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,  # noqa: ARG002 - httpcore's signature; the point is that it is not used
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Open a connection."""
-        return await self._inner.connect_tcp(self._address, port, timeout, local_address, socket_options)
+from shared.http.client import StreamedAnswer, host_header, split_url, tls_context
+from shared.http.wire import Connection, Headers, request_head
 
 
 class PinnedHttp:
@@ -57,24 +33,16 @@ class PinnedHttp:
             Unavailable: the address cannot be reached or cut the connection.
             DeadlineExceeded: it sent nothing for too long.
         """
-        key, target = split_url(url)
-        scheme, host, port = key
+        place, target = split_url(url)
+        scheme, host, port = place
         if scheme == "https" and self._tls is None:
-            self._tls = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
-        request = httpcore.Request(
-            method,
-            httpcore.URL(scheme=scheme.encode(), host=host.encode(), port=port, target=target),
-            headers=[(b"Host", host_header(key)), *headers],
-            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)},
-        )
-        async with httpcore.AsyncConnectionPool(
-            ssl_context=self._tls, max_connections=1, network_backend=_OneAddress(address)
-        ) as pool:
-            try:
-                response = await pool.handle_async_request(request)
-            except TRANSPORT_ERRORS as error:
-                raise transport_error(error, host) from None
-            try:
-                yield StreamedAnswer(response.status, response.headers, response, host)
-            finally:
-                await response.aclose()
+            self._tls = await tls_context()
+        head = request_head(method, target, ((b"Host", host_header(place)), *headers))
+        tls = self._tls if scheme == "https" else None
+        connection = await Connection.open(host, port, tls, timeout_s=timeout_s, address=address)
+        try:
+            connection.send(head, b"")
+            await connection.read_head(timeout_s)
+            yield StreamedAnswer(connection.status, connection.headers, connection, host, timeout_s)
+        finally:
+            connection.abort()
