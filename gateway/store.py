@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Result, Row, case, func, select, true
+from sqlalchemy import Column, Connection, Result, Row, bindparam, case, func, select
 
 from gateway.schema import budget_counter, budget_reservation, model_request, tenant_key
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.storage import Database, insert_new, upsert
+from shared.storage import Batches, Database, insert_new, upsert
+
+
+_PATIENCE_S = 0.02
+"""How long a finished call may wait to be written together with others; a call that begins takes it along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,22 @@ class Counter:
     ends_at: datetime | None
 
 
-class _RefusedError(Exception):
-    """Rolls a reservation back as a whole."""
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """Room to be set aside for a call."""
 
-    def __init__(self, counter: Counter) -> None:
-        super().__init__(counter.name)
-        self.counter = counter
+    reservation: str
+    demands: Sequence[Demand]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    """A finished call: what was set aside is replaced by its cost, and it becomes a row."""
+
+    reservation: str = ""
+    charges: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    entry: LedgerEntry | None = None
 
 
 class GatewayStore:
@@ -104,6 +118,9 @@ class GatewayStore:
     def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database
         self._clock = clock
+        # Money is counted twice for each call, so calls share transactions, and none waits for the disk: what a power
+        # cut may cost is the count of the last second.
+        self._money: Batches[_Taking | _Settling, Counter | None] = Batches(database, _count_money, sync=False)
 
     async def put_key(self, key: TenantKey) -> None:
         """Replace a tenant's key; the one of its last start is worthless from now on."""
@@ -123,7 +140,7 @@ class GatewayStore:
 
     async def record(self, entry: LedgerEntry) -> None:
         """Write one model call into the ledger."""
-        await self._database.write(lambda connection: _insert_entry(connection, entry))
+        await self._money.add(_Settling(entry=entry), patience_s=_PATIENCE_S)
 
     async def reserve(self, reservation: str, demands: Sequence[Demand]) -> Counter | None:
         """Set aside what a call may cost, in all its budgets or in none.
@@ -131,28 +148,7 @@ class GatewayStore:
         Returns:
             The counter of the budget that has no room for it; None when all is set aside.
         """
-        now = self._clock.now()
-
-        def work(connection: Connection) -> None:
-            for demand in demands:
-                _open_window(connection, demand, now)
-                counter = budget_counter
-                here = (counter.c.name == demand.name) & (counter.c.scope == demand.scope)
-                # One statement checks and takes, so that it also holds where several writers share a server.
-                room = counter.c.used + counter.c.reserved + demand.amount <= demand.limit
-                taken = connection.execute(
-                    counter.update().where(here & room).values(reserved=counter.c.reserved + demand.amount)
-                )
-                if taken.rowcount != 1:
-                    raise _RefusedError(_counter(connection.execute(select(counter).where(here)).one()))
-                values = {"reservation": reservation, "name": demand.name, "scope": demand.scope}
-                connection.execute(budget_reservation.insert().values(**values, amount=demand.amount, at=now))
-
-        try:
-            await self._database.write(work)
-        except _RefusedError as refused:
-            return refused.counter
-        return None
+        return await self._money.add(_Taking(reservation, demands, self._clock.now()))
 
     async def settle(self, reservation: str, charges: Mapping[tuple[str, str], int], entry: LedgerEntry | None) -> None:
         """Replace what was set aside by what it cost, and write the call into the ledger, in one transaction.
@@ -162,22 +158,14 @@ class GatewayStore:
             charges: cost by ``(name, scope)``; a budget that is not named is charged nothing.
             entry: the call; None when it was never made.
         """
-
-        def work(connection: Connection) -> None:
-            for held in _take_held(connection, budget_reservation.c.reservation == reservation):
-                _charge(connection, held, charges.get((held.name, held.scope), 0))
-            if entry is not None:
-                _insert_entry(connection, entry)
-
-        await self._database.write(work)
+        await self._money.add(_Settling(reservation, charges, entry), patience_s=_PATIENCE_S)
 
     async def charge_abandoned(self) -> int:
         """At start: calls a dead process had under way are charged in full, since nobody knows what they cost."""
 
         def work(connection: Connection) -> int:
-            held_rows = _take_held(connection, true())
-            for held in held_rows:
-                _charge(connection, held, held.amount)
+            held_rows = _take_held(connection)
+            _charge(connection, ((held, held.amount) for held in held_rows))
             return len({held.reservation for held in held_rows})
 
         return await self._database.write(work)
@@ -241,23 +229,84 @@ def _plain_rows(result: Result[Any]) -> list[dict[str, str | int]]:
     ]
 
 
-def _insert_entry(connection: Connection, entry: LedgerEntry) -> None:
-    values = {name: getattr(entry, name) for name in LedgerEntry.__slots__}
-    connection.execute(model_request.insert().values(values))
+def _count_money(connection: Connection, items: Sequence[_Taking | _Settling]) -> list[Counter | None]:
+    """Settle what is finished, which makes room; then let calls through in the order in which they came."""
+    _settle(connection, [item for item in items if isinstance(item, _Settling)])
+    takings = [item for item in items if isinstance(item, _Taking)]
+    windows: dict[tuple[str, str], Counter] = {}
+    for taking in takings:
+        for demand in taking.demands:
+            if (demand.name, demand.scope) not in windows:
+                windows[demand.name, demand.scope] = _window(connection, demand, taking.now)
+    before = dict(windows)
+    refused = {taking.reservation: _take(windows, taking) for taking in takings}
+    for key, counter in windows.items():
+        if counter != before[key]:
+            values = {name: getattr(counter, name) for name in ("used", "reserved", "started_at", "ends_at")}
+            connection.execute(_SET_COUNTER, {"of_name": counter.name, "of_scope": counter.scope, **values})
+    held = [
+        {"reservation": taking.reservation, "name": demand.name, "scope": demand.scope, "amount": demand.amount}
+        | {"at": taking.now}
+        for taking in takings
+        if refused[taking.reservation] is None
+        for demand in taking.demands
+    ]
+    if held:
+        connection.execute(budget_reservation.insert(), held)
+    return [refused[item.reservation] if isinstance(item, _Taking) else None for item in items]
 
 
-def _open_window(connection: Connection, demand: Demand, now: datetime) -> None:
-    """Make the counter, or begin it anew when its window has ended; what is set aside goes along."""
-    values = {"name": demand.name, "scope": demand.scope, "used": 0, "started_at": now, "ends_at": demand.ends_at}
-    if insert_new(connection, budget_counter, {**values, "reserved": 0}):
-        return
-    here = (budget_counter.c.name == demand.name) & (budget_counter.c.scope == demand.scope)
-    ends_at = budget_counter.c.ends_at
-    fresh = {"used": 0, "started_at": now, "ends_at": demand.ends_at}
-    connection.execute(budget_counter.update().where(here & (ends_at <= now)).values(**fresh))
+_HERE = (budget_counter.c.name == bindparam("of_name")) & (budget_counter.c.scope == bindparam("of_scope"))
+_SET_COUNTER = budget_counter.update().where(_HERE)
+# Where several writers share a server, the row is locked until we are done; SQLite has but one writer.
+_GET_COUNTER = select(budget_counter).where(_HERE).with_for_update()
+_ADD_TO_COUNTER = _SET_COUNTER.values(
+    reserved=budget_counter.c.reserved - bindparam("held"), used=budget_counter.c.used + bindparam("cost")
+)
+
+
+def _window(connection: Connection, demand: Demand, now: datetime) -> Counter:
+    """The counter that a demand is about; one that is not there yet begins now."""
+    here = {"of_name": demand.name, "of_scope": demand.scope}
+    row = connection.execute(_GET_COUNTER, here).one_or_none()
+    if row is None:
+        values = {"name": demand.name, "scope": demand.scope, "used": 0, "reserved": 0}
+        insert_new(connection, budget_counter, {**values, "started_at": now, "ends_at": demand.ends_at})
+        row = connection.execute(_GET_COUNTER, here).one()
+    return _counter(row)
+
+
+def _take(windows: dict[tuple[str, str], Counter], taking: _Taking) -> Counter | None:
+    """Set aside all that a call demands; or nothing, and say which counter has no room."""
+    taken: dict[tuple[str, str], Counter] = {}
+    for demand in taking.demands:
+        key = (demand.name, demand.scope)
+        counter = _at(windows[key], demand, taking.now)
+        if counter.used + counter.reserved + demand.amount > demand.limit:
+            return counter
+        taken[key] = replace(counter, reserved=counter.reserved + demand.amount)
+    windows |= taken
+    return None
+
+
+def _at(counter: Counter, demand: Demand, now: datetime) -> Counter:
+    """A counter as of now: begun anew when its window has ended; what is set aside goes along."""
+    if counter.ends_at is not None and counter.ends_at <= now:
+        return replace(counter, used=0, started_at=now, ends_at=demand.ends_at)
     # An operator may have changed the rule in the middle of a window; what is used stays used.
-    changed = ends_at.is_not(None) if demand.ends_at is None else ends_at.is_(None) | (ends_at > demand.ends_at)
-    connection.execute(budget_counter.update().where(here & changed).values(ends_at=demand.ends_at))
+    if demand.ends_at is None or counter.ends_at is None or counter.ends_at > demand.ends_at:
+        return replace(counter, ends_at=demand.ends_at)
+    return counter
+
+
+def _settle(connection: Connection, settlings: Sequence[_Settling]) -> None:
+    charges = {item.reservation: item.charges for item in settlings if item.reservation}
+    if charges:
+        held_rows = _take_held(connection, list(charges))
+        _charge(connection, ((held, charges[held.reservation].get((held.name, held.scope), 0)) for held in held_rows))
+    entries = [{name: getattr(item.entry, name) for name in LedgerEntry.__slots__} for item in settlings if item.entry]
+    if entries:
+        connection.execute(model_request.insert(), entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,17 +317,28 @@ class _Held:
     amount: int
 
 
-def _take_held(connection: Connection, which: ColumnElement[bool]) -> list[_Held]:
-    rows = connection.execute(select(budget_reservation).where(which)).all()
-    connection.execute(budget_reservation.delete().where(which))
+_held = budget_reservation.c
+_TAKE_ALL_HELD = budget_reservation.delete().returning(_held.reservation, _held.name, _held.scope, _held.amount)
+_TAKE_THESE_HELD = _TAKE_ALL_HELD.where(_held.reservation.in_(bindparam("these", expanding=True)))
+
+
+def _take_held(connection: Connection, these: Sequence[str] | None = None) -> list[_Held]:
+    """Remove what is set aside for these reservations, or for all, and say what it was."""
+    if these is None:
+        rows = connection.execute(_TAKE_ALL_HELD)
+    else:
+        rows = connection.execute(_TAKE_THESE_HELD, {"these": these})
     return [_Held(row.reservation, row.name, row.scope, row.amount) for row in rows]
 
 
-def _charge(connection: Connection, held: _Held, cost: int) -> None:
-    counter = budget_counter.c
-    here = (counter.name == held.name) & (counter.scope == held.scope)
-    values = {"reserved": counter.reserved - held.amount, "used": counter.used + cost}
-    connection.execute(budget_counter.update().where(here).values(**values))
+def _charge(connection: Connection, costs: Iterable[tuple[_Held, int]]) -> None:
+    """Give back what was set aside and charge what it cost, each counter once."""
+    sums: dict[tuple[str, str], tuple[int, int]] = {}
+    for held, cost in costs:
+        amount, spent = sums.get((held.name, held.scope), (0, 0))
+        sums[held.name, held.scope] = amount + held.amount, spent + cost
+    for (name, scope), (amount, spent) in sums.items():
+        connection.execute(_ADD_TO_COUNTER, {"of_name": name, "of_scope": scope, "held": amount, "cost": spent})
 
 
 def _counter(row: Row[Any]) -> Counter:

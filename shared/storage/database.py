@@ -8,6 +8,7 @@ transactions, concurrent read-modify-write loops lose updates without an error (
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from shared.errors import ConfigError, NotFound, Unavailable
 T = TypeVar("T")
 
 _READERS = 2
+_SYNC_WITHIN_S = 1.0
 _REVISION_FILE = re.compile(r"(\d{4})_\w+\.py")
 
 
@@ -42,6 +44,7 @@ class Database:
         self._engine: Engine | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="db-read")
+        self._sync_timer: asyncio.TimerHandle | None = None
 
     @property
     def engine(self) -> Engine:
@@ -140,6 +143,9 @@ class Database:
 
     async def close(self) -> None:
         """Finish the writes under way and close."""
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+            await self.read(lambda _connection: self._sync_log())
         self._writer.shutdown(wait=False)
         self._readers.shutdown(wait=False)
         await asyncio.to_thread(self._writer.shutdown, wait=True)
@@ -148,17 +154,46 @@ class Database:
             self._engine.dispose()
             self._engine = None
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run a unit of work on the write thread; it is durable when this returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._in_transaction, work)
+    async def write(self, work: Callable[[Connection], T], *, sync: bool = True) -> T:
+        """Run a unit of work on the write thread; it is durable when this returns.
+
+        Args:
+            work: what to do.
+            sync: False returns before the disk has it: it outlives this process at once, and the machine's power a
+                second later. For what is counted often and not worth a disk's time each.
+        """
+        result = await asyncio.get_running_loop().run_in_executor(self._writer, self._in_transaction, work, sync)
+        if not sync and self._sync_timer is None:
+            self._sync_timer = asyncio.get_running_loop().call_later(_SYNC_WITHIN_S, self._start_sync)
+        return result
+
+    def _start_sync(self) -> None:
+        self._sync_timer = None
+        self._readers.submit(self._sync_log)
+
+    def _sync_log(self) -> None:
+        """Have the disk take what the write-ahead log holds; PostgreSQL does that by itself."""
+        name = make_url(self.url).database
+        if self.engine.dialect.name != "sqlite" or not name:
+            return
+        try:
+            handle = os.open(f"{name}-wal", os.O_RDONLY)
+        except FileNotFoundError:
+            return  # already taken over into the database, which syncs it
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a query on a reader, in a snapshot of its own."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._in_snapshot, work)
 
-    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+    def _in_transaction(self, work: Callable[[Connection], T], sync: bool) -> T:  # noqa: FBT001 - from an executor
         try:
-            with self.engine.begin() as connection:
+            with self.engine.connect().execution_options(clawgate_sync=sync) as connection, connection.begin():
+                if not sync and connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
                 return work(connection)
         except DBAPIError as error:
             if (
@@ -189,5 +224,13 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:  # noqa: 
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("clawgate_read")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get("clawgate_read"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    wanted = "FULL" if options.get("clawgate_sync", True) else "NORMAL"
+    if connection.info.get("synchronous", "FULL") != wanted:
+        # Only between transactions, and for this connection alone.
+        connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+        connection.info["synchronous"] = wanted
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
