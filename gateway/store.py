@@ -13,7 +13,6 @@ from gateway.schema import budget_counter, budget_reservation, model_request, te
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.storage import Batches, Database, insert_new, upsert
 
-
 _PATIENCE_S = 0.02
 """How long a finished call may wait to be written together with others; a call that begins takes it along."""
 

@@ -14,7 +14,8 @@ _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def new_id(prefix: str) -> str:
     """A fresh id such as ``run_5v3k…``: 80 random bits, lower case, safe in file names and Discord custom ids."""
-    return f"{prefix}_" + "".join(secrets.choice(_BASE32) for _ in range(16))
+    bits = int.from_bytes(secrets.token_bytes(10))
+    return f"{prefix}_" + "".join([_BASE32[bits >> shift & 31] for shift in range(0, 80, 5)])
 
 
 def slug(text: str, *, limit: int = 31) -> str:

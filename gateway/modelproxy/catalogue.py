@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.modelproxy.identity import ModelIdentity
 from gateway.modelproxy.proxy import ModelProxy
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError, NotFound, UpstreamError
 from shared.obs.log import get_logger
+from shared.providers.catalog import COPILOT, Catalog, Wire, shipped_catalog
 
 _log = get_logger(__name__)
 
@@ -19,6 +20,7 @@ _EPOCH = "1970-01-01T00:00:00.000Z"
 _OK = 200
 _KEPT_S = 3600.0
 _TRY_AGAIN_S = 30.0
+_WIRES: Final[Mapping[str, Wire]] = {"/chat/completions": "chat", "/responses": "responses", "/v1/messages": "messages"}
 
 
 class ModelCatalogue:
@@ -27,12 +29,21 @@ class ModelCatalogue:
     Args:
         proxy: does the call.
         identity: in whose name.
+        catalog: says what models speak as long as the provider does not.
         clock: for the list's age.
     """
 
-    def __init__(self, proxy: ModelProxy, identity: ModelIdentity, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        proxy: ModelProxy,
+        identity: ModelIdentity,
+        *,
+        catalog: Catalog | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._proxy = proxy
         self._identity = identity
+        self._catalog = catalog or shipped_catalog()
         self._clock = clock
         self._models: dict[str, Mapping[str, Any]] = {}
         self._asked_at: float | None = None
@@ -49,6 +60,13 @@ class ModelCatalogue:
         limits = capabilities.get("limits") if isinstance(capabilities, dict) else None
         value = limits.get("max_output_tokens") if isinstance(limits, dict) else None
         return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+    def wires(self, model: str) -> Collection[Wire]:
+        """What a model can be asked with: as the provider lists it, else as the catalogue knows it."""
+        endpoints = self._models.get(model, {}).get("supported_endpoints")
+        listed = endpoints if isinstance(endpoints, list) else []
+        wires = [wire for path, wire in _WIRES.items() if path in listed]
+        return wires or self._catalog.find(f"{COPILOT}/{model}").wires
 
     async def facts(self) -> ModelCatalogue:
         """This catalogue, filled if that is possible: a call must not fail because the list did."""

@@ -46,14 +46,62 @@ def error_answer(dialect: Dialect, error: GatewayError, *, status: int | None = 
     return status, headers, body
 
 
-def error_event(dialect: Dialect, error: GatewayError) -> bytes:
-    """The same as the last event of a stream that has already begun."""
-    if dialect == "anthropic":
-        return encode_sse(json.dumps(_body(dialect, error, 0), ensure_ascii=False), event="error")
-    if dialect == "responses":
-        event = {"type": "error", "code": error.code, "message": error.detail, "param": None}
-        return encode_sse(json.dumps(event, ensure_ascii=False), event="error")
-    return encode_sse(json.dumps(_body(dialect, error, 0), ensure_ascii=False))
+def error_event(dialect: Dialect, error: GatewayError, *, status: int = 0) -> bytes:
+    """The same as the last event of a stream that has already begun.
+
+    Args:
+        dialect: of the stream.
+        error: what happened.
+        status: that the answer would have had, if nothing of it was told yet.
+    """
+    fields = _body(dialect, error, status)["error"]
+    if status:
+        fields["status"] = status
+    if status and isinstance(error, Busy):
+        fields["retry_after_s"] = error.retry_after_s
+    return _event(dialect, fields)
+
+
+def refusal_event(dialect: Dialect, status: int, whole: bytes, retry_after: str) -> bytes:
+    """A provider's answer that is no stream, for a caller whose stream was begun before it came.
+
+    What the status and the ``retry-after`` header would have said goes into the event.
+
+    Args:
+        dialect: of the stream.
+        status: of the provider's answer.
+        whole: its body, in the stream's dialect as far as it has one.
+        retry_after: its header of that name; empty when there was none.
+    """
+    try:
+        parsed: Any = json.loads(whole)
+    except (ValueError, RecursionError):
+        parsed = None
+    error = parsed.get("error") if isinstance(parsed, dict) else None
+    fields = dict(error) if isinstance(error, dict) else {}
+    if not fields.get("message"):
+        said = error or (parsed.get("detail") or parsed.get("message") if isinstance(parsed, dict) else None)
+        fields["message"] = said if isinstance(said, str) else f"the provider answered {status} and no stream"
+    fields.setdefault(
+        "type", (_ANTHROPIC_TYPES if dialect == "anthropic" else _OPENAI_TYPES).get(status, _DEFAULT_TYPE)
+    )
+    fields["status"] = status
+    if retry_after.isdigit():
+        fields["retry_after_s"] = int(retry_after)
+    return _event(dialect, fields)
+
+
+def _event(dialect: Dialect, fields: dict[str, Any]) -> bytes:
+    match dialect:
+        case "anthropic":
+            return encode_sse(json.dumps({"type": "error", "error": fields}, ensure_ascii=False), event="error")
+        case "responses":
+            # Its error events are flat, and ``type`` is the event's own name.
+            kind = fields.pop("type", _DEFAULT_TYPE)
+            flat = {"type": "error", "code": fields.pop("code", None) or kind, "param": None, **fields}
+            return encode_sse(json.dumps(flat, ensure_ascii=False), event="error")
+        case "openai":
+            return encode_sse(json.dumps({"error": fields}, ensure_ascii=False))
 
 
 def anthropic_error_type(status: int) -> str:

@@ -1,7 +1,4 @@
-"""Forwards a model call: capability, credential, bytes there and back, and a record of what it cost.
-
-Raw ASGI, because this is the hot path and a framework's response object would hide the client's leaving.
-"""
+"""Forwards a model call: capability, credential, bytes there and back, and a record of what it cost."""
 
 from __future__ import annotations
 
@@ -9,39 +6,34 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.credentials.models import Provider, ProviderAuth
 from gateway.modelproxy.adapters import Adapter
-from gateway.modelproxy.dialects import Dialect, Headers, error_answer, error_event
-from gateway.modelproxy.identity import ModelIdentity, Outcome, RequestRecord
+from gateway.modelproxy.call import Call
+from gateway.modelproxy.dialects import Headers, error_event
+from gateway.modelproxy.exchange import ClientGoneError, Exchange, Receive, Scope, Send
+from gateway.modelproxy.identity import ModelIdentity
 from gateway.modelproxy.routes import Route, find_route, parse_body, upstream_headers, upstream_url
-from gateway.modelproxy.streams import UsageMeter, WholeEvents
+from gateway.modelproxy.streams import EndMark, WholeEvents
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import Denied, GatewayError, Internal, Invalid
+from shared.errors import Denied, GatewayError, Internal, Invalid, UpstreamError
 from shared.http.client import HttpPool, StreamedAnswer
 from shared.obs.log import get_logger
 from shared.obs.redact import redact_text
 
-_log = get_logger(__name__)
+__all__ = ["Gate", "ModelProxy", "ProxyCredentials", "Receive", "Reserve", "Scope", "Send"]
 
-Message = Mapping[str, Any]
-Scope = Any
-"""ASGI's own types differ from framework to framework."""
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
+_log = get_logger(__name__)
 
 _READ_TIMEOUT_S = 600.0
 _KEEP_ALIVE_S = 20.0
-_KEEP_ALIVE = b": keep-alive\n\n"
 _LIMITED = 429
 _RUN_HEADER = b"x-clawgate-run"
 _MAX_WHOLE_BYTES = 32 << 20
 _MAX_REFUSAL_BYTES = 64 << 10
 _CLIENT_GONE = 499
 _FIRST_ERROR_STATUS = 400
-_TOO_LARGE = 413
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 
@@ -90,31 +82,6 @@ Gate = Callable[[ModelIdentity, str, str], Awaitable[None]]
 """Waits, or refuses with a GatewayError: told who calls, which route, which model."""
 
 
-class _ClientGoneError(Exception):
-    """The caller closed its connection."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """One call on its way; turned into a record at its end."""
-
-    identity: ModelIdentity
-    route_name: str
-    started: float
-    dialect: Dialect = "openai"
-    provider: str = ""
-    model: str = ""
-    status: int = 0
-    outcome: Outcome = "refused"
-    auth: str = ""
-    first_byte: float = 0.0
-    request_bytes: int = 0
-    request_id: str = ""
-    usage: UsageMeter = field(default_factory=UsageMeter)
-    adapter: Adapter = field(default_factory=Adapter)
-    reservation: object = None
-
-
 class ModelProxy:
     """Calls model providers on behalf of identities.
 
@@ -125,7 +92,8 @@ class ModelProxy:
         reserve: asked before a call is sent.
         release: gives back what `reserve` gave, when the call is repeated with other money.
         gate: awaited before a call is sent; the caller's leaving cancels it.
-        keep_alive_s: after this long without a byte a streaming caller gets a comment.
+        keep_alive_s: after this long without a byte a streaming caller gets a comment, the answer's head included if
+            the provider has not begun.
         clock: for durations.
     """
 
@@ -169,20 +137,20 @@ class ModelProxy:
             send: see `scope`.
             adapter: changes the call on its way there and back; made for this call.
         """
-        call = _Call(identity, route, self._clock.monotonic())
+        call = Call(identity, route, self._clock.monotonic())
         if adapter is not None:
             call.adapter = adapter
-        exchange = _Exchange(call, receive, send, self._clock)
+        exchange = Exchange(call, receive, send, self._clock)
         try:
             await self._serve(call, exchange, scope)
-        except _ClientGoneError:
+        except ClientGoneError:
             call.outcome = "client_gone"
             call.status = call.status or _CLIENT_GONE
         except GatewayError as error:
             await exchange.fail(error)
         except Exception:  # noqa: BLE001 - the caller gets an answer, the log the reason
-            _log.exception("model.failed", route=route, tenant=identity.tenant, worker_id=identity.worker_id)
-            await exchange.fail(Internal("internal error of the gateway; its log has the reason"))
+            _log_defect(call)
+            await exchange.fail(_defect())
         finally:
             self._record(call)
 
@@ -208,7 +176,7 @@ class ModelProxy:
             auth, may_replay = await self._credentials.after_refusal(auth), False
         return answer.status, answer.body
 
-    async def _serve(self, call: _Call, exchange: _Exchange, scope: Scope) -> None:
+    async def _serve(self, call: Call, exchange: Exchange, scope: Scope) -> None:
         route = find_route(call.route_name)
         call.dialect, call.provider = route.dialect, route.provider
         _check_capability(call.identity, route)
@@ -218,33 +186,35 @@ class ModelProxy:
         call.request_bytes = len(raw)
         body = parse_body(raw) if route.max_body_bytes else {}
         call.model = str(body.get("model", ""))[:80]
+        call.streams = body.get("stream") is True
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(exchange.watch_client())
-                beat: asyncio.Task[None] | None = None
+                beat = _Beat(group, exchange, self._keep_alive_s)
                 try:
                     raw, sent = await call.adapter.request(raw, body) if raw else (raw, body)
                     if self._gate is not None:
                         await self._gate(call.identity, route.name, call.model)
-                    beat = group.create_task(exchange.keep_alive(self._keep_alive_s))
                     await self._forward(call, exchange, route, scope, raw, body, sent)
                 except GatewayError as error:
                     # Answered inside the group, where it is still one error and not a group of them.
                     await exchange.fail(error)
+                except Exception:  # noqa: BLE001 - the caller gets an answer, the log the reason
+                    _log_defect(call)
+                    await exchange.fail(_defect())
                 finally:
                     exchange.done = True
                     watch.cancel()
-                    if beat is not None:
-                        beat.cancel()
-        except* _ClientGoneError:
+                    beat.cancel()
+        except* ClientGoneError:
             pass
         if exchange.client_gone:
-            raise _ClientGoneError
+            raise ClientGoneError
 
     async def _forward(
         self,
-        call: _Call,
-        exchange: _Exchange,
+        call: Call,
+        exchange: Exchange,
         route: Route,
         scope: Scope,
         raw: bytes,
@@ -259,8 +229,8 @@ class ModelProxy:
             again: ProviderAuth | None = None
             async with self._http.stream(
                 route.method,
-                upstream_url(route, auth, scope.get("query_string", b"")),
-                headers=upstream_headers(route, auth, scope["headers"], body),
+                upstream_url(route, auth, scope.get("query_string", b""), path=call.adapter.path),
+                headers=upstream_headers(route, auth, scope["headers"], body, path=call.adapter.path),
                 body=raw,
                 read_timeout_s=_READ_TIMEOUT_S,
             ) as answer:
@@ -274,7 +244,7 @@ class ModelProxy:
                     await self._pass_back(call, exchange, answer, refusal)
             auth, may_replay = again, False
 
-    async def _admit(self, call: _Call, route: Route, scope: Scope, sent: Mapping[str, Any], kind: str) -> None:
+    async def _admit(self, call: Call, route: Route, scope: Scope, sent: Mapping[str, Any], kind: str) -> None:
         """Reserve room in the budget; another kind of credential is other money, and is asked for anew."""
         if self._reserve is None or call.auth == kind:
             return
@@ -295,11 +265,10 @@ class ModelProxy:
             return await self._credentials.after_refusal(auth)
         return None
 
-    async def _pass_back(self, call: _Call, exchange: _Exchange, answer: StreamedAnswer, refusal: bytes | None) -> None:
+    async def _pass_back(self, call: Call, exchange: Exchange, answer: StreamedAnswer, refusal: bytes | None) -> None:
         headers = _passed_back(answer.headers)
         if refusal is None and answer.header("content-type").startswith("text/event-stream"):
-            await exchange.begin(answer.status, headers)
-            exchange.streams = True
+            await exchange.begin_stream(answer.status, headers)
             await self._stream(call, exchange, answer)
             return
         # Small enough to be had whole, so that a cut one becomes an error and not half an answer.
@@ -313,23 +282,28 @@ class ModelProxy:
             headers = [header for header in headers if header[0] != b"content-type"]
             headers.append((b"content-type", b"application/json"))
         call.outcome = "answered"
-        await exchange.begin(answer.status, [*headers, (b"content-length", str(len(whole)).encode())])
-        await exchange.end(whole)
+        await exchange.answer(answer.status, headers, whole, answer.header("retry-after"))
 
-    async def _stream(self, call: _Call, exchange: _Exchange, answer: StreamedAnswer) -> None:
+    async def _stream(self, call: Call, exchange: Exchange, answer: StreamedAnswer) -> None:
         events = WholeEvents()
+        end = EndMark("openai" if call.adapter.translates else call.dialect)
         translator = call.adapter.stream()
         try:
-            async for chunk in answer.aiter_bytes():
+            while chunk := await answer.next_bytes():
                 if block := events.feed(chunk):
                     call.usage.feed_events(block)
+                    end.feed(block)
                     if translator is not None:
                         block = translator.feed(block)
                     if block:
                         await exchange.write(block)
             rest = events.rest()
+            end.feed(rest)
             if translator is not None:
                 rest = translator.feed(rest) + translator.rest()
+            elif not end.seen:
+                # A server that dies behind its own edge looks like one that has finished.
+                raise UpstreamError("the provider's stream ended before its answer did", code="upstream.cut")
         except GatewayError as error:
             call.outcome = "cut"
             _log.warning("model.cut", provider=call.provider, tenant=call.identity.tenant, reason=error.code)
@@ -338,119 +312,43 @@ class ModelProxy:
         call.outcome = "answered"
         await exchange.end(rest)
 
-    def _record(self, call: _Call) -> None:
+    def _record(self, call: Call) -> None:
         if self._on_request is None:
             return
-        now = self._clock.monotonic()
-        record = RequestRecord(
-            tenant=call.identity.tenant,
-            group=call.identity.group,
-            worker_id=call.identity.worker_id,
-            route=call.route_name,
-            provider=call.provider,
-            model=call.model,
-            status=call.status,
-            outcome=call.outcome,
-            auth=call.auth,
-            first_byte_ms=(call.first_byte - call.started) * 1000 if call.first_byte else 0.0,
-            total_ms=(now - call.started) * 1000,
-            input_tokens=call.usage.input_tokens,
-            output_tokens=call.usage.output_tokens,
-            cached_tokens=call.usage.cached_tokens,
-            request_bytes=call.request_bytes,
-            request_id=call.request_id,
-        )
+        record = call.record(self._clock.monotonic())
         if call.reservation is None:
             self._on_request(record)
         else:
             self._on_request(record, call.reservation)
 
 
-class _Exchange:
-    """The caller's side of one call."""
+class _Beat:
+    """Starts a call's keep-alive when its first silence is long; most calls are over by then and never pay for it."""
 
-    def __init__(self, call: _Call, receive: Receive, send: Send, clock: Clock) -> None:
-        self._call = call
-        self._receive = receive
-        self._send = send
-        self._clock = clock
-        self._begun = False
-        self._last_write = clock.monotonic()
-        self.streams = False
-        self.done = False
-        self.client_gone = False
+    def __init__(self, group: asyncio.TaskGroup, exchange: Exchange, every_s: float) -> None:
+        self._group = group
+        self._exchange = exchange
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(every_s, self._begin)
 
-    async def read_body(self, limit: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """The request's body.
+    def _begin(self) -> None:
+        self._task = self._group.create_task(self._exchange.keep_alive(self._every_s))
 
-        Raises:
-            Invalid: larger than `limit` bytes.
-            _ClientGoneError: the caller left before it was whole.
-        """
-        announced = next((value for name, value in headers if name == b"content-length"), b"0")
-        too_large = Invalid(f"the request is larger than {limit} bytes", code="model.too_large")
-        if announced.isdigit() and int(announced) > limit:
-            raise too_large
-        body = bytearray()
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise _ClientGoneError
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise too_large
-            if not message.get("more_body", False):
-                return bytes(body)
+    def cancel(self) -> None:
+        """No more."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
-    async def watch_client(self) -> None:
-        """Wait until the caller leaves, then cancel the group; the provider's connection closes with it."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if not self.done:
-            self.client_gone = True
-            raise _ClientGoneError
 
-    async def keep_alive(self, every_s: float) -> None:
-        """Break silences of a stream with comments, which stand between events because only whole ones are written."""
-        while not self.done:
-            silent = self._clock.monotonic() - self._last_write
-            if silent < every_s:
-                await asyncio.sleep(every_s - silent)
-                continue
-            self._last_write = self._clock.monotonic()
-            if self.streams:
-                await self._send({"type": "http.response.body", "body": _KEEP_ALIVE, "more_body": True})
+def _log_defect(call: Call) -> None:
+    who = call.identity
+    _log.exception("model.failed", route=call.route_name, tenant=who.tenant, worker_id=who.worker_id)
 
-    async def begin(self, status: int, headers: Headers) -> None:
-        self._call.status = status
-        self._begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def write(self, block: bytes) -> None:
-        self._mark()
-        await self._send({"type": "http.response.body", "body": block, "more_body": True})
-
-    async def end(self, block: bytes) -> None:
-        self._mark()
-        self.done = True
-        await self._send({"type": "http.response.body", "body": block, "more_body": False})
-
-    async def fail(self, error: GatewayError) -> None:
-        """Answer with an error of ours, unless the answer has already begun."""
-        if self._begun:
-            return
-        call = self._call
-        call.outcome = "failed" if call.auth else "refused"
-        status = _TOO_LARGE if error.code == "model.too_large" else error.http_status
-        status, headers, body = error_answer(call.dialect, error, status=status)
-        _log.info("model.refused", tenant=call.identity.tenant, route=call.route_name, status=status, reason=error.code)
-        await self.begin(status, headers)
-        await self.end(body)
-
-    def _mark(self) -> None:
-        self._last_write = self._clock.monotonic()
-        if not self._call.first_byte:
-            self._call.first_byte = self._last_write
+def _defect() -> Internal:
+    return Internal("internal error of the gateway; its log has the reason")
 
 
 def _check_capability(identity: ModelIdentity, route: Route) -> None:

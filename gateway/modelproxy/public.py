@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.modelproxy.adapters import Adapter, ChatAdapter, MessagesAdapter
+from gateway.modelproxy.adapters import adapter_for
 from gateway.modelproxy.catalogue import ModelCatalogue
 from gateway.modelproxy.client_keys import ClientKeys
 from gateway.modelproxy.counting import estimate_tokens
@@ -70,11 +70,13 @@ class PublicOptions:
         keys: who may call; None lets every program of this machine in.
         loopback: the listener is bound to loopback only; the ``Host`` must then name this machine.
         quota: answers ``GET /usage``; None when nobody can.
+        catalogue: the provider's models; one of the listener's own when left out.
     """
 
     keys: ClientKeys | None = None
     loopback: bool = True
     quota: CopilotQuota | None = None
+    catalogue: ModelCatalogue | None = None
 
 
 def public_app(
@@ -103,7 +105,7 @@ class _PublicApi:
         self._proxy = proxy
         self._identity = identity
         self._options = options
-        self._catalogue = ModelCatalogue(proxy, identity, clock=clock)
+        self._catalogue = options.catalogue or ModelCatalogue(proxy, identity, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -141,11 +143,7 @@ class _PublicApi:
         route = _CALLS.get(bare)
         if route is None:
             raise NotFound("there is no such path here; docs/model-api.md lists them", code="model.no_route")
-        adapter: Adapter | None = None
-        if route == "copilot/messages":
-            adapter = MessagesAdapter(self._catalogue.facts)
-        elif route == "chat/completions":
-            adapter = ChatAdapter(self._catalogue.facts)
+        adapter = adapter_for(route, self._catalogue.facts)
         await self._proxy.handle(self._identity, route, scope, receive, send, adapter)
 
     async def _question(self, path: str, bare: str, method: str, send: Send) -> None:

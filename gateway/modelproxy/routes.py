@@ -16,6 +16,7 @@ from shared.ids import new_id
 
 OAUTH_BETA = "oauth-2025-04-20"
 _OAUTH_BETA_PREFIX = "oauth-"
+_CLAUDE_CODE_BETA_PREFIX = "claude-code-"
 _SESSION = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
 _QUERY = re.compile(rb"[A-Za-z0-9_=&.-]{0,200}")
 
@@ -26,8 +27,9 @@ class Route:
 
     Attributes:
         path: appended to the provider's address.
-        passed: request headers that go on to the provider; those ending in ``-`` are prefixes. All others, the
-            caller's credentials and cookies above all, stay here.
+        passed: request headers that go on to the provider. All others, the caller's credentials and cookies above
+            all, stay here.
+        passed_from: beginnings of names of further ones.
     """
 
     name: str
@@ -36,33 +38,42 @@ class Route:
     path: str
     dialect: Dialect
     max_body_bytes: int
-    passed: tuple[bytes, ...]
+    passed: frozenset[bytes]
+    passed_from: tuple[bytes, ...] = ()
 
 
-_CLAUDE_HEADERS = (
-    b"accept",
-    b"content-type",
-    b"user-agent",
-    b"x-app",
-    b"x-claude-code-session-id",
-    b"anthropic-",
-    b"x-stainless-",
-)
-_OPENAI_HEADERS = (b"accept", b"content-type")
-_JSON_HEADERS = (b"content-type",)
+_CLAUDE_HEADERS = frozenset({b"accept", b"content-type", b"user-agent", b"x-app", b"x-claude-code-session-id"})
+_OPENAI_HEADERS = frozenset({b"accept", b"content-type"})
+_MESSAGES_HEADERS = frozenset({b"content-type", b"anthropic-version"})
+_MESSAGES_VERSION = (b"anthropic-version", b"2023-06-01")
 _NOT_TALK = frozenset({"embeddings", "models"})
 
 ROUTES: Mapping[str, Route] = {
     route.name: route
     for route in (
-        Route("messages", "POST", "claude", "/v1/messages", "anthropic", 32 << 20, _CLAUDE_HEADERS),
+        Route(
+            "messages",
+            "POST",
+            "claude",
+            "/v1/messages",
+            "anthropic",
+            32 << 20,
+            _CLAUDE_HEADERS,
+            (b"anthropic-", b"x-stainless-"),
+        ),
         Route("chat/completions", "POST", "copilot", "/chat/completions", "openai", 32 << 20, _OPENAI_HEADERS),
-        Route("copilot/messages", "POST", "copilot", "/chat/completions", "anthropic", 32 << 20, _JSON_HEADERS),
+        Route("copilot/messages", "POST", "copilot", "/v1/messages", "anthropic", 32 << 20, _MESSAGES_HEADERS),
         Route("copilot/responses", "POST", "copilot", "/responses", "responses", 32 << 20, _OPENAI_HEADERS),
         Route("embeddings", "POST", "copilot", "/embeddings", "openai", 8 << 20, _OPENAI_HEADERS),
         Route("models", "GET", "copilot", "/models", "openai", 0, _OPENAI_HEADERS),
         Route(
-            "responses", "POST", "codex", "/codex/responses", "responses", 32 << 20, (*_OPENAI_HEADERS, b"session_id")
+            "responses",
+            "POST",
+            "codex",
+            "/codex/responses",
+            "responses",
+            32 << 20,
+            _OPENAI_HEADERS | {b"session_id"},
         ),
     )
 }
@@ -80,26 +91,51 @@ def find_route(name: str) -> Route:
     return route
 
 
-def upstream_url(route: Route, auth: ProviderAuth, query: bytes) -> str:
-    """The address to call; a query is passed on only where the provider's own client sends one."""
-    url = auth.base_url + route.path
+def upstream_url(route: Route, auth: ProviderAuth, query: bytes, *, path: str = "") -> str:
+    """The address to call; a query is passed on only where the provider's own client sends one.
+
+    Args:
+        route: which model route.
+        auth: names the provider's address.
+        query: of the caller's request.
+        path: instead of the route's own.
+    """
+    url = auth.base_url + (path or route.path)
     if query and route.provider == "claude" and _QUERY.fullmatch(query):
         url += "?" + query.decode("ascii")
     return url
 
 
 def upstream_headers(
-    route: Route, auth: ProviderAuth, received: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]
+    route: Route,
+    auth: ProviderAuth,
+    received: Iterable[tuple[bytes, bytes]],
+    body: Mapping[str, Any],
+    *,
+    path: str = "",
 ) -> Headers:
-    """Headers for the provider: what may pass, plus the credential, and never both kinds of credential."""
+    """Headers for the provider: what may pass, plus the credential, and never both kinds of credential.
+
+    Args:
+        route: which model route.
+        auth: the credential.
+        received: the caller's headers.
+        body: the caller's request.
+        path: where the call goes, when it is translated for another path than the route's own.
+    """
     own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in auth.headers]
-    replaced = {name.lower() for name, _ in own} | {b"anthropic-beta"}
-    headers = [(name, value) for name, value in received if name not in replaced and _passes(name, route.passed)]
+    replaced = {name.lower() for name, _ in own}
+    replaced.add(b"anthropic-beta")
+    passed = _passes_translated if path else _passes
+    headers = [(name, value) for name, value in received if name not in replaced and passed(name, route)]
     headers += own
     # Answers are passed on byte for byte and looked into for their usage: compressed ones would hide it.
     headers.append((b"accept-encoding", b"identity"))
-    if route.provider == "claude" and (betas := _betas(received, auth)):
-        headers.append((b"anthropic-beta", betas))
+    if route.dialect == "anthropic" and not path:
+        if betas := _betas(received, auth):
+            headers.append((b"anthropic-beta", betas))
+        if route.provider == "copilot" and not any(name == _MESSAGES_VERSION[0] for name, _ in headers):
+            headers.append(_MESSAGES_VERSION)
     if route.provider == "codex":
         headers += _codex_headers(body)
     elif route.provider == "copilot":
@@ -142,18 +178,24 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _passes(name: bytes, passed: tuple[bytes, ...]) -> bool:
-    return any(name == allowed or (allowed.endswith(b"-") and name.startswith(allowed)) for allowed in passed)
+def _passes(name: bytes, route: Route) -> bool:
+    return name in route.passed or (bool(route.passed_from) and name.startswith(route.passed_from))
+
+
+def _passes_translated(name: bytes, _route: Route) -> bool:
+    return name == b"content-type"
 
 
 def _betas(received: Iterable[tuple[bytes, bytes]], auth: ProviderAuth) -> bytes:
+    """The features a caller asks for, without those that say how it signed in or, to Copilot, who it is."""
+    left_out = (_OAUTH_BETA_PREFIX,) if auth.provider == "claude" else (_OAUTH_BETA_PREFIX, _CLAUDE_CODE_BETA_PREFIX)
     names = [
         beta
         for name, value in received
         if name == b"anthropic-beta"
         for beta in (part.strip() for part in value.decode("latin-1").split(","))
-        if beta and not beta.startswith(_OAUTH_BETA_PREFIX)
+        if beta and not beta.startswith(left_out)
     ]
-    if auth.kind == "oauth":
+    if auth.provider == "claude" and auth.kind == "oauth":
         names.append(OAUTH_BETA)
     return ",".join(dict.fromkeys(names)).encode("latin-1")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.modelproxy.dialects import Dialect
+
 _MAX_HELD_BYTES = 1 << 20
 
 
@@ -33,6 +35,34 @@ class WholeEvents:
 def _end(data: bytes, mark: bytes) -> int:
     found = data.rfind(mark)
     return found + len(mark) if found >= 0 else 0
+
+
+_END_MARKS: Mapping[Dialect, tuple[bytes, ...]] = {
+    "anthropic": (b"message_stop", b"event: error"),
+    # Not all who speak it say [DONE]; all give a reason for the end, or an error in its place.
+    "openai": (b"data: [DONE]", b'"finish_reason":"', b'"finish_reason": "', b'data: {"error"'),
+    "responses": (b"response.completed", b"response.incomplete", b"response.failed", b"response.done", b"event: error"),
+}
+
+
+class EndMark:
+    """Whether a stream has told its end. One that stops without is cut, however orderly its connection closed.
+
+    Args:
+        dialect: of the stream.
+
+    Attributes:
+        seen: it has.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._marks = _END_MARKS[dialect]
+        self.seen = False
+
+    def feed(self, block: bytes) -> None:
+        """Look at whole events."""
+        if not self.seen:
+            self.seen = any(mark in block for mark in self._marks)
 
 
 class UsageMeter:

@@ -76,8 +76,12 @@ class StreamedAnswer:
             Unavailable: the connection was cut before the end.
             DeadlineExceeded: no bytes for longer than the read timeout.
         """
-        while chunk := await self._connection.read_chunk(self._read_timeout_s):
+        while chunk := await self.next_bytes():
             yield chunk
+
+    async def next_bytes(self) -> bytes:
+        """The next piece of the body as it arrived, empty at its end; raises as `aiter_bytes` does."""
+        return await self._connection.read_chunk(self._read_timeout_s)
 
     async def read(self, max_bytes: int = 4 << 20) -> bytes:
         """The whole body.

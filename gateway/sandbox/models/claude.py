@@ -113,9 +113,9 @@ class _Api:
             "anthropic-ratelimit-unified-status": "allowed",
         }
         if body.get("stream"):
-            stream = _stream(conversation, steps)
+            stream = messages_stream(conversation, steps)
             return Reply(200, headers=headers, content_type="text/event-stream; charset=utf-8", stream=stream)
-        return Reply.of(await _whole(conversation, steps), headers=headers)
+        return Reply.of(await messages_whole(conversation, steps), headers=headers)
 
     def _refuse(self, request: Request) -> Reply | None:
         headers = request.headers
@@ -172,7 +172,8 @@ def _message(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-async def _whole(conversation: Conversation, steps: list[Step]) -> dict[str, Any]:
+async def messages_whole(conversation: Conversation, steps: list[Step]) -> dict[str, Any]:
+    """An answer as the Messages API gives it whole."""
     content: list[dict[str, Any]] = []
     for step in steps:
         match step:
@@ -195,7 +196,8 @@ async def _whole(conversation: Conversation, steps: list[Step]) -> dict[str, Any
     }
 
 
-async def _stream(conversation: Conversation, steps: list[Step]) -> AsyncGenerator[bytes, None]:
+async def messages_stream(conversation: Conversation, steps: list[Step]) -> AsyncGenerator[bytes, None]:
+    """An answer as the Messages API streams it."""
     yield _event("message_start", message=_message(conversation))
     yield _event("ping")
     index, in_text, stop, said = 0, False, "end_turn", 0

@@ -1,4 +1,4 @@
-"""The Copilot API: chat completions, models and embeddings. Source: reference notes on Copilot."""
+"""The Copilot API: chat completions, Responses, Messages, models, embeddings. Source: reference notes on Copilot."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from gateway.sandbox.models.claude import messages_stream, messages_whole
 from gateway.sandbox.models.codex import responses_stream
-from gateway.sandbox.models.conversations import conversation_tokens, from_chat, from_responses, token_count
+from gateway.sandbox.models.conversations import (
+    conversation_tokens,
+    from_chat,
+    from_messages,
+    from_responses,
+    token_count,
+)
 from gateway.sandbox.models.github import DeviceFlow, api_operations, site_operations
 from gateway.sandbox.models.tokens import Tokens
 from gateway.sandbox.models.wire import Emulator, Operation, Reply, Request, event
@@ -40,6 +48,9 @@ _MODELS = (
     "gemini-3.1-pro-preview",
     "grok-code-fast-1",
 )
+_CHAT, _RESPONSES, _MESSAGES = "/chat/completions", "/responses", "/v1/messages"
+_ONLY_MESSAGES = "claude-opus-4.6"
+"""One model that speaks nothing else, as newer ones do."""
 _EMBEDDING_MODEL = "text-embedding-3-small"
 _REQUIRED_HEADERS = {"editor-version": "Editor-Version", "copilot-integration-id": "Copilot-Integration-Id"}
 _DIMENSIONS = 16
@@ -69,8 +80,9 @@ def copilot_operations(script: Script, tokens: Tokens) -> list[Operation]:
     """What the Copilot API understands."""
     api = _Api(script, tokens)
     return [
-        Operation("POST", "/chat/completions", "chat.completions", api.chat),
-        Operation("POST", "/responses", "responses", api.responses),
+        Operation("POST", _CHAT, "chat.completions", api.chat),
+        Operation("POST", _RESPONSES, "responses", api.responses),
+        Operation("POST", _MESSAGES, "messages", api.messages),
         Operation("GET", "/models", "models", api.models),
         Operation("POST", "/embeddings", "embeddings", api.embeddings),
     ]
@@ -102,13 +114,8 @@ class _Api:
         body = request.json
         if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
             return _error(400, "invalid_request_body", "the request body is not a chat completion request")
-        model = body.get("model")
-        if model not in _MODELS:
-            return _error(400, "model_not_supported", "The requested model is not supported.")
-        if "codex" in model:
-            return _error(
-                400, "unsupported_api_for_model", f"model {model} is not accessible via the /chat/completions endpoint"
-            )
+        if unsupported := _unsupported(body, _CHAT):
+            return unsupported
         conversation = from_chat(body)
         steps = self._script.answer(conversation)
         if isinstance(steps[0], Refuse):
@@ -127,15 +134,35 @@ class _Api:
         body = request.json
         if not isinstance(body, dict) or not isinstance(body.get("input"), list) or body.get("stream") is not True:
             return _error(400, "invalid_request_body", "the request body is not a streamed responses request")
-        if body.get("model") not in _MODELS:
-            return _error(400, "model_not_supported", "The requested model is not supported.")
-        conversation = from_responses(body)
+        if unsupported := _unsupported(body, _RESPONSES):
+            return unsupported
+        conversation = replace(from_responses(body), upstream="copilot")
         steps = self._script.answer(conversation)
         if isinstance(steps[0], Refuse):
             return _refusal(steps[0])
         headers = {"x-request-id": new_id("req"), "x-github-request-id": new_id("gh")}
         stream = responses_stream(conversation, steps)
         return Reply(200, content_type="text/event-stream", headers=headers, stream=stream)
+
+    async def messages(self, request: Request) -> Reply:
+        if refused := self._refuse(request):
+            return refused
+        body = request.json
+        if not isinstance(body, dict) or not body.get("max_tokens") or not isinstance(body.get("messages"), list):
+            return _error(400, "invalid_request_body", "the request body is not a messages request")
+        if "anthropic-version" not in request.headers:
+            return _error(400, "invalid_request_body", "anthropic-version: header is required")
+        if unsupported := _unsupported(body, _MESSAGES):
+            return unsupported
+        conversation = replace(from_messages(body), upstream="copilot")
+        steps = self._script.answer(conversation)
+        if isinstance(steps[0], Refuse):
+            return _refusal(steps[0])
+        headers = {"x-request-id": new_id("req"), "x-github-request-id": new_id("gh")}
+        if body.get("stream"):
+            stream = messages_stream(conversation, steps)
+            return Reply(200, content_type="text/event-stream", headers=headers, stream=stream)
+        return Reply.of(await messages_whole(conversation, steps), headers=headers)
 
     def _refuse(self, request: Request) -> Reply | None:
         bearer = request.bearer()
@@ -148,6 +175,25 @@ class _Api:
                 return Reply(400, f"bad request: missing {shown} header for IDE auth\n".encode(), "text/plain")
         request.log.credential = "token"
         return None
+
+
+def _endpoints(model: str) -> list[str]:
+    if model == _ONLY_MESSAGES:
+        return [_MESSAGES]
+    if "codex" in model:
+        return [_RESPONSES]
+    if model.startswith("claude-"):
+        return [_CHAT, _MESSAGES]
+    return [_CHAT, _RESPONSES] if model.startswith("gpt-5") else [_CHAT]
+
+
+def _unsupported(body: Mapping[str, Any], path: str) -> Reply | None:
+    model = body.get("model")
+    if model not in _MODELS:
+        return _error(400, "model_not_supported", "The requested model is not supported.")
+    if path not in _endpoints(model):
+        return _error(400, "unsupported_api_for_model", f"model {model} is not accessible via the {path} endpoint")
+    return None
 
 
 def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Reply:
@@ -176,7 +222,7 @@ def _model(name: str) -> dict[str, Any]:
         "version": name,
         "preview": "preview" in name,
         "model_picker_enabled": True,
-        "supported_endpoints": ["/responses"] if "codex" in name else ["/chat/completions"],
+        "supported_endpoints": _endpoints(name),
         "billing": {"is_premium": name not in {"gpt-4o", "gpt-4.1", "gpt-5-mini", "gpt-4o-mini"}, "multiplier": 1},
         "capabilities": {
             "family": name,
