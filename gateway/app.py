@@ -25,7 +25,8 @@ from gateway.egress.search import SearchBackend
 from gateway.egress.service import Egress
 from gateway.egress.store import EgressStore
 from gateway.ledger import Ledger
-from gateway.modelproxy.apps import worker_app
+from gateway.modelproxy.apps import tenant_models, worker_app
+from gateway.modelproxy.catalogue import ModelCatalogue
 from gateway.modelproxy.client_keys import ClientKeys
 from gateway.modelproxy.identity import ModelIdentity
 from gateway.modelproxy.pacing import Pacer
@@ -54,6 +55,7 @@ from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import configure_logging, get_logger
+from shared.providers.catalog import load_catalog
 from shared.secrets.files import Secret
 from shared.storage import Database
 
@@ -170,6 +172,8 @@ class Gateway:
             gate=pacing_gate(pacer, light_tenants=settings.tenants_of("nanoclaw")),
         )
 
+        models = ModelCatalogue(proxy, listener_identity(), catalog=load_catalog(paths))
+
         engine = build_engine(settings)
         stack.push_async_callback(engine.close)
         self.engine = await require_engine(engine, settings.policy.workers.image)
@@ -202,7 +206,7 @@ class Gateway:
             ),
             keys=self.keys,
             routes_of=self.routes_of,
-            model=proxy.handle,
+            model=tenant_models(proxy, models),
         )
         sockets = AsgiListeners(broker)
         stack.push_async_callback(sockets.close, _DRAIN_S)
@@ -212,7 +216,7 @@ class Gateway:
         stack.callback(self.notices.release)
         if api.enabled:
             quota = CopilotQuota(self.credentials.github, github_token=self.credentials.github_token)
-            options = PublicOptions(keys=client_keys(settings), quota=quota)
+            options = PublicOptions(keys=client_keys(settings), quota=quota, catalogue=models)
             public = AsgiListeners(public_app(proxy, listener_identity(), options))
             stack.push_async_callback(public.close, 1.0)
             self.model_api_port = await public.add_tcp(api.host, api.port, state={})

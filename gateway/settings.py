@@ -20,7 +20,7 @@ from shared.config.upstreams import Upstreams
 from shared.gatewayclient.models import Slug
 
 TenantKind = Literal["nanoclaw", "openclaw"]
-ModelRouteName = Literal["messages", "chat/completions", "responses"]
+ModelRouteName = Literal["messages", "chat/completions", "responses", "copilot/responses", "copilot/messages"]
 
 _TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "TZ", "COPILOT_MODEL")
 _TENANT_SECRETS = ("DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "GATEWAY_TOKEN")

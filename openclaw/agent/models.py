@@ -15,13 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from openclaw.agent.turns import Turn, completion_messages, responses_items
+from openclaw.agent.turns import Turn, completion_messages, message_turns, responses_items
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError, Invalid, Unavailable
 from shared.gatewayclient import ModelResponse, ModelRoute
 from shared.obs.log import get_logger
-from shared.providers import Completed, Failed, ProviderEvent, ToolSpec, chat_completions, responses
-from shared.providers.catalog import CODEX, COPILOT, Catalog, Wire, model_id, provider_of, shipped_catalog
+from shared.providers import Completed, Failed, ProviderEvent, ToolSpec, chat_completions, messages, responses
+from shared.providers.catalog import CODEX, COPILOT, Catalog, Model, Wire, model_id, provider_of, shipped_catalog
 from shared.providers.failures import parse_failure
 from shared.providers.fallback import (
     STOPS,
@@ -46,8 +46,18 @@ _log = get_logger(__name__)
 ROUTES: Final[Mapping[tuple[str, Wire], ModelRoute]] = {
     (CODEX, "responses"): "responses",
     (COPILOT, "chat"): "chat/completions",
+    (COPILOT, "responses"): "copilot/responses",
+    (COPILOT, "messages"): "copilot/messages",
 }
-"""The gateway's route for each wire of a provider; a model is asked with the first of its wires that has one."""
+"""The gateway's route for each wire of a provider; a model is asked with the first of its wires that works."""
+
+_PARSERS: Final = {
+    "responses": responses.parse_events,
+    "chat": chat_completions.parse_events,
+    "messages": messages.parse_events,
+}
+_OTHER_WIRE: Final = frozenset({"unsupported_api_for_model", "model.route"})
+"""Refusals that mean the way to a model and not the model: its account offers it otherwise, or the policy does."""
 
 _OK = 200
 _ERROR_BYTES = 65_536
@@ -221,19 +231,27 @@ class Models:
         except Invalid as error:
             yield Failed("invalid_request", error.detail, code="model.no_route")
             return
-        offered = [wire for provider, wire in ROUTES if provider == model.provider]
-        wire = model.wire_among(offered)
-        if wire is None:
+        wires = [wire for wire in model.wires if (model.provider, wire) in ROUTES]
+        if not wires:
             spoken = ", ".join(model.wires)
             yield Failed("invalid_request", f"{ref} speaks only {spoken}, which has no route", code="model.no_route")
             return
-        route = ROUTES[model.provider, wire]
-        if wire == "responses":
-            items = responses_items(turns, ref)
-            body = responses.build_request(model.id, instructions, items, tools, session_id=session_id)
-        else:
-            body = chat_completions.build_request(model.id, instructions, completion_messages(turns), tools)
-        parse = responses.parse_events if wire == "responses" else chat_completions.parse_events
+        for wire in wires:
+            body = _request(model, wire, instructions, turns, tools, session_id=session_id)
+            refused: Failed | None = None
+            async with aclosing(self._call(ROUTES[model.provider, wire], wire, body, run_id)) as events:
+                async for event in events:
+                    if isinstance(event, Failed) and event.code in _OTHER_WIRE and wire != wires[-1]:
+                        refused = event
+                        break
+                    yield event
+            if refused is None:
+                return
+            _log.info("model.other_wire", model=ref, wire=wire, reason=refused.code, run_id=run_id)
+
+    async def _call(
+        self, route: ModelRoute, wire: Wire, body: Mapping[str, Any], run_id: str
+    ) -> AsyncGenerator[ProviderEvent, None]:
         deadline = self._clock.monotonic() + _WHILE_GATEWAY_RESTARTS_S
         while True:
             try:
@@ -241,7 +259,7 @@ class Models:
                     if answer.status != _OK:
                         yield parse_failure(answer.status, answer.headers, await answer.read(_ERROR_BYTES))
                         return
-                    async for event in parse(answer.aiter_bytes()):
+                    async for event in _PARSERS[wire](answer.aiter_bytes()):
                         yield event
                     return
             except Unavailable as error:
@@ -274,6 +292,24 @@ class Models:
         # A 403 need not mean the credential: the model may be off in the account, or an edge may refuse us.
         words = _DENIED if kind == "auth" and told.failed.kind == "denied" else _WORDS[kind]
         return NoModel(f"{told.candidate.ref}{beside} {words}{resting}", code=f"model.{told.failed.kind}")
+
+
+def _request(
+    model: Model, wire: Wire, instructions: str, turns: Sequence[Turn], tools: Sequence[ToolSpec], *, session_id: str
+) -> dict[str, Any]:
+    match wire:
+        case "responses":
+            items = responses_items(turns, model.ref)
+            verbosity = "medium" if model.provider == CODEX else ""
+            return responses.build_request(
+                model.id, instructions, items, tools, session_id=session_id, verbosity=verbosity
+            )
+        case "messages":
+            return messages.build_request(
+                model.id, instructions, message_turns(turns, model.ref), tools, max_tokens=model.output
+            )
+        case "chat":
+            return chat_completions.build_request(model.id, instructions, completion_messages(turns), tools)
 
 
 _DENIED: Final = "is not allowed to the operator's account; its provider's settings say why"

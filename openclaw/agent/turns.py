@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from openclaw.transcript import Entry, text_of
-from shared.providers import ToolCall, chat_completions, responses
+from shared.providers import ToolCall, chat_completions, messages, responses
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,27 @@ def responses_items(turns: Iterable[Turn], model: str) -> list[Mapping[str, Any]
 
 def completion_messages(turns: Iterable[Turn]) -> list[dict[str, Any]]:
     """The conversation as chat completion messages."""
-    messages: list[dict[str, Any]] = []
+    said: list[dict[str, Any]] = []
     for turn in turns:
         if turn.role == "user":
-            messages.append(chat_completions.user_message(turn.text))
+            said.append(chat_completions.user_message(turn.text))
         elif turn.role == "tool":
-            messages.append(chat_completions.tool_message(turn.call_id, turn.text))
+            said.append(chat_completions.tool_message(turn.call_id, turn.text))
         elif turn.text or turn.calls:
-            messages.append(chat_completions.assistant_message(turn.text, turn.calls))
-    return messages
+            said.append(chat_completions.assistant_message(turn.text, turn.calls))
+    return said
+
+
+def message_turns(turns: Iterable[Turn], model: str) -> Sequence[Mapping[str, Any]]:
+    """The conversation as Messages messages."""
+    return messages.joined(_blocks(turn, model) for turn in turns)
+
+
+def _blocks(turn: Turn, model: str) -> tuple[str, list[Mapping[str, Any]]]:
+    if turn.role == "user":
+        return "user", messages.text_blocks(turn.text)
+    if turn.role == "tool":
+        return "user", [messages.tool_result_block(turn.call_id, turn.text)]
+    if turn.native and turn.native_for == model:
+        return "assistant", list(turn.native)
+    return "assistant", [*messages.text_blocks(turn.text), *(messages.tool_call_block(call) for call in turn.calls)]

@@ -28,7 +28,7 @@ from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, We
 from shared.http.unixclient import StreamedResponse, UnixClient
 from shared.secrets.files import Secret
 
-ModelRoute = Literal["messages", "chat/completions", "responses"]
+ModelRoute = Literal["messages", "chat/completions", "responses", "copilot/responses", "copilot/messages"]
 
 _BY_STATUS: dict[int, type[GatewayError]] = {
     400: Invalid,

@@ -82,6 +82,9 @@ def parse_failure(status: int, headers: Mapping[str, str], body: bytes) -> Faile
 def failure_of(error: object, *, status: int = 0, retry_after: str = "") -> Failed:
     """Read an error object (or text), from an answer's body or from inside a stream."""
     fields: Mapping[str, Any] = error if isinstance(error, dict) else {"message": error}
+    if not status and isinstance(told := fields.get("status"), int):
+        # Our proxy tells it so when a stream had to be begun before the provider refused.
+        status = told
     codes = [str(fields[key]) for key in ("code", "type") if fields.get(key)]
     named = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
     message = str(fields.get("message") or fields.get("detail") or (f"HTTP {status}" if status else "no reason given"))

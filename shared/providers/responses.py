@@ -52,6 +52,7 @@ def build_request(
     *,
     session_id: str = "",
     effort: str = "",
+    verbosity: str = "medium",
 ) -> dict[str, Any]:
     """Build a request body.
 
@@ -62,6 +63,7 @@ def build_request(
         tools: what the model may call.
         session_id: groups requests for the provider's prompt cache.
         effort: reasoning effort, empty for the model's default.
+        verbosity: how long answers are; empty for the model's default, as Copilot wants it.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -82,10 +84,11 @@ def build_request(
         ],
         "tool_choice": "auto",
         "parallel_tool_calls": True,
-        "text": {"verbosity": "medium"},
         # Without storage the model's thinking comes back encrypted, to be sent along with the next request.
         "include": ["reasoning.encrypted_content"],
     }
+    if verbosity:
+        body["text"] = {"verbosity": verbosity}
     if effort:
         body["reasoning"] = {"effort": effort, "summary": "auto"}
     if session_id:

@@ -154,7 +154,9 @@ def gateway(folder: str, base: str, pipe: Any) -> None:
 
 
 async def _gateway(folder: Path, base: str, pipe: Any) -> None:
-    import sys; sys.setswitchinterval(float(os.environ.get("SWI","0.005")))
+    import sys
+
+    sys.setswitchinterval(float(os.environ.get("SWI", "0.005")))
     """The same listener as the gateway has it: every call reserved in a budget before and a ledger row after."""
     configure_logging("bench", level="ERROR")
     options = CopilotApiOptions(port=0, token_file=folder / "token", upstream_base=base)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import time
 from contextlib import asynccontextmanager
@@ -17,13 +18,15 @@ from gateway.broker.auth import hash_key
 from gateway.sandbox.faults import Fault, FaultPlan
 from gateway.sandbox.models import ModelWorld
 from gateway.settings import Settings
+from openclaw.agent.loop import AgentLoop, RunEvents
 from openclaw.agent.models import CooldownFile, Models, NoModel, Restarted
+from openclaw.agent.tools import Tool, ToolContext, ToolRegistry
 from openclaw.agent.turns import Turn
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from shared.gatewayclient import GatewayClient
-from shared.providers import Completed, TextDelta
+from shared.providers import Completed, TextDelta, ToolCall, ToolSpec
 from shared.secrets.files import Secret, write_private
 
 CODEX, COPILOT = "openai-codex/gpt-5.1", "github-copilot/gpt-5-mini"
@@ -134,16 +137,79 @@ async def test_a_signed_out_primary_falls_back_and_says_so_when_nobody_is_left(s
             await ask(b.models(CODEX))
 
 
-async def test_every_model_of_the_policy_that_has_a_route_answers_over_it(short):
+async def test_every_model_of_the_policy_answers(short):
     async with bed(short) as b:
         catalog = b.models().catalog
-        silent = []
-        for model in (*catalog.listed("openai-codex"), *catalog.listed("github-copilot")):
-            try:
-                await ask(Models(b.client, [model.ref]))
-            except NoModel:
-                silent.append(model.id)
-        assert silent == ["gpt-5.1-codex", "gpt-5.1-codex-max", "gpt-5.1-codex-mini", "gpt-5.2-codex"]
+        listed = (*catalog.listed("openai-codex"), *catalog.listed("github-copilot"))
+        assert len(listed) == 28
+        for model in listed:
+            assert (await ask(Models(b.client, [model.ref])))[-1][0] == model.ref
+        spoken = {entry.op for entry in b.world.of("copilot")}
+        assert spoken == {"models", "chat.completions", "responses", "messages"}
+
+
+ONLY_RESPONSES, ONLY_MESSAGES = "github-copilot/gpt-5.1-codex", "github-copilot/claude-opus-4.6"
+
+
+@pytest.mark.parametrize(("ref", "op"), [(ONLY_RESPONSES, "responses"), (ONLY_MESSAGES, "messages")])
+async def test_a_model_with_one_wire_talks_and_calls_tools_in_openclaws_agent(short, ref, op):
+    ran = []
+
+    async def uptime(arguments, _context):
+        ran.append(arguments)
+        return "up 3 days"
+
+    spec = ToolSpec("exec", "runs a command", {"type": "object", "properties": {"command": {"type": "string"}}})
+    tools = ToolRegistry([Tool(spec, uptime, "Exec", "runtime")])
+    async with bed(short, refuse(503)) as b:
+        # The primary is down, so it is the fallback that answers.
+        loop = AgentLoop(b.models(CODEX, ref), tools, max_rounds=4)
+        recorded = []
+
+        async def record(message):
+            recorded.append(message)
+
+        async def answer(*turns):
+            context = ToolContext("run_1", "main")
+            return await loop.run("be kind", turns, context=context, session_id="s", record=record, events=RunEvents())
+
+        said = await answer(Turn("user", "hello"))
+        assert (said.text, said.model) == ("echo: hello", ref)
+        ran_it = await answer(Turn("user", "!run uptime"))
+        assert (ran_it.text, ran) == ("tool exec said: up 3 days", [{"command": "uptime"}])
+        assert [message["role"] for message in recorded] == ["assistant", "toolResult"]
+        assert ran_it.usage.input_tokens > 0
+        asked = [entry for entry in b.world.of("copilot", op) if entry.status == 200]
+        assert [entry.headers["x-initiator"] for entry in asked] == ["user", "user", "agent"]
+        assert {entry.op for entry in b.world.of("copilot")} <= {op, "models"}
+        async with asyncio.timeout(3):
+            while sum(int(row["requests"]) for row in await b.gateway.store.usage()) < 4:
+                await asyncio.sleep(0.01)
+        row = next(row for row in await b.gateway.store.usage() if row["provider"] == "copilot")
+        assert (row["requests"], row["model"], row["bucket"]) == (3, ref.split("/")[1], "copilot-premium")
+        assert int(row["output_tokens"]) > 0
+
+
+async def test_a_conversation_begun_with_codex_goes_on_in_messages(short):
+    """Ids of calls and encrypted items of another provider must not reach a model that refuses them."""
+    async with bed(short) as b:
+        call = ToolCall("call_1|fc_abc.def", "exec", "not json")
+        turns = [
+            Turn("user", "do it"),
+            Turn("assistant", "", (call,), native=({"type": "reasoning", "id": "r"},), native_for=CODEX),
+            Turn("tool", "", call_id=call.id),
+            Turn("user", "and now?"),
+        ]
+        stream = b.models(ONLY_MESSAGES).stream("i", turns, [], run_id="r", session_id="s")
+        events = [event async for _, event in stream]
+        assert isinstance(events[-1], Completed)
+        [seen] = b.world.of("copilot", "messages")
+        roles = [message["role"] for message in seen.body["messages"]]
+        assert roles == ["user", "assistant", "user"]
+        use, result = seen.body["messages"][1]["content"][0], seen.body["messages"][2]["content"][0]
+        assert (use["type"], use["input"], result["tool_use_id"]) == ("tool_use", {}, use["id"])
+        assert re.fullmatch("[A-Za-z0-9_-]+", use["id"])
+        assert seen.body["max_tokens"] == 16_384, "as long as Copilot says that it may be"
 
 
 async def test_calls_become_rows_with_their_bucket_and_cost(short):

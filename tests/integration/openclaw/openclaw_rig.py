@@ -31,7 +31,7 @@ UI_SCOPES = ("operator.admin", "operator.approvals", "operator.pairing")
 class ScriptedModel:
     """Stands where the gateway's model route is: echoes, or does what the last user text says.
 
-    `!fail N` answers HTTP N on the responses route, `!slow N` sends N words with pauses, `!hold` waits for `release`,
+    `!fail N` answers HTTP N on Codex's route, `!slow N` sends N words with pauses, `!hold` waits for `release`,
     `!tool NAME` calls a tool once.
     """
 
@@ -72,7 +72,7 @@ class ScriptedModel:
             continue
 
     def _last(self, route: str, request: dict[str, Any]) -> tuple[str, str | None]:
-        if route == "responses":
+        if route.endswith("responses"):
             last = request["input"][-1]
             if last["type"] == "function_call_output":
                 return "", last["output"]
@@ -98,7 +98,7 @@ class ScriptedModel:
             await self._piece(route, piece, send)
             if words.startswith("!slow"):
                 await asyncio.sleep(0.02)
-        if route == "responses":
+        if route.endswith("responses"):
             usage = {"input_tokens": 11, "output_tokens": 3}
             await self._event({"type": "response.completed", "response": {"status": "completed", "usage": usage}}, send)
         else:
@@ -106,7 +106,7 @@ class ScriptedModel:
         await send({"type": "http.response.body", "body": b""})
 
     async def _piece(self, route: str, piece: str, send: Any) -> None:
-        if route == "responses":
+        if route.endswith("responses"):
             await self._event({"type": "response.output_text.delta", "output_index": 0, "delta": piece}, send)
         else:
             await self._event({"choices": [{"index": 0, "delta": {"content": piece}}]}, send)

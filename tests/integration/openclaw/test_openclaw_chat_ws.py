@@ -150,10 +150,10 @@ async def test_the_fallback_answers_when_the_primary_fails(tmp_path):
     async with running_rig(tmp_path) as rig, rig.ui() as ui:
         run_id, _ = await send(ui, "!fail 503")
         assert text_of(await until(ui.events(), runId=run_id, state="final")) == "echo: !fail 503"
-        assert [route for route, _ in rig.model.requests] == ["responses", "chat/completions"]
+        assert [route for route, _ in rig.model.requests] == ["responses", "copilot/responses"]
         run_id, _ = await send(ui, "again")
         await until(ui.events(), runId=run_id, state="final")
-        assert rig.model.requests[-1][0] == "chat/completions", "the primary is paused after its failure"
+        assert rig.model.requests[-1][0] == "copilot/responses", "the primary is paused after its failure"
 
 
 async def test_when_nobody_answers_one_sentence_with_the_run_id_says_so(tmp_path):

@@ -15,7 +15,7 @@ from openclaw.protocol.methods.agents import METHODS
 from shared.clock import FakeClock
 from shared.providers import Completed
 
-REFS = ["openai-codex/gpt-5.1", "github-copilot/gpt-5-mini"]
+REFS = ["openai-codex/gpt-5.1", "github-copilot/gpt-4.1"]
 CODEX_ANSWER = [{"type": "response.completed", "response": {"usage": {"input_tokens": 1, "output_tokens": 1}}}]
 CHAT_ANSWER = [{"choices": [{"delta": {"content": "hello"}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]
 
@@ -35,8 +35,9 @@ class Answer:
 class Gateway:
     """A tenant socket that plays answers by route and remembers what it was asked."""
 
-    def __init__(self, responses=None, chat=None):
+    def __init__(self, responses=None, chat=None, **copilot):
         self.answers = {"responses": responses, "chat/completions": chat or Answer(200, CHAT_ANSWER)}
+        self.answers |= {f"copilot/{route}": answer for route, answer in copilot.items()}
         self.asked = []
 
     @asynccontextmanager
@@ -63,7 +64,7 @@ async def test_a_rest_outlives_a_restart_and_the_primary_is_asked_again_when_it_
     await ask(again)
     clock.advance(600)
     assert isinstance((await ask(again))[-1], Completed)
-    assert gateway.asked == [("chat/completions", "gpt-5-mini"), ("responses", "gpt-5.1")]
+    assert gateway.asked == [("chat/completions", "gpt-4.1"), ("responses", "gpt-5.1")]
     assert Models(gateway, REFS, clock, kept=kept).paused_until(REFS[0]) is None
     assert (tmp_path / "agent" / "cooldowns.json").stat().st_mode & 0o777 == 0o600
 
@@ -85,10 +86,28 @@ async def test_a_full_disk_costs_no_answer(tmp_path):
 
 
 async def test_the_route_follows_the_wire_and_short_names_are_understood():
-    gateway = Gateway()
-    await ask(Models(gateway, ["github-copilot/gpt-5.1-codex", "github-copilot/gemini-3-pro"], FakeClock()))
-    # Only Responses opens the first, and the tenant's socket has no such route to Copilot: it is passed over.
-    assert gateway.asked == [("chat/completions", "gemini-3-pro-preview")]
+    gateway = Gateway(messages=Answer(503, error={"message": "m"}))
+    gateway.answers["copilot/responses"] = Answer(503, error={"message": "m"})
+    asked = ["gpt-5.1-codex", "claude-sonnet-4.5", "gemini-3-pro"]
+    await ask(Models(gateway, [f"github-copilot/{name}" for name in asked], FakeClock()))
+    assert gateway.asked == [
+        ("copilot/responses", "gpt-5.1-codex"),
+        ("copilot/messages", "claude-sonnet-4.5"),
+        ("chat/completions", "gemini-3-pro-preview"),
+    ]
+
+
+@pytest.mark.parametrize("code", ["unsupported_api_for_model", "model.route"])
+async def test_a_wire_that_the_account_or_the_policy_refuses_gives_way_to_the_models_next_one(code):
+    refused = Answer(400, error={"code": code, "message": "m"})
+    gateway = Gateway(messages=refused)
+    models = Models(gateway, ["github-copilot/claude-sonnet-4.5"], FakeClock())
+    assert isinstance((await ask(models))[-1], Completed)
+    assert [route for route, _ in gateway.asked] == ["copilot/messages", "chat/completions"]
+    assert models.paused_until("github-copilot/claude-sonnet-4.5") is None
+    only = Gateway(messages=refused, chat=refused)
+    with pytest.raises(NoModel):
+        await ask(Models(only, ["github-copilot/claude-sonnet-4.5"], FakeClock()))
 
 
 async def test_a_budget_that_is_used_up_is_quoted_and_not_held_against_the_model():
@@ -107,7 +126,7 @@ async def test_what_is_told_says_when_the_resting_primary_comes_back():
     models = Models(Gateway(limit(resets_in_seconds=7200), Answer(500, error={"message": "m"})), REFS, clock)
     with pytest.raises(NoModel, match="usage limit"):
         await ask(models)
-    with pytest.raises(NoModel, match=r"gpt-5-mini had an internal error.*gpt-5.1 rests until 02:00 UTC"):
+    with pytest.raises(NoModel, match=r"gpt-4.1 had an internal error.*gpt-5.1 rests until 02:00 UTC"):
         await ask(models)
 
 

@@ -12,7 +12,7 @@ from openclaw.agent.turns import Turn
 from shared.clock import FakeClock
 from shared.providers import Completed, TextDelta
 
-REFS = ["openai-codex/gpt-5.1", "github-copilot/gpt-5-mini"]
+REFS = ["openai-codex/gpt-5.1", "github-copilot/gpt-4.1"]
 DONE = {"type": "response.completed", "response": {"usage": {"input_tokens": 1, "output_tokens": 1}}}
 TEXT = {"type": "response.output_text.delta", "output_index": 0, "delta": "hi"}
 CHAT = [{"choices": [{"delta": {"content": "hello"}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]

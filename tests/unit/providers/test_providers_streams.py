@@ -8,9 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import Invalid, Unavailable
+from gateway.modelproxy.dialects import error_event, refusal_event
+from shared.errors import Invalid, RateLimited, Unavailable
 from shared.http.sse import encode_sse
-from shared.providers import Completed, Failed, ProviderEvent, TextDelta, ToolCall, ToolSpec, Usage, responses
+from shared.providers import (
+    Completed,
+    Failed,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+    Usage,
+    messages,
+    responses,
+)
 from shared.providers import chat_completions as chat
 from shared.providers.failures import parse_failure
 
@@ -37,6 +49,11 @@ def openai(*chunks: dict | str) -> bytes:
     return b"".join(encode_sse(chunk if isinstance(chunk, str) else json.dumps(chunk)) for chunk in chunks)
 
 
+PARSERS = {
+    "openai": chat.parse_events,
+    "responses": responses.parse_events,
+    "anthropic": messages.parse_events,
+}
 CACHED = {"cached_tokens": 2}
 END = {responses.parse_events: b"response.completed", chat.parse_events: b'"finish_reason": "tool_calls"'}
 CALL = {"type": "function_call", "call_id": "c1", "name": "exec", "arguments": '{"command":"ls"}'}
@@ -75,7 +92,32 @@ CHAT = openai(
     },
     "[DONE]",
 )
-FORMATS = pytest.mark.parametrize(("parse", "wire"), [(responses.parse_events, CODEX), (chat.parse_events, CHAT)])
+MESSAGES = codex(
+    {
+        "type": "message_start",
+        "message": {"usage": {"input_tokens": 5, "cache_read_input_tokens": 2, "output_tokens": 1}},
+    },
+    {"type": "ping"},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "안녕 "}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "there"}},
+    {"type": "content_block_stop", "index": 0},
+    {
+        "type": "content_block_start",
+        "index": 1,
+        "content_block": {"type": "tool_use", "id": "c1", "name": "exec", "input": {}},
+    },
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"command"'}},
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": ':"ls"}'}},
+    {"type": "content_block_stop", "index": 1},
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}},
+    {"type": "message_stop"},
+)
+END[messages.parse_events] = b'"message_stop"'
+FORMATS = pytest.mark.parametrize(
+    ("parse", "wire"),
+    [(responses.parse_events, CODEX), (chat.parse_events, CHAT), (messages.parse_events, MESSAGES)],
+)
 
 
 @FORMATS
@@ -97,12 +139,7 @@ def test_any_cut_of_the_bytes_gives_the_same_events(parse, wire: bytes, cuts: li
 @FORMATS
 @given(end=st.integers(0, 2000))
 def test_a_stream_that_breaks_off_is_never_a_success(parse, wire: bytes, end: int) -> None:
-    whole = (
-        wire.index(b'"finish_reason": "tool_calls"')
-        if parse is chat.parse_events
-        else wire.index(b"response.completed")
-    )
-    events = collect(parse, wire[: end % whole])
+    events = collect(parse, wire[: end % wire.index(END[parse])])
     assert isinstance(events[-1], Failed)
     assert events[-1].kind == "cut"
     assert not any(isinstance(event, Completed | Failed) for event in events[:-1])
@@ -122,7 +159,23 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["type", "delta", "item", "response", "error", "choices", "usage", "tool_calls", "function", "index"]
+                [
+                    "type",
+                    "delta",
+                    "item",
+                    "response",
+                    "error",
+                    "choices",
+                    "usage",
+                    "tool_calls",
+                    "function",
+                    "index",
+                    "message",
+                    "content_block",
+                    "partial_json",
+                    "thinking",
+                    "signature",
+                ]
             ),
             inner,
             max_size=4,
@@ -130,7 +183,21 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-KINDS = st.sampled_from(["response.output_item.done", "response.completed", "response.failed", "error", "x"])
+KINDS = st.sampled_from(
+    [
+        "response.output_item.done",
+        "response.completed",
+        "response.failed",
+        "error",
+        "x",
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+)
 
 
 @FORMATS
@@ -148,12 +215,41 @@ def test_a_cut_connection_is_a_failure_and_keeps_what_came_before(parse, wire: b
     assert events == [TextDelta("안녕 "), Failed("cut", "the model's answer was cut", code="unavailable")]
 
 
-def test_our_proxys_error_event_is_understood_in_both_formats() -> None:
-    [codex_end] = collect(responses.parse_events, codex({"type": "error", "code": "http.cut", "message": "m"}))
-    [chat_end] = collect(
-        chat.parse_events, openai({"error": {"type": "api_error", "code": "http.cut", "message": "m"}})
+def test_our_proxys_error_event_is_understood_in_every_format() -> None:
+    for dialect, parse in PARSERS.items():
+        [end] = collect(parse, error_event(dialect, Unavailable("m", code="http.cut")))
+        # Anthropic's errors have no code.
+        assert (end.kind, end.message) == ("server" if dialect == "anthropic" else "cut", "m")
+
+
+@pytest.mark.parametrize("dialect", ["openai", "responses", "anthropic"])
+def test_a_refusal_told_in_an_event_loses_nothing_that_the_status_and_headers_would_have_said(dialect) -> None:
+    limit = {"type": "usage_limit_reached", "message": "the limit", "resets_at": 1_800_000_000}
+    [end] = collect(PARSERS[dialect], refusal_event(dialect, 429, json.dumps({"error": limit}).encode(), "7"))
+    assert (end.kind, end.status, end.message) == ("usage_limit", 429, "the limit")
+    assert (end.resets_at, end.retry_after_s) == (datetime(2027, 1, 15, 8, tzinfo=UTC), 7)
+    [end] = collect(PARSERS[dialect], refusal_event(dialect, 403, b"<html>no</html>", ""))
+    assert (end.kind, end.status, end.message) == ("denied", 403, "the provider answered 403 and no stream")
+    [end] = collect(PARSERS[dialect], error_event(dialect, RateLimited("later", retry_after_s=9), status=429))
+    assert (end.kind, end.retry_after_s) == ("rate_limited", 9)
+
+
+def test_thinking_is_shown_as_such_and_goes_back_signed() -> None:
+    thought = {"type": "thinking", "thinking": "", "signature": ""}
+    events = collect(
+        messages.parse_events,
+        codex(
+            {"type": "content_block_start", "index": 0, "content_block": thought},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "hm"}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "sig"}},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 2}},
+            {"type": "message_stop"},
+        ),
     )
-    assert (codex_end.kind, codex_end.message) == (chat_end.kind, chat_end.message) == ("cut", "m")
+    assert events[0] == ReasoningDelta("hm")
+    assert events[-1].items == ({"type": "thinking", "thinking": "hm", "signature": "sig"},)
+    assert events[-1].stop == "length"
 
 
 def test_an_incomplete_answer_says_that_it_was_too_long() -> None:
