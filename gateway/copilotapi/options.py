@@ -33,6 +33,7 @@ class CopilotApiOptions:
         github_api_base: GitHub's API alone.
         copilot_base: the Copilot API alone.
         keys_file: client keys; None when no key is asked for.
+        keep_alive_s: after this long without a byte a streaming caller gets a comment.
     """
 
     port: int = 4141
@@ -50,6 +51,7 @@ class CopilotApiOptions:
     github_api_base: str = ""
     copilot_base: str = ""
     keys_file: Path | None = None
+    keep_alive_s: float = 10.0
 
     def __post_init__(self) -> None:
         for name in ("upstream_base", "login_base", "github_api_base", "copilot_base"):

@@ -62,7 +62,13 @@ async def running_api(options: CopilotApiOptions, *, ask: Ask | None = None) -> 
         http = await stack.enter_async_context(HttpPool())
         signin = CopilotSignIn(options, http)
         gate = _Gate(options, ask)
-        proxy = ModelProxy(signin, http, gate=gate.pass_on, on_request=_note if options.verbose else None)
+        proxy = ModelProxy(
+            signin,
+            http,
+            gate=gate.pass_on,
+            on_request=_note if options.verbose else None,
+            keep_alive_s=options.keep_alive_s,
+        )
         quota = CopilotQuota(signin.github, github_token=signin.github_token)
         public = PublicOptions(keys=keys, loopback=options.is_loopback, quota=quota)
         listeners = AsgiListeners(public_app(proxy, listener_identity(), public))

@@ -54,7 +54,7 @@ class Adapter:
         return raw, body
 
     def whole(self, status: int, raw: bytes) -> bytes:  # noqa: ARG002 - others look at it
-        """A complete answer for the caller."""
+        """A complete answer for the caller; the same object when nothing is changed."""
         return raw
 
     def stream(self) -> StreamTranslator | None:
@@ -106,7 +106,10 @@ class MessagesAdapter(Adapter):
         Raises:
             UpstreamError: the provider's answer is not what it should be.
         """
-        return error_answer_of(status, raw) if status >= _FIRST_ERROR else whole_answer(raw, self._model)
+        if status >= _FIRST_ERROR:
+            # Copilot's own errors have OpenAI's shape on every path.
+            return raw if b'"type":"error"' in raw.replace(b" ", b"") else error_answer_of(status, raw)
+        return whole_answer(raw, self._model) if self.translates else raw
 
     def stream(self) -> StreamTranslator | None:
         """As `Adapter.stream`."""

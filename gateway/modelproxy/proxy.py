@@ -27,7 +27,8 @@ __all__ = ["Gate", "ModelProxy", "ProxyCredentials", "Receive", "Reserve", "Scop
 _log = get_logger(__name__)
 
 _READ_TIMEOUT_S = 600.0
-_KEEP_ALIVE_S = 20.0
+_KEEP_ALIVE_S = 10.0
+"""Short enough for the most impatient of the usual clients and edges, whose limits begin at half a minute."""
 _LIMITED = 429
 _RUN_HEADER = b"x-clawgate-run"
 _MAX_WHOLE_BYTES = 32 << 20
@@ -277,8 +278,9 @@ class ModelProxy:
         if answer.status >= _FIRST_ERROR_STATUS:
             # An upstream may quote what it was sent, credential included, and an agent keeps what it reads.
             whole = redact_text(whole.decode("utf-8", "replace")).encode()
-        if call.adapter.translates:
-            whole = call.adapter.whole(answer.status, whole)
+        told = call.adapter.whole(answer.status, whole)
+        if told is not whole:
+            whole = told
             headers = [header for header in headers if header[0] != b"content-type"]
             headers.append((b"content-type", b"application/json"))
         call.outcome = "answered"

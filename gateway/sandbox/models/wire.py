@@ -201,7 +201,7 @@ class EmulatorApp:
             return
         request.log.status = reply.status
         if fault is not None and fault.kind == "half_body":
-            await wire.half(reply)
+            await wire.half(reply, orderly=fault.flag("orderly"))
         elif fault is not None and fault.kind == "malformed":
             await wire.whole(Reply(reply.status, b'{"unfinished": ', reply.content_type))
         else:
@@ -265,8 +265,13 @@ class _Wire:
         self.done = True
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def half(self, reply: Reply) -> None:
-        """Send the first part of an answer, then break the connection in the middle of an event."""
+    async def half(self, reply: Reply, *, orderly: bool) -> None:
+        """Send the first part of an answer, up to the middle of an event; then break the connection.
+
+        Args:
+            reply: the answer.
+            orderly: end the stream as if that were all, as an edge does whose own upstream broke.
+        """
         await self._start(reply)
         if reply.stream is None:
             await self._send(
@@ -282,6 +287,10 @@ class _Wire:
                     await self._send({"type": "http.response.body", "body": body, "more_body": True})
                     if last:
                         break
+        if orderly and reply.stream is not None:
+            self.done = True
+            await self._send({"type": "http.response.body", "body": b""})
+            return
         # What was written must leave before the connection breaks.
         await asyncio.sleep(0.02)
         self.reset()

@@ -96,16 +96,20 @@ async def test_every_path_of_copilot_api_but_the_token(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_messages_are_translated_there_and_back(tmp_path, stream: bool) -> None:
+@pytest.mark.parametrize(("model", "op"), [("gpt-4.1", "chat.completions"), ("claude-sonnet-4-5", "messages")])
+async def test_messages_are_passed_on_or_translated_as_the_model_needs_it(tmp_path, stream, model, op) -> None:
     async with upstream(tmp_path) as copilot, api(copilot) as client:
-        answer = await client.post("/v1/messages", json=message("hello", stream=stream))
+        betas = {"anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,oauth-2025-04-20"}
+        answer = await client.post("/v1/messages", json=message("hello", model=model, stream=stream), headers=betas)
         assert answer.status_code == 200
-        [seen] = copilot.of("chat.completions")
-        assert (seen.body["model"], seen.headers["x-initiator"]) == ("claude-sonnet-4.5", "user")
+        [seen] = copilot.of(op)
+        assert (seen.body["model"], seen.headers["x-initiator"]) == (model.replace("4-5", "4.5"), "user")
+        passed = "interleaved-thinking-2025-05-14" if op == "messages" else None
+        assert seen.headers.get("anthropic-beta") == passed
         if not stream:
             body = answer.json()
             assert body["content"] == [{"type": "text", "text": "echo: hello"}]
-            assert (body["stop_reason"], body["model"]) == ("end_turn", "claude-sonnet-4-5")
+            assert body["stop_reason"] == "end_turn"
             return
         events = [json.loads(event.data) for event in SseParser().feed(answer.content)]
         assert [events[0]["type"], events[-1]["type"]] == ["message_start", "message_stop"]
@@ -140,14 +144,15 @@ async def test_a_tools_result_is_the_agents_turn(tmp_path) -> None:
             {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "done"}]},
         ]
-        body = {**message(""), "messages": turns, "tools": tools}
-        assert (await client.post("/v1/messages", json=body)).status_code == 200
-        assert copilot.of("chat.completions")[0].headers["x-initiator"] == "agent"
+        for model, op in (("gpt-4.1", "chat.completions"), ("claude-sonnet-4-5", "messages")):
+            body = {**message("", model=model), "messages": turns, "tools": tools}
+            assert (await client.post("/v1/messages", json=body)).status_code == 200
+            assert copilot.of(op)[0].headers["x-initiator"] == "agent"
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
 async def test_a_refused_bearer_is_exchanged_anew_and_the_call_repeated_once(tmp_path, path: str) -> None:
-    body = message("hello") if path == "/v1/messages" else chat("hello")
+    body = message("hello", model="gpt-4o") if path == "/v1/messages" else chat("hello")
     async with upstream(tmp_path) as copilot, api(copilot) as client:
         assert (await client.post(path, json=body)).status_code == 200
         copilot.tokens.revoke_all("copilot")
@@ -156,23 +161,98 @@ async def test_a_refused_bearer_is_exchanged_anew_and_the_call_repeated_once(tmp
         assert len(copilot.of("copilot.token")) == 2
 
 
-async def test_a_cut_stream_ends_with_an_error_event(tmp_path) -> None:
-    fault = Fault(upstream="copilot", op="chat.completions", kind="half_body")
+CALLS = [
+    ("/v1/chat/completions", "gpt-4o", "chat.completions"),
+    ("/v1/messages", "gpt-4o", "chat.completions"),
+    ("/v1/messages", "claude-sonnet-4-5", "messages"),
+    ("/v1/responses", "gpt-5.1", "responses"),
+]
+"""Every dialect, and the one pair that is translated."""
+
+
+def call_of(path: str, model: str, text: str) -> dict:
+    if path == "/v1/responses":
+        return {"model": model, "stream": True, "input": [{"role": "user", "content": text}]}
+    return message(text, model=model, stream=True)
+
+
+def events_of(answer: httpx.Response) -> list:
+    events = SseParser().feed(answer.content)
+    return [event.data if event.data == "[DONE]" else json.loads(event.data) for event in events]
+
+
+ENDS = {"message_stop", "response.completed"}
+
+
+@pytest.mark.parametrize("orderly", [False, True], ids=["reset", "orderly"])
+@pytest.mark.parametrize(("path", "model", "op"), CALLS)
+async def test_a_cut_stream_ends_with_an_error_event(tmp_path, path, model, op, orderly) -> None:
+    fault = Fault(upstream="copilot", op=op, kind="half_body", body={"orderly": orderly})
     async with upstream(tmp_path, fault) as copilot, api(copilot) as client:
-        answer = await client.post("/v1/messages", json=message("one two three four five six seven", stream=True))
-        events = [json.loads(event.data) for event in SseParser().feed(answer.content)]
-        assert events[-1]["type"] == "error"
-        assert "message_stop" not in [event["type"] for event in events]
-        assert (await client.post("/v1/messages", json=message("again"))).status_code == 200
+        answer = await client.post(path, json=call_of(path, model, "one two three four five six seven"))
+        events = events_of(answer)
+        assert events[-1].get("type") == "error" or "error" in events[-1]
+        assert "[DONE]" not in events
+        assert not ENDS & {event.get("type") for event in events}
+        assert sum("error" in str(event.get("type")) or "error" in event for event in events) == 1
+        again = events_of(await client.post(path, json=call_of(path, model, "again")))
+        assert again[-1] == "[DONE]" or again[-1]["type"] in ENDS
 
 
-async def test_refusals_keep_status_and_retry_after_in_the_callers_dialect(tmp_path) -> None:
+@pytest.mark.parametrize(("path", "model", "op"), CALLS)
+async def test_a_long_silence_before_the_first_word_is_filled(tmp_path, path, model, op) -> None:
+    stall = Fault(upstream="copilot", op=op, kind="stall", body={"seconds": 0.4})
+    async with upstream(tmp_path, stall) as copilot, api(copilot, keep_alive_s=0.05) as client:
+        async with client.stream("POST", path, json=call_of(path, model, "hello"), timeout=0.25) as answer:
+            assert (answer.status_code, answer.headers["content-type"][:17]) == (200, "text/event-stream")
+            content = await answer.aread()
+        assert content.startswith(b": keep-alive\n\n")
+        events = SseParser().feed(content)
+        assert "hello" in content.decode()
+        assert events[-1].data == "[DONE]" or json.loads(events[-1].data)["type"] in ENDS
+
+
+@pytest.mark.parametrize(("path", "model", "op"), CALLS)
+async def test_a_refusal_after_a_long_silence_is_an_event_with_all_that_it_said(tmp_path, path, model, op) -> None:
+    body = {"error": {"message": "slow down", "code": "rate_limited"}}
+    stall = Fault(upstream="copilot", op=op, kind="stall", body={"seconds": 0.15})
+    more = {"status": 429, "body": body, "headers": {"retry-after": "7"}}
+    refusal = Fault(upstream="copilot", op=op, nth=2, kind="status", **more)
+    async with upstream(tmp_path, stall, refusal) as copilot, api(copilot, keep_alive_s=0.05) as client:
+        # One fault strikes one request: the refused bearer is the way to two in one call.
+        assert (await client.get("/v1/models")).status_code == 200
+        copilot.tokens.revoke_all("copilot")
+        answer = await client.post(path, json=call_of(path, model, "hello"))
+        assert answer.status_code == 200
+        [last] = events_of(answer)
+        error = last if path == "/v1/responses" else last["error"]
+        assert (error["message"], error["status"], error["retry_after_s"]) == ("slow down", 429, 7)
+        assert answer.content.startswith(b": keep-alive")
+
+
+async def test_an_error_of_ours_after_a_long_silence_is_an_event_too(tmp_path) -> None:
+    reset = Fault(upstream="copilot", op="chat.completions", kind="reset")
+    async with upstream(tmp_path, reset) as copilot, api(copilot, keep_alive_s=0.05, rate_limit_s=0.2, wait=True) as c:
+        await c.post("/v1/embeddings", json={"input": "takes the first turn"})
+        answer = await c.post("/v1/chat/completions", json=chat("x", stream=True))
+        [last] = events_of(answer)
+        assert (answer.status_code, last["error"]["code"], last["error"]["status"]) == (200, "http.cut", 503)
+
+
+async def test_whoever_asked_for_a_whole_answer_gets_its_true_status_however_late(tmp_path) -> None:
+    stall = Fault(upstream="copilot", op="chat.completions", nth="*", kind="stall", body={"seconds": 0.2})
+    async with upstream(tmp_path, stall) as copilot, api(copilot, keep_alive_s=0.05) as client:
+        answer = await client.post("/v1/chat/completions", json=chat("!fail 500"))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "server_error")
+        assert b"keep-alive" not in (await client.post("/v1/chat/completions", json=chat("x"))).content
+
+
+@pytest.mark.parametrize(("model", "op"), [("gpt-4o", "chat.completions"), ("claude-sonnet-4-5", "messages")])
+async def test_refusals_keep_status_and_retry_after_in_the_callers_dialect(tmp_path, model, op) -> None:
     body = {"error": {"message": "slow", "code": "rate_limited"}}
-    fault = Fault(
-        upstream="copilot", op="chat.completions", kind="status", status=429, body=body, headers={"retry-after": "7"}
-    )
+    fault = Fault(upstream="copilot", op=op, kind="status", status=429, body=body, headers={"retry-after": "7"})
     async with upstream(tmp_path, fault) as copilot, api(copilot) as client:
-        answer = await client.post("/v1/messages", json=message("x"))
+        answer = await client.post("/v1/messages", json=message("x", model=model))
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
         assert answer.json() == {"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}}
 
@@ -252,21 +332,21 @@ def test_flags_that_are_refused_say_why() -> None:
         CopilotApiOptions(host="0.0.0.0")
 
 
-async def test_silence_is_filled_with_comments(rig, tmp_path) -> None:
-    async with rig(tmp_path) as r:
-        r.proxy._keep_alive_s = 0.05
-        answer = await r.public.post("/v1/chat/completions", json=chat("!slow 3", stream=True))
+async def test_silence_in_a_stream_is_filled_with_comments(tmp_path) -> None:
+    async with upstream(tmp_path) as copilot, api(copilot, keep_alive_s=0.05) as client:
+        answer = await client.post("/v1/chat/completions", json=chat("!slow 3", stream=True))
         assert b": keep-alive\n\n" in answer.content
         assert answer.content.endswith(b"data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
-async def test_a_caller_that_leaves_ends_the_call_upstream(tmp_path, path: str) -> None:
-    body = (message if path == "/v1/messages" else chat)("!slow 50", stream=True)
-    async with upstream(tmp_path) as copilot, api(copilot) as client:
-        async with client.stream("POST", path, json=body) as answer:
+@pytest.mark.parametrize("before", [False, True], ids=["mid-stream", "before-the-head"])
+@pytest.mark.parametrize(("path", "model", "op"), CALLS)
+async def test_a_caller_that_leaves_ends_the_call_upstream(tmp_path, path, model, op, before) -> None:
+    faults = [Fault(upstream="copilot", op=op, kind="stall", body={"seconds": 30})] if before else []
+    async with upstream(tmp_path, *faults) as copilot, api(copilot, keep_alive_s=0.05) as client:
+        async with client.stream("POST", path, json=call_of(path, model, "!slow 50")) as answer:
             await anext(answer.aiter_bytes())
-        [seen] = copilot.of("chat.completions")
+        [seen] = copilot.of(op)
         async with asyncio.timeout(2):
             while not seen.client_gone:
                 await asyncio.sleep(0.01)

@@ -183,21 +183,9 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
-KINDS = st.sampled_from(
-    [
-        "response.output_item.done",
-        "response.completed",
-        "response.failed",
-        "error",
-        "x",
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop",
-    ]
-)
+BLOCKS = ["content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop"]
+ITEMS = ["response.output_item.done", "response.completed", "response.failed", "error", "x", "message_start"]
+KINDS = st.sampled_from([*BLOCKS, *ITEMS])
 
 
 @FORMATS
