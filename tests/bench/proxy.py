@@ -2,11 +2,12 @@
 
     .venv/bin/python -m tests.bench.proxy [--calls N] [--rounds N] [--copilot-api DIR|no] [--json]
 
-Emulator, listener and load generator are processes of their own; so is the real copilot-api, which is fetched from
-npm into a temporary folder (or found in DIR, where ``npm install copilot-api node@22`` was run) and pointed at the
-same emulator. The load is a closed loop: every client sends its next call when its last one is answered, so at 32
-clients the slowest process is always full, and what is added is what it costs in processor time. The rows with a
-thinking upstream show what callers feel below that point. Nothing is asserted; every loop is bounded.
+Emulator, listeners and load generator are processes of their own: ours as ``clawgate copilot-api start`` has it, as
+the gateway has it, and with a budget set; and the real copilot-api, which is fetched from npm into a temporary folder
+(or found in DIR, where ``npm install copilot-api node@22`` was run) and pointed at the same emulator. The load is a
+closed loop: every client sends its next call when its last one is answered, so at 32 clients the slowest process is
+always full, and what is added is what it costs in processor time (last column: of the listener, for each call). The
+rows with a thinking upstream show what callers feel below that point. Nothing is asserted; every loop is bounded.
 """
 
 from __future__ import annotations
@@ -150,20 +151,20 @@ async def _listener(folder: Path, base: str, pipe: Any) -> None:
 
 
 def gateway(folder: str, base: str, pipe: Any) -> None:
-    asyncio.run(_gateway(Path(folder), base, pipe))
+    asyncio.run(_gateway(Path(folder), base, pipe, {}))
 
 
-async def _gateway(folder: Path, base: str, pipe: Any) -> None:
-    import sys
+def budgeted(folder: str, base: str, pipe: Any) -> None:
+    asyncio.run(_gateway(Path(folder), base, pipe, {"bench": LimitPolicy(tenant=LISTENER, unit="tokens", limit=1e11)}))
 
-    sys.setswitchinterval(float(os.environ.get("SWI", "0.005")))
-    """The same listener as the gateway has it: every call reserved in a budget before and a ledger row after."""
+
+async def _gateway(folder: Path, base: str, pipe: Any, budgets: dict[str, LimitPolicy]) -> None:
+    """The same listener as the gateway has it: room taken in every budget before a call, a ledger row after it."""
     configure_logging("bench", level="ERROR")
     options = CopilotApiOptions(port=0, token_file=folder / "token", upstream_base=base)
-    limits = {"bench": LimitPolicy(tenant=LISTENER, unit="tokens", limit=1e11)}
-    policy = _shipped_policy().model_copy(update={"budgets": limits})
+    policy = _shipped_policy().model_copy(update={"budgets": budgets})
     async with AsyncExitStack() as stack:
-        database = Database(folder / "gateway.db", migrations="gateway.migrations")
+        database = Database(folder / f"{len(budgets)}.db", migrations="gateway.migrations")
         await database.open()
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(HttpPool())
@@ -206,6 +207,9 @@ async def _measure(pool: HttpPool, url: str, bearer: str, clients: int, calls: i
     await asyncio.gather(*(client() for _ in range(clients)))
     samples.rates.append(len(samples.whole) / (time.perf_counter() - begun))
     return samples
+
+
+OURS = {"ours alone": listener, "ours + ledger": gateway, "ours + budget": budgeted}
 
 
 # --- the real copilot-api
@@ -355,7 +359,7 @@ def main() -> None:
         base, bearer = up.recv()
         targets = {"direct": (f"{base}/chat/completions", bearer)}
         pids: dict[str, int] = {}
-        for label, work in (("ours, alone", listener), ("ours, gateway", gateway)):
+        for label, work in OURS.items():
             mine, pids[label] = start(work, name, base)
             targets[label] = (f"{mine.recv()}/v1/chat/completions", "any")
         where, why = (Path(options.copilot_api), "") if options.copilot_api not in {"", "no"} else (None, "left out")
