@@ -234,6 +234,11 @@ class Connection(asyncio.Protocol):
         else:
             self._fail_cut(how)
 
+    def on_message_begin(self) -> None:
+        """The parser's: an answer begins; one more than was asked for must not be taken for the next call's."""
+        if not self._asked:
+            raise ValueError("an answer that nobody asked for")  # the parser turns it into its own error
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser's: a header."""
         self._head_bytes += len(name) + len(value)
