@@ -30,6 +30,7 @@ _READ_TIMEOUT_S = 600.0
 _KEEP_ALIVE_S = 10.0
 """Short enough for the most impatient of the usual clients and edges, whose limits begin at half a minute."""
 _LIMITED = 429
+_UNKNOWN_LIMIT_S = 60.0
 _RUN_HEADER = b"x-clawgate-run"
 _MAX_WHOLE_BYTES = 32 << 20
 _MAX_REFUSAL_BYTES = 64 << 10
@@ -260,8 +261,7 @@ class ModelProxy:
 
     async def _another(self, auth: ProviderAuth, answer: StreamedAnswer, refusal: bytes) -> ProviderAuth | None:
         if answer.status == _LIMITED:
-            wait = answer.header("retry-after")
-            return await self._credentials.after_limit(auth, float(wait) if wait.isdigit() else 60.0)
+            return await self._credentials.after_limit(auth, _limit_s(answer, self._clock))
         if _refuses_credential(auth, answer.status, refusal):
             return await self._credentials.after_refusal(auth)
         return None
@@ -342,6 +342,14 @@ class _Beat:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+
+
+def _limit_s(answer: StreamedAnswer, clock: Clock) -> float:
+    """How long a limit holds, in seconds, as the provider says it: for a moment, or until a plan's window ends."""
+    wait, resets_at = answer.header("retry-after"), answer.header("anthropic-ratelimit-unified-reset")
+    if wait.isdigit():
+        return float(wait)
+    return max(1.0, float(resets_at) - clock.now().timestamp()) if resets_at.isdigit() else _UNKNOWN_LIMIT_S
 
 
 def _log_defect(call: Call) -> None:

@@ -91,7 +91,7 @@ async def running_rig(
             clock=clock,
             policy=policy,
         )
-        proxy = CountingProxy(credentials, pool, on_request=records.append)
+        proxy = CountingProxy(credentials, pool, on_request=records.append, clock=clock)
 
         async def tenant_app(scope, receive, send):
             await proxy.handle(TENANT, scope["path"].removeprefix("/v1/model/"), scope, receive, send)
