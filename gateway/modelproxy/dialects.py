@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
-from shared.errors import Busy, GatewayError
+from shared.errors import Busy, GatewayError, UpstreamError
 from shared.http.sse import encode_sse
 
 Dialect = Literal["anthropic", "openai", "responses"]
@@ -30,6 +31,10 @@ _OPENAI_TYPES = {
     429: "rate_limit_error",
 }
 _DEFAULT_TYPE = "api_error"
+_TITLE = re.compile(r"<title[^>]*>([^<]*)</title>", re.IGNORECASE)
+_TITLE_CHARS = 80
+_TEXT_CHARS = 500
+_PLAIN_BYTES = 16 << 10
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -89,6 +94,29 @@ def refusal_event(dialect: Dialect, status: int, whole: bytes, retry_after: str)
     if retry_after.isdigit():
         fields["retry_after_s"] = int(retry_after)
     return _event(dialect, fields)
+
+
+def plain_refusal(dialect: Dialect, status: int, provider: str, said: bytes) -> bytes:
+    """The body of an error for a refusal that no client library understands: plain words, a web page, nothing at all.
+
+    Args:
+        dialect: of the caller.
+        status: of the refusal.
+        provider: who refused, or should have.
+        said: its body; of a web page nothing but its title is of use to anybody.
+    """
+    text = said[:_PLAIN_BYTES].decode("utf-8", "replace").strip()
+    code = "upstream"
+    if text.startswith("<"):
+        code = "upstream.page"
+        title = _TITLE.search(text)
+        quoted = f" ({' '.join(title[1].split())[:_TITLE_CHARS]})" if title else ""
+        text = (
+            f"something in front of {provider}'s API answered {status} with a web page{quoted}: it blocks this "
+            "machine's address or is down; try again later, and if it stays so from another network"
+        )
+    error = UpstreamError(text[:_TEXT_CHARS] or f"{provider} answered {status} without a word", code=code)
+    return json.dumps(_body(dialect, error, status), ensure_ascii=False).encode()
 
 
 def _event(dialect: Dialect, fields: dict[str, Any]) -> bytes:

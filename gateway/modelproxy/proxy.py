@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gateway.credentials.models import Provider, ProviderAuth
 from gateway.modelproxy.adapters import Adapter
 from gateway.modelproxy.call import Call
-from gateway.modelproxy.dialects import Headers, error_event
+from gateway.modelproxy.dialects import Headers, error_event, plain_refusal
 from gateway.modelproxy.exchange import ClientGoneError, Exchange, Receive, Scope, Send
 from gateway.modelproxy.identity import ModelIdentity
 from gateway.modelproxy.routes import Route, find_route, parse_body, upstream_headers, upstream_url
@@ -35,7 +35,10 @@ _RUN_HEADER = b"x-clawgate-run"
 _MAX_WHOLE_BYTES = 32 << 20
 _MAX_REFUSAL_BYTES = 64 << 10
 _CLIENT_GONE = 499
+_FIRST_REDIRECT = 300
 _FIRST_ERROR_STATUS = 400
+_BAD_GATEWAY = 502
+_ANSWERS = frozenset({"choices", "content", "output", "data", "embedding"})
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 
@@ -274,17 +277,20 @@ class ModelProxy:
             return
         # Small enough to be had whole, so that a cut one becomes an error and not half an answer.
         whole = refusal if refusal is not None else await answer.read(_MAX_WHOLE_BYTES)
-        call.usage.feed_json(whole)
-        if answer.status >= _FIRST_ERROR_STATUS:
+        parsed = call.usage.feed_json(whole)
+        status = _true_status(answer.status, parsed)
+        told = whole
+        if status >= _FIRST_ERROR_STATUS:
             # An upstream may quote what it was sent, credential included, and an agent keeps what it reads.
-            whole = redact_text(whole.decode("utf-8", "replace")).encode()
-        told = call.adapter.whole(answer.status, whole)
+            told = whole = redact_text(whole.decode("utf-8", "replace")).encode()
+            if not parsed:
+                told = plain_refusal(call.dialect, status, call.provider, whole)
+        told = call.adapter.whole(status, told)
         if told is not whole:
-            whole = told
             headers = [header for header in headers if header[0] != b"content-type"]
             headers.append((b"content-type", b"application/json"))
         call.outcome = "answered"
-        await exchange.answer(answer.status, headers, whole, answer.header("retry-after"))
+        await exchange.answer(status, headers, told, answer.header("retry-after"))
 
     async def _stream(self, call: Call, exchange: Exchange, answer: StreamedAnswer) -> None:
         events = WholeEvents()
@@ -342,6 +348,21 @@ class _Beat:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+
+
+def _true_status(status: int, body: Mapping[str, Any]) -> int:
+    """An answer's status; a good one that holds an error in place of an answer is not good.
+
+    Raises:
+        UpstreamError: it sends us elsewhere, where the credential must not go along.
+    """
+    if _FIRST_REDIRECT <= status < _FIRST_ERROR_STATUS:
+        raise UpstreamError(
+            f"the provider answered {status} and points elsewhere; is its address right?", status=status
+        )
+    if status < _FIRST_ERROR_STATUS and body.get("error") and not _ANSWERS & body.keys():
+        return _BAD_GATEWAY
+    return status
 
 
 def _limit_s(answer: StreamedAnswer, clock: Clock) -> float:

@@ -85,17 +85,18 @@ class UsageMeter:
             if line.startswith(b"data:") and b'"usage"' in line:
                 self.feed_json(line[5:])
 
-    def feed_json(self, raw: bytes) -> None:
-        """Look at one JSON object."""
+    def feed_json(self, raw: bytes) -> Mapping[str, Any]:
+        """Look at one JSON object, and give it back parsed; an empty one when it is none."""
         try:
             body = json.loads(raw)
         except (ValueError, RecursionError):
-            return
+            return {}
         if not isinstance(body, dict):
-            return
+            return {}
         for holder in (body, body.get("message"), body.get("response")):
             if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
                 self._take(holder["usage"])
+        return body
 
     def _take(self, usage: Mapping[str, Any]) -> None:
         if "prompt_tokens" in usage:

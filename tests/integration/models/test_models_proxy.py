@@ -248,10 +248,14 @@ async def test_no_whole_answer_is_a_retryable_503(rig, tmp_path, kind: str) -> N
         assert (await ask(r.worker, "hello")).status_code == 200
 
 
-async def test_an_edge_page_is_passed_on_as_it_is(rig, tmp_path) -> None:
+async def test_an_edges_page_becomes_words_in_the_callers_dialect(rig, tmp_path) -> None:
     async with rig(tmp_path, Fault(upstream="claude", op="messages", kind="edge_page")) as r:
         answer = await ask(r.worker, "hello")
-        assert (answer.status_code, answer.headers["content-type"][:9]) == (403, "text/html")
+        assert (answer.status_code, answer.headers["content-type"]) == (403, "application/json")
+        error = answer.json()["error"]
+        assert error["type"] == "permission_error"
+        assert "(Access denied)" in error["message"]
+        assert "another network" in error["message"]
         assert len(r.world.requests) == 1
 
 

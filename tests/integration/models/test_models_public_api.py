@@ -239,6 +239,73 @@ async def test_an_error_of_ours_after_a_long_silence_is_an_event_too(tmp_path) -
         assert (answer.status_code, last["error"]["code"], last["error"]["status"]) == (200, "http.cut", 503)
 
 
+def refusal(op: str, status: int, body: object, **more) -> Fault:
+    return Fault(upstream="copilot", op=op, kind="status", status=status, body=body, **more)
+
+
+HTML = "<!DOCTYPE html><title>Error 1015</title><p>rate limited"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told", "words"),
+    [
+        (200, {"error": {"message": "quota spent", "code": "quota_exceeded"}}, 502, "quota spent"),
+        (200, {"error": "quota spent"}, 502, "quota spent"),
+        (302, "moved", 502, "points elsewhere"),
+        (403, HTML, 403, "(Error 1015)"),
+        (429, HTML, 429, "(Error 1015)"),
+        (401, "unauthorized: token expired\n", 401, "token expired"),
+        (500, "", 500, ""),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "model", "op"), CALLS)
+async def test_what_is_no_answer_is_an_error_with_words(tmp_path, path, model, op, stream, status, body, told, words):
+    if path == "/v1/responses" and not stream:
+        return
+    async with upstream(tmp_path, refusal(op, status, body, nth="*")) as copilot, api(copilot) as client:
+        answer = await client.post(path, json={**call_of(path, model, "hello"), "stream": stream})
+        assert (answer.status_code, words in answer.text) == (told, True)
+        error = answer.json()["error"]
+        assert error if isinstance(error, str) else error["message"]
+        assert (answer.json().get("type") == "error") == (path == "/v1/messages")
+
+
+UPSTREAM_FAULTS = ["reset", "half_body", "malformed", "edge_page", "token_revoked", "status", "clock_skew"]
+
+
+@pytest.mark.parametrize("kind", UPSTREAM_FAULTS)
+async def test_it_stays_up_whatever_its_upstreams_do(tmp_path, kind) -> None:
+    faults = [
+        Fault(upstream="copilot", op=op, nth="*", kind=kind, body={"seconds": -4000} if kind == "clock_skew" else None)
+        for op in ("copilot.token", "models", "chat.completions", "messages", "responses", "embeddings", "copilot.user")
+    ]
+    async with upstream(tmp_path, *faults) as copilot, api(copilot) as client:
+        asked = [client.post(path, json=call_of(path, model, "hello")) for path, model, _ in CALLS]
+        asked += [client.get("/v1/models"), client.get("/usage"), client.get("/v1/models/gpt-4o")]
+        asked += [client.post("/v1/embeddings", json={"input": "x"}), client.post("/v1/chat/completions", content=b"{")]
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(*asked)
+        for answer in answers:
+            assert answer.status_code < 400 or answer.json()["error"]
+            assert "internal error" not in answer.text
+        assert (await client.get("/")).text == "Server running"
+
+
+async def test_no_answer_invites_a_web_page(tmp_path) -> None:
+    async with upstream(tmp_path) as copilot, api(copilot) as client:
+        page = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+        answers = [await client.request("OPTIONS", path, headers=page) for path in ("/", "/v1/messages", "/token")]
+        answers += [await client.get(path) for path in ("/", "/v1/models", "/usage", "/token", "/nowhere")]
+        answers += [
+            await client.post("/v1/chat/completions", json=chat("x", stream=stream)) for stream in (True, False)
+        ]
+        assert [answer.status_code for answer in answers] == [403, 403, 403, 200, 200, 200, 404, 404, 200, 200]
+        for answer in answers:
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+            assert copilot.token_file.read_text() not in answer.text
+
+
 async def test_whoever_asked_for_a_whole_answer_gets_its_true_status_however_late(tmp_path) -> None:
     stall = Fault(upstream="copilot", op="chat.completions", nth="*", kind="stall", body={"seconds": 0.2})
     async with upstream(tmp_path, stall) as copilot, api(copilot, keep_alive_s=0.05) as client:
