@@ -80,7 +80,8 @@ class Batches(Generic[Item, Result]):
             taken, self._waiting = self._waiting[:_LARGEST], self._waiting[_LARGEST:]
             taken = [(item, future) for item, future in taken if not future.done()]
             try:
-                await self._write(taken)
+                if taken:
+                    await self._write(taken)
             except Exception as error:  # noqa: BLE001 - each caller gets it
                 if len(taken) == 1:
                     _fail(taken[0][1], error)
