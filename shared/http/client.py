@@ -249,7 +249,7 @@ def _length(method: str, body: bytes) -> Headers:
 
 
 async def tls_context() -> ssl.SSLContext:
-    """What we trust: the usual authorities, whatever the environment says; a thread makes it, since it takes a while."""
+    """What we trust: the usual authorities, whatever the environment says. Made in a thread, since it takes a while."""
     context = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
     context.set_alpn_protocols(["http/1.1"])
     return context
