@@ -152,7 +152,12 @@ class Gateway:
         await self.sign_ins.write_views()
         self.sign_ins.refresher.start()
         stack.push_async_callback(self.sign_ins.refresher.stop)
-        self.watch = SignInWatch(self.sign_ins.refresher.status, self.notices, settings.policy.notices)
+        self.watch = SignInWatch(
+            self.sign_ins.refresher.status,
+            self.notices,
+            settings.policy.notices,
+            state_option=paths.state_option,
+        )
         tasks = TaskPool("gateway")
         stack.push_async_callback(tasks.close)
         tasks.start(self.watch.run(), name="sign_in_watch")
@@ -242,7 +247,7 @@ class Gateway:
 
     def on_budget_exhausted(self, exhaustion: Exhaustion) -> None:
         """See to it that the owner is told, once for each period."""
-        self.notices.tell(budget_notice(exhaustion))
+        self.notices.tell(budget_notice(exhaustion, state_option=self.paths.state_option))
 
     def startup_of(self, tenant: str) -> TenantStartup:
         """What a tenant gets at its start: its own, and nothing of its neighbours.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,26 +26,36 @@ _UNTIL_THEN = {
 
 
 def decide_sign_in_notices(
-    statuses: Iterable[CredentialStatus], policy: NoticesPolicy, now: datetime
+    statuses: Iterable[CredentialStatus], policy: NoticesPolicy, now: datetime, *, state_option: str = ""
 ) -> list[OwnerNotice]:
-    """The notices that the present state of all sign-ins calls for, told before or not."""
-    found = (notice for status in statuses for notice in _of_status(status, policy, now))
+    """The notices that the present state of all sign-ins calls for, told before or not.
+
+    Args:
+        statuses: the state of every sign-in.
+        policy: from when on it is worth telling.
+        now: aware UTC.
+        state_option: what the commands need to mean this installation.
+    """
+    named = (replace(status, command=f"{status.command}{state_option}") for status in statuses)
+    found = (
+        notice for status in named for notice in _of_status(status, policy, now, f"clawgate auth status{state_option}")
+    )
     return [notice for notice in found if notice is not None]
 
 
-def budget_notice(exhaustion: Exhaustion) -> OwnerNotice:
+def budget_notice(exhaustion: Exhaustion, *, state_option: str = "") -> OwnerNotice:
     """Told once for each period of a budget."""
     return OwnerNotice(
         key=f"budget:{exhaustion.name}:{exhaustion.scope}:{exhaustion.period}",
         kind="budget_exhausted",
-        text=f"**A budget refused a call**\n{_sentence(exhaustion.detail)}\nLook: `clawgate usage`",
+        text=f"**A budget refused a call**\n{_sentence(exhaustion.detail)}\nLook: `clawgate usage{state_option}`",
     )
 
 
-def _of_status(status: CredentialStatus, policy: NoticesPolicy, now: datetime) -> list[OwnerNotice | None]:
+def _of_status(status: CredentialStatus, policy: NoticesPolicy, now: datetime, look: str) -> list[OwnerNotice | None]:
     if status.health == "login_needed":
         return [_login_needed(status)]
-    return [_failing(status, policy, now), _ending(status, policy, now)]
+    return [_failing(status, policy, now, look), _ending(status, policy, now)]
 
 
 def _login_needed(status: CredentialStatus) -> OwnerNotice:
@@ -62,7 +73,7 @@ def _login_needed(status: CredentialStatus) -> OwnerNotice:
     )
 
 
-def _failing(status: CredentialStatus, policy: NoticesPolicy, now: datetime) -> OwnerNotice | None:
+def _failing(status: CredentialStatus, policy: NoticesPolicy, now: datetime, look: str) -> OwnerNotice | None:
     since = status.failing_since
     if since is None or now < since + timedelta(seconds=policy.failing_after_s):
         return None
@@ -74,7 +85,7 @@ def _failing(status: CredentialStatus, policy: NoticesPolicy, now: datetime) -> 
         f"**{_name(status)}: the sign-in cannot be refreshed since {since:%Y-%m-%d %H:%M} UTC**",
         _without_command(status.detail),
         "It has ended meanwhile. " + _UNTIL_THEN.get(status.provider, "") if over else "The old token still serves.",
-        f"It is tried again by itself. Look: `clawgate auth status`; try now: `{_refresh_command(status)}`",
+        f"It is tried again by itself. Look: `{look}`; try now: `{_refresh_command(status)}`",
     )
 
 

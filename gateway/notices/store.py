@@ -12,6 +12,7 @@ from gateway.notices.models import NoticeKind, OwnerNotice, StoredNotice
 from gateway.schema import owner_notice
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.ids import new_id
+from shared.obs.redact import redact_text
 from shared.storage import Database, insert_new
 
 _TEXT_CHARS = 3500
@@ -31,7 +32,7 @@ class NoticeStore:
             "id": new_id("ntc"),
             "key": notice.key,
             "kind": notice.kind,
-            "text": notice.text[:_TEXT_CHARS],
+            "text": redact_text(notice.text)[:_TEXT_CHARS],
             "created_at": self._clock.now(),
             "state": "waiting",
             "reason": "",

@@ -28,6 +28,7 @@ class SignInWatch:
         status: the state of every sign-in.
         notices: takes what is to be told.
         policy: from when on it is worth telling.
+        state_option: what the commands in notices need to mean this installation.
         clock: for ages.
     """
 
@@ -37,8 +38,10 @@ class SignInWatch:
         notices: Notices,
         policy: NoticesPolicy,
         *,
+        state_option: str = "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._state_option = state_option
         self._status = status
         self._notices = notices
         self._policy = policy
@@ -51,7 +54,9 @@ class SignInWatch:
 
     async def look(self) -> None:
         """Look once: tell of what is new, take back what is over and was not told."""
-        found = decide_sign_in_notices(await self._status(), self._policy, self._clock.now())
+        found = decide_sign_in_notices(
+            await self._status(), self._policy, self._clock.now(), state_option=self._state_option
+        )
         for notice in found:
             await self._notices.record(notice)
         await self._notices.withdraw(SIGN_IN_KINDS, but=[notice.key for notice in found])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def default_state_dir() -> Path:
     """``CLAWGATE_STATE``, else the service's directory for root, else the user's data directory."""
     if value := os.environ.get("CLAWGATE_STATE"):
         return Path(value).absolute()
+    return usual_state_dir()
+
+
+def usual_state_dir() -> Path:
+    """Where a command looks that was told nothing: the service's directory for root, else the user's data directory."""
     if os.geteuid() == 0:
         return Path("/var/lib/clawgate")
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
@@ -47,6 +53,11 @@ class Paths:
 
     state: Path
     runtime: Path
+
+    @property
+    def state_option(self) -> str:
+        """What a person adds to a command so that it means this installation; empty in the usual place."""
+        return "" if self.state == usual_state_dir() else f" --state {shlex.quote(str(self.state))}"
 
     @classmethod
     def resolve(cls, state: Path | None = None, runtime: Path | None = None) -> Paths:

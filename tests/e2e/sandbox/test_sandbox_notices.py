@@ -73,7 +73,7 @@ async def test_a_revoked_refresh_token_is_told_once_in_the_main_chat_and_not_aga
         (first,) = await until_said(sandbox, 1)
         assert "Claude" in first
         assert "somebody has to sign in again" in first
-        assert "`clawgate auth login claude`" in first
+        assert f"`clawgate auth login claude --state {folder / 'state'}`" in first
 
         for name in ("nanoclaw", "gateway"):
             await restart(sandbox, name)

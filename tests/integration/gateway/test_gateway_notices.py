@@ -239,7 +239,7 @@ async def test_a_sign_in_that_ended_while_no_gateway_ran_is_told_of_at_its_start
     write_private(short / "claude", json.dumps({"claudeAiOauth": login}))
     async with running_gateway(settings_in(short)) as gateway, connected(gateway, "nanoclaw") as client:
         (notice,) = await client.notices(20)
-        assert "`clawgate auth login claude`" in notice.text
+        assert f"`clawgate auth login claude --state {short / 's'}`" in notice.text
 
 
 async def test_a_budget_without_room_is_told_of_once_for_its_period(short: Path) -> None:
