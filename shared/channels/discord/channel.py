@@ -36,6 +36,7 @@ from shared.channels.discord.reading import kind_of, parent_of, read_me, read_me
 from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
 from shared.channels.feed import Feed
 from shared.channels.spool import read_files
+from shared.channels.standing import Standing
 from shared.channels.text import DISCORD_LIMIT, length
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError, Invalid, NotFound, Unavailable
@@ -110,8 +111,7 @@ class DiscordChannel:
         self._pool = TaskPool(name)
         self._feed = Feed(handlers, self._missed, self._pool, name=name)
         self._client: BotClient | None = None
-        self._status = ChannelStatus("connecting", since=clock.now())
-        self._changed = asyncio.Event()
+        self._standing = Standing(clock)
         self._online_since: float | None = None
         self._tree: app_commands.CommandTree[BotClient] | None = None
         self._uploaded = False
@@ -122,20 +122,16 @@ class DiscordChannel:
     @property
     def status(self) -> ChannelStatus:
         """How it is doing now."""
-        return replace(self._status, identifies=self._budget.total)
+        return replace(self._standing.status, identifies=self._budget.total)
 
     async def wait_online(self, timeout_s: float) -> bool:
         """Wait until connected; false when that did not happen in time or never will."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while self._status.state not in ("online", "failed"):
-                    await self._changed.wait()
-        return self._status.state == "online"
+        return await self._standing.wait_online(timeout_s)
 
     async def run(self) -> None:
         """Stay connected until cancelled; returns only when the channel failed for good (see `status`)."""
         try:
-            while self._status.state != "failed":
+            while self._standing.status.state != "failed":
                 if (wait_s := self._budget.wait_s()) > 0:
                     self._set("waiting", f"identified often lately: the next try is in {wait_s:.0f} s")
                     await asyncio.sleep(wait_s)
@@ -183,7 +179,7 @@ class DiscordChannel:
         offline_since = self._clock.monotonic()
         while True:
             await asyncio.sleep(self._stall_s / 6)
-            if self._status.state == "online":
+            if self._standing.status.state == "online":
                 offline_since = self._clock.monotonic()
             elif self._clock.monotonic() - offline_since > self._stall_s and await self._answers(client):
                 raise _Stalled
@@ -202,18 +198,8 @@ class DiscordChannel:
 
     def _set(self, state: ChannelState, reason: str = "", *, failure: GatewayError | None = None) -> None:
         user = self._client.user if self._client else None
-        is_new = state != self._status.state
-        self._status = ChannelStatus(
-            state,
-            reason,
-            user_id=str(user.id) if user else self._status.user_id,
-            user_name=user.display_name if user else self._status.user_name,
-            since=self._clock.now() if is_new else self._status.since,
-            failure=failure,
-        )
-        if is_new:
-            changed, self._changed = self._changed, asyncio.Event()
-            changed.set()
+        who = {"user_id": str(user.id), "user_name": user.display_name} if user else {}
+        self._standing.set(state, reason, failure=failure, **who)
 
     # --- what the client tells ---------------------------------------------------------------------------------------
 
@@ -234,12 +220,14 @@ class DiscordChannel:
 
     def came_online(self) -> None:
         """READY or RESUMED."""
-        if self._status.state == "online" or self._client is None:
+        if self._standing.status.state == "online" or self._client is None:
             return
         self._set("online")
         if self._online_since is None:
             self._online_since = self._clock.monotonic()
-        _log.info("discord.online", channel=self._name, user=self._status.user_name, identifies=self._budget.total)
+        _log.info(
+            "discord.online", channel=self._name, user=self._standing.status.user_name, identifies=self._budget.total
+        )
 
     def guilds_known(self) -> None:
         """Look for what was written in places nobody wrote in before."""
@@ -248,7 +236,7 @@ class DiscordChannel:
 
     def went_offline(self) -> None:
         """The client tries to resume by itself."""
-        if self._status.state == "online":
+        if self._standing.status.state == "online":
             _log.warning("discord.disconnected", channel=self._name)
             self._set("connecting", "the connection broke, and is being resumed")
 
@@ -378,7 +366,7 @@ class DiscordChannel:
 
     def _ready_client(self) -> BotClient:
         if self._client is None or self._client.user is None or self._client.is_closed():
-            raise Unavailable(f"Discord is not connected ({self._status.state})")
+            raise Unavailable(f"Discord is not connected ({self._standing.status.state})")
         return self._client
 
     def _place(self, client: BotClient, chat: ChatId) -> discord.PartialMessageable:
