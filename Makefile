@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests run test check format lint types layers unit docs docs-check bench selftest torture clean lock
+.PHONY: help setup setup-tests run test check format lint types layers unit docs docs-check bench selftest torture arm64 clean lock
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -52,6 +52,9 @@ bench: ## Print the numbers of DESIGN section 6 beside their bars
 
 selftest: ## Check this machine: both bots and the Control UI, end to end
 	@.venv/bin/clawgate selftest
+
+arm64: ## Show that every wheel and Debian package exists for 64-bit ARM (downloads metadata only)
+	@$(PY) -m gateway.workers.image.arm64
 
 lock: ## Resolve requirements/*.txt (the newest of everything: ARGS=--upgrade)
 	@scripts/lock.sh $(ARGS)

@@ -39,7 +39,11 @@ from gateway.notices.store import NoticeStore
 from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
 from gateway.store import GatewayStore, TenantKey
+from gateway.workers.development import development_mounts
 from gateway.workers.engine import Engine, EngineInfo
+from gateway.workers.images import WorkerImages
+from gateway.workers.launch import Launcher
+from gateway.workers.mounts import Allowlist, socket_path
 from gateway.workers.pool import WorkerPool
 from shared.config.paths import Paths
 from shared.config.process import log_level
@@ -191,18 +195,21 @@ class Gateway:
             self.endpoints,
             instance=installation_id(paths),
             sandbox=settings.policy.sandbox,
+            launcher=build_launcher(settings),
         )
         await self.pool.start()
         stack.push_async_callback(self.pool.stop)
 
         self.egress = await self.build_egress(database, http)
+        images = WorkerImages(engine, settings.policy.workers, self.pool)
         broker = build_broker(
             BrokerServices(
                 pool=self.pool,
                 egress=self.egress,
                 startup=self.startup_of,
                 name_prefix=self.name_prefix,
-                rebuild_image=self.pool.rebuild_image,
+                rebuild_image=images.rebuild,
+                prune_images=images.prune,
                 notices=self.notices,
                 before_lease=ThreadsBeforeStart(
                     self.sign_ins.refresher,
@@ -379,6 +386,27 @@ def build_engine(settings: Settings) -> Engine:
     from gateway.workers.docker_engine import DockerEngine
 
     return DockerEngine(engine_address(settings))
+
+
+def build_launcher(settings: Settings) -> Launcher:
+    """What prepares workers: with the allowlist of extra mounts, and with a checkout's files in development mode.
+
+    No agent is ever shown the installation's own state, the engine's socket, or where people's logins are.
+    """
+    paths = settings.paths
+    logins = (settings.credential_file("claude_file"), *settings.borrowed_files().values())
+    protected: tuple[Path | str, ...] = (
+        *(paths.state, paths.runtime),
+        *socket_path(engine_address(settings)),
+        *logins,
+    )
+    return Launcher(
+        settings.policy.workers,
+        paths,
+        instance=installation_id(paths),
+        allowlist=Allowlist.resolve(settings.mounts, protected=protected),
+        development=development_mounts(settings.checkout),
+    )
 
 
 async def require_engine(engine: Engine, image: str) -> EngineInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gateway.credentials.environment import load_env, prefix_of
 from gateway.egress.policy import SEARCH_KEY, EgressPolicy, load_egress
 from gateway.notices.policy import NoticesPolicy
+from gateway.workers.development import NAME as DEV_MOUNT
+from gateway.workers.development import checkout_of
+from gateway.workers.mounts import MountsPolicy
 from gateway.workers.policy import WorkerPolicy
+from gateway.workers.settings import CONTAINER_SETTINGS, with_settings
 from shared.config.envfile import refuse_forbidden
 from shared.config.paths import Paths
 from shared.config.toml import load_policy
@@ -22,10 +27,11 @@ from shared.gatewayclient.models import Slug
 TenantKind = Literal["nanoclaw", "openclaw"]
 ModelRouteName = Literal["messages", "chat/completions", "responses", "copilot/responses", "copilot/messages"]
 
-_TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "TZ", "COPILOT_MODEL")
+_TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "COPILOT_MODEL")
+_TENANT_CONTAINER_SETTINGS = ("TZ", "MAX_CONCURRENT_CONTAINERS", "CONTAINER_TIMEOUT")
 _TENANT_SECRETS = ("DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "GATEWAY_TOKEN")
 
-TENANT_NAMES = frozenset((*_TENANT_SETTINGS, *_TENANT_SECRETS))
+TENANT_NAMES = frozenset((*_TENANT_SETTINGS, "TZ", *_TENANT_SECRETS))
 """Names that a tenant gets at its start; all others are the gateway's own."""
 
 
@@ -130,6 +136,9 @@ class Settings:
     """Everything the gateway was told.
 
     Attributes:
+        policy: with the container settings of the environment and ``.env`` laid over it.
+        mounts: allowlist of extra mounts.
+        checkout: where development mode takes files from; None when it is off.
         env: what ``.env`` and the vault set, by ``.env`` name; the vault goes first (see `load_env`).
     """
 
@@ -138,6 +147,8 @@ class Settings:
     upstreams: Upstreams
     egress: EgressPolicy
     env: dict[str, str] = field(repr=False)
+    mounts: MountsPolicy = field(default_factory=MountsPolicy)
+    checkout: Path | None = None
 
     @classmethod
     def load(cls, paths: Paths) -> Settings:
@@ -148,12 +159,15 @@ class Settings:
         """
         refuse_forbidden(dict(os.environ), where="the environment")
         policy, env = cls.policy_of(paths), load_env(paths)
+        workers = with_settings(policy.workers, container_settings(env))
         return cls(
             paths=paths,
-            policy=policy,
+            policy=policy.model_copy(update={"workers": workers}),
             upstreams=load_policy("upstreams", Upstreams, paths),
             egress=load_egress(paths, sandbox=policy.sandbox, search_key=env.get(SEARCH_KEY, "")),
             env=env,
+            mounts=load_policy("mounts", MountsPolicy, paths),
+            checkout=checkout_of(os.environ.get(DEV_MOUNT, ""), Path(__file__)),
         )
 
     @staticmethod
@@ -174,8 +188,13 @@ class Settings:
         return {name.lower(): value for name in _TENANT_SECRETS if (value := self._tenant_value(tenant, name))}
 
     def tenant_settings(self, tenant: str) -> dict[str, str]:
-        """A tenant's plain settings, by name."""
-        return {name: value for name in _TENANT_SETTINGS if (value := self._tenant_value(tenant, name))}
+        """A tenant's plain settings by name; those about containers also from the environment."""
+        settings = {"TZ": self.policy.workers.timezone}
+        shared = container_settings(self.env)
+        for name in _TENANT_CONTAINER_SETTINGS:
+            if value := self.env.get(f"{prefix_of(tenant)}{name}") or shared.get(name):
+                settings[name] = value
+        return settings | {name: value for name in _TENANT_SETTINGS if (value := self._tenant_value(tenant, name))}
 
     def _tenant_value(self, tenant: str, name: str) -> str:
         return self.env.get(f"{prefix_of(tenant)}{name}") or (self.env.get(name, "") if tenant == "nanoclaw" else "")
@@ -204,6 +223,11 @@ class Settings:
         """At least one chat bot has a token; without one there is nobody to answer."""
         secrets = [self.tenant_secrets(name) for name in self.enabled_tenants()]
         return any(own.get("discord_bot_token") or own.get("slack_bot_token") for own in secrets)
+
+
+def container_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """The original's container settings: the process environment, else ``.env``."""
+    return {name: value for name in CONTAINER_SETTINGS if (value := os.environ.get(name, "") or env.get(name, ""))}
 
 
 def engine_address(settings: Settings) -> str:

@@ -13,9 +13,8 @@ from nanoclaw.operator import ask as _ask
 from nanoclaw.operator import common as _common
 from nanoclaw.operator import json_option as _json
 from nanoclaw.tasks.cli import tasks
+from nanoclaw.workers.cli import workers
 from shared.cli import guarded, paths_of, print_json, print_table, state_option
-
-_REBUILD_TIMEOUT_S = 900.0
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,59 +114,7 @@ def groups_remove(state: Path | None, tenant: str, group: str) -> None:
     click.echo(f"removed {removed['folder']} ({removed['chat']})")
 
 
-@cli.group()
-def workers() -> None:
-    """The containers the agents run in."""
-
-
-@workers.command("list")
-@_common
-@_json
-def workers_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
-    """Show running workers."""
-    found = _ask(state, tenant, "workers.list")
-    if as_json:
-        print_json(found)
-        return
-    rows = [(w["group"], w["container"], w["state"], w["run_id"] or None, w["started_at"]) for w in found]
-    print_table(
-        ("GROUP", "CONTAINER", "STATE", "RUN", "STARTED"),
-        rows,
-        empty="No worker runs; one starts with the next message.",
-    )
-
-
-@workers.command("stop-all")
-@_common
-def workers_stop_all(state: Path | None, tenant: str) -> None:
-    """Stop all workers; conversations go on in new ones."""
-    click.echo(f"stopped {_ask(state, tenant, 'workers.stop_all', timeout_s=120.0)['stopped']} workers")
-
-
-@workers.command("rebuild")
-@_common
-def workers_rebuild(state: Path | None, tenant: str) -> None:
-    """Build the worker image anew."""
-    built = _ask(state, tenant, "workers.rebuild", timeout_s=_REBUILD_TIMEOUT_S)
-    click.echo(" ".join(str(value) for value in built.values()))
-
-
-@workers.command("logs")
-@_common
-@click.argument("group", required=False, default="")
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many runs.")
-@_json
-def workers_logs(state: Path | None, tenant: str, group: str, limit: int, *, as_json: bool) -> None:
-    """Show the newest runs of all groups or of one: when, how long, how they ended."""
-    found = _ask(state, tenant, "runs.list", group=group, limit=limit)
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (r["started_at"][:19], r["folder"], r["run_id"], r["attempt"], "ok" if r["ok"] else r["fault"], r["reason"])
-        for r in found
-    ]
-    print_table(("STARTED", "GROUP", "RUN", "TRY", "RESULT", "REASON"), rows, empty="No run yet.")
+cli.add_command(workers)
 
 
 @cli.group()

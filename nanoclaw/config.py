@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from shared.config.parse import parse_count, parse_duration_s, parse_zone
 from shared.config.paths import Paths
 from shared.config.toml import load_policy
 from shared.errors import ConfigError
+from shared.gatewayclient.models import WorkerMount
 
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")]
@@ -89,6 +91,20 @@ class RunsPolicy(_Table):
     timeout_s: Seconds = 1800
     retry_delays_s: tuple[Annotated[float, Field(ge=0, le=86_400)], ...] = (5, 10, 20, 40, 80)
     drain_s: float = Field(default=20, ge=0, le=600)
+
+
+class StandbyPolicy(_Table):
+    """Agents started ahead and frozen, so that a group likely to speak next does not wait for a container.
+
+    Attributes:
+        enabled: do it.
+        workers: how many at most; they take no place from anybody, and one place stays free.
+        recent_s: groups that were active within so long are likely to speak; main always counts, last in line.
+    """
+
+    enabled: bool = True
+    workers: int = Field(default=2, ge=0, le=64)
+    recent_s: float = Field(default=21_600, ge=0, le=7 * 86_400)
 
 
 class StreamingPolicy(_Table):
@@ -180,6 +196,7 @@ class GroupPolicy(_Table):
         trigger_pattern: instead of the tenant's own.
         route: ``auto`` lets the router decide.
         model: instead of the tenant's own.
+        mounts: host folders its agent may see as ``/workspace/extra/<name>``, if ``policies/mounts.toml`` allows them.
     """
 
     chat: str = Field(pattern=r"^[a-z]{2,10}:[^\s]{1,100}$")
@@ -189,6 +206,7 @@ class GroupPolicy(_Table):
     trigger_pattern: Pattern = ""
     route: Literal["auto", "agent", "light"] = "auto"
     model: str = ""
+    mounts: tuple[WorkerMount, ...] = Field(default=(), max_length=16)
 
 
 class NanoclawPolicy(_Table):
@@ -206,6 +224,7 @@ class NanoclawPolicy(_Table):
     chats: ChatsPolicy = ChatsPolicy()
     agent: AgentPolicy = AgentPolicy()
     runs: RunsPolicy = RunsPolicy()
+    standby: StandbyPolicy = StandbyPolicy()
     streaming: StreamingPolicy = StreamingPolicy()
     attachments: AttachmentsPolicy = AttachmentsPolicy()
     light: LightPolicy = LightPolicy()
@@ -254,10 +273,17 @@ def load(paths: Paths) -> NanoclawPolicy:
 def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> NanoclawPolicy:
     """Lay the ``.env`` settings handed over by the gateway over the policy; empty ones change nothing.
 
+    ``MAX_CONCURRENT_CONTAINERS`` and ``CONTAINER_TIMEOUT`` can only tighten the policy.
+
     Raises:
         ConfigError: a setting does not pass the policy's own checks.
     """
     values = policy.model_dump(by_alias=True)
+    runs = values["runs"]
+    if text := settings.get("MAX_CONCURRENT_CONTAINERS", "").strip():
+        runs["max_concurrent"] = min(runs["max_concurrent"], parse_count("MAX_CONCURRENT_CONTAINERS", text))
+    if text := settings.get("CONTAINER_TIMEOUT", "").strip():
+        runs["timeout_s"] = min(runs["timeout_s"], parse_duration_s("CONTAINER_TIMEOUT", text))
     for name, place in _FROM_ENV.items():
         if value := settings.get(name, "").strip():
             table: dict[str, Any] = values
@@ -276,8 +302,4 @@ def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
     Raises:
         ConfigError: there is no such zone.
     """
-    name = settings.get("TZ") or _DEFAULT_ZONE
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError(f"TZ={name} in .env is not a time zone such as Asia/Seoul", code="config.setting") from None
+    return ZoneInfo(parse_zone(settings.get("TZ") or _DEFAULT_ZONE))

@@ -32,6 +32,7 @@ def operations(tenant: Tenant) -> Mapping[str, Operation]:
         "workers.list": control.workers_list,
         "workers.stop_all": control.workers_stop_all,
         "workers.rebuild": control.workers_rebuild,
+        "workers.prune": control.workers_prune,
         "runs.list": control.runs_list,
         "deadletters.list": control.dead_letters,
         "deadletters.requeue": control.requeue,
@@ -102,10 +103,16 @@ class _Control:
         return {"stopped": len(workers)}
 
     async def workers_rebuild(self, _params: dict[str, Any]) -> dict[str, Any]:
+        return await self._images().rebuild_image()
+
+    async def workers_prune(self, _params: dict[str, Any]) -> dict[str, Any]:
+        return await self._images().prune_images()
+
+    def _images(self) -> GatewayClient:
         gateway = self._tenant.gateway
         if not isinstance(gateway, GatewayClient):
-            raise Invalid("this gateway cannot build images")
-        return await gateway.rebuild_image()
+            raise Invalid("this gateway has no images")
+        return gateway
 
     async def runs_list(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         limit = min(500, max(1, int(params.get("limit", 20))))

@@ -174,7 +174,7 @@ class Runs:
                 return await self._answer(run)
         except Exception as error:  # noqa: BLE001 - a defect must not leave the messages claimed for ever
             _log.exception("run.crashed", run_id=run.id, group=group.folder, answered=run.is_answered)
-            await self._residents.drop(group.folder, end=True)
+            await self._residents.drop(group.folder, end=True, isolated=run.is_isolated)
             if run.is_answered:
                 return DONE
             return await self._fail(run, Fault("defect", f"an unexpected {type(error).__name__}"))
@@ -255,18 +255,18 @@ class Runs:
             async with LiveMessage(self._outbox, run.id, run.chat) as live:
                 done = await self._listen(run, session, live, with_pictures=with_pictures)
                 if done.is_error:
-                    await self._residents.release(run.group)
+                    await self._residents.release(run.group, isolated=run.is_isolated)
                     return fault_of_result(done, resets_at=run.limit_resets_at)
                 text = strip_internal(done.text)
                 await live.finish(text, also=self._closing(run, route, text))
                 run.is_answered = True
         except GatewayError as error:
             # Whatever state its worker is in, it is not one to go on from.
-            await self._residents.drop(folder, end=True)
+            await self._residents.drop(folder, end=True, isolated=run.is_isolated)
             return None if run.is_answered else fault_of_error(error)
         if not run.is_isolated:
             self._agent_spoke_s[folder] = self._clock.monotonic()
-        await self._residents.release(run.group)
+        await self._residents.release(run.group, isolated=run.is_isolated)
         return None
 
     async def _listen(self, run: Run, session: AgentSession, live: LiveMessage, *, with_pictures: bool) -> Done:

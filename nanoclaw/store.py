@@ -143,6 +143,13 @@ class Store:
         query = select(func.count()).where(table.c.run_id == run_id, table.c.fault == "busy")
         return await self._db.read(lambda c: c.execute(query).scalar_one())
 
+    async def last_active(self) -> dict[str, datetime]:
+        """When a run of each group last ended, by folder."""
+        table = self._tables.run
+        query = select(table.c.folder, func.max(table.c.ended_at)).group_by(table.c.folder)
+        rows = await self._db.read(lambda c: c.execute(query).all())
+        return {row[0]: row[1] for row in rows}
+
     async def recent_runs(self, limit: int = 20, *, folder: str = "") -> list[RunRecord]:
         """The newest runs of all groups or of one, newest first."""
         table = self._tables.run

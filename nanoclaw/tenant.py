@@ -12,8 +12,9 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from nanoclaw.administration import Administration
+from nanoclaw.agent.base import WorkerGateway, WorkerSpec
 from nanoclaw.agent.host import AgentHost
-from nanoclaw.agent.residents import Residents, WorkerGateway, WorkerSpec
+from nanoclaw.agent.residents import Residents
 from nanoclaw.agent.tools.chat import ChatTools
 from nanoclaw.agent.tools.groups import GroupTools
 from nanoclaw.agent.tools.server import SERVER_NAME, ToolServer
@@ -37,11 +38,13 @@ from nanoclaw.rereading import Rereading
 from nanoclaw.runs import Runs
 from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.showing import Showing
+from nanoclaw.standby import Standby
 from nanoclaw.store import Store
 from nanoclaw.tasks.schedule import TaskSchedule
 from nanoclaw.tasks.service import Tasks
 from nanoclaw.tasks.tools import TaskTools
 from nanoclaw.turns import Turns
+from nanoclaw.without import tell_without
 from shared.channels.base import Channel, ChannelHandlers, ChatId, InboundMessage
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
@@ -122,7 +125,22 @@ class Tenant:
             wake=self.wake,
             welcome=self._welcome,
         )
-        self.residents = Residents(gateway, self.store, spec_of=self._spec_of, host_of=self._host_of)
+        self.residents = Residents(
+            gateway,
+            self.store,
+            spec_of=self._spec_of,
+            host_of=self._host_of,
+            on_notes=self._tell_without,
+            on_change=self._worker_changed,
+        )
+        self.standby = Standby(
+            self.residents,
+            lambda: self.registry,
+            policy.standby,
+            last_active=self.store.last_active,
+            places=policy.runs.max_concurrent,
+            clock=clock,
+        )
         self.administration = Administration(self.registry, self.intake, self.residents, self.inbox)
         self.schedule = TaskSchedule(self.db, tables, policy.tasks, wake=self.wake_chat, clock=clock)
         self.tasks = Tasks(self.db, tables, self.registry, policy.tasks, schedule=self.schedule, zone=zone, clock=clock)
@@ -187,6 +205,7 @@ class Tenant:
                 self._delivering = self._tasks.start(self.outbox.run(), name="outbox")
                 await recover(self.inbox, self.residents, self.wake_chat, self.registry, self.clock)
                 self.channels.start(self._tasks)
+                self._tasks.start(self.standby.run(), name="standby")
                 self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
             stack.push_async_callback(self._wind_down)
             yield self
@@ -262,7 +281,20 @@ class Tenant:
             instructions=agent.instructions,
             memory=global_memory(self.paths.group(self.name, GLOBAL_FOLDER)),
         )
-        return WorkerSpec(prompt, group.model or self.policy.model, agent.tools, self.tools.fingerprint(group))
+        known = self.policy.groups.get(group.folder)
+        return WorkerSpec(
+            prompt,
+            group.model or self.policy.model,
+            agent.tools,
+            self.tools.fingerprint(group),
+            mounts=known.mounts if known is not None else (),
+        )
+
+    def _worker_changed(self, folder: str, reason: str) -> None:
+        self.standby.changed(folder, reason)
+
+    async def _tell_without(self, group: Group, notes: tuple[str, ...]) -> None:
+        await tell_without(group, notes, self.registry, self.outbox)
 
     def _host_of(self, group: Group) -> AgentHost:
         async def keep(session_id: str) -> str:

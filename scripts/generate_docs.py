@@ -19,6 +19,7 @@ import shared.errors
 from gateway.cli.main import cli as clawgate_cli
 from gateway.egress.policy import EgressPolicy
 from gateway.settings import GatewayPolicy
+from gateway.workers.mounts import MountsPolicy
 from nanoclaw.cli import cli as nanoclaw_cli
 from nanoclaw.config import NanoclawPolicy
 from openclaw.cli import cli as openclaw_cli
@@ -36,6 +37,7 @@ POLICIES: dict[str, tuple[str, type[BaseModel]]] = {
     "upstreams": ("policies/upstreams.toml", Upstreams),
     "nanoclaw": ("policies/nanoclaw.toml", NanoclawPolicy),
     "openclaw": ("policies/openclaw.toml", OpenClawPolicy),
+    "mounts": ("policies/mounts.toml", MountsPolicy),
     "exec": ("policies/exec.toml", ExecPolicy),
 }
 
@@ -114,7 +116,7 @@ def config_doc() -> str:
     out = [
         "# Configuration\n",
         "Three kinds, never mixed: **policy** (the TOML files below, reviewed), **secrets** (`.env`, mode 600) and",
-        "**process options** (`CLAWGATE_STATE`, `CLAWGATE_RUNTIME`, `CLAWGATE_LOG_LEVEL`, `DOCKER_HOST`).",
+        "**process options** (`CLAWGATE_STATE`, `CLAWGATE_RUNTIME`, `CLAWGATE_LOG_LEVEL`, `DOCKER_HOST`, `DEV_MOUNT`).",
         "An operator's copy of a policy file lies in `<state>/policies/` and needs only the keys it changes. An unknown",
         "key refuses to start, with file, line and the nearest valid name.\n",
     ]
@@ -133,7 +135,11 @@ def config_doc() -> str:
         "| `ASSISTANT_NAME`, `TRIGGER_PATTERN` | NanoClaw's name and trigger |",
         "| `COPILOT_MODEL` | model of the LIGHT route |",
         "| `WEB_SEARCH_API_KEY` | key of the search provider of `policies/egress.toml`, where it wants one |",
-        "| `TZ` | time zone of the tenant and its workers |",
+        "| `TZ` | time zone of the tenant and its workers; the process environment wins, as for the four below |",
+        "| `MAX_CONCURRENT_CONTAINERS` | lowers `workers.max_workers` and `runs.max_concurrent` |",
+        "| `IDLE_TIMEOUT` | lowers `workers.idle_timeout_s`; a bare number is milliseconds (`1800000`), units `ms s m h d` (`30m`) |",
+        "| `CONTAINER_TIMEOUT` | lowers `runs.timeout_s`; written the same way |",
+        "| `CONTAINER_IMAGE` | instead of `workers.image` |",
         *(f"| `{key}` | **refused**: {reason} |" for key, reason in FORBIDDEN.items()),
     ]
     return "\n".join(out) + "\n"

@@ -74,6 +74,47 @@ def write_beneath(root: Path, steps: Sequence[str], name: str, data: bytes) -> N
             raise
 
 
+def append_beneath(root: Path, steps: Sequence[str], name: str, data: bytes, *, limit_bytes: int | None = None) -> None:
+    """Write to the end of a file below `root`, made if need be; it belongs to whom `root` belongs to.
+
+    Args:
+        root: the folder somebody else writes to.
+        steps: names of the folders on the way down; they must be there.
+        name: the file's.
+        data: written in one go.
+        limit_bytes: a file that has grown so large is left as it is.
+
+    Raises:
+        NotFound: a folder is not there.
+        Denied: it, or something on the way, is a link or no ordinary file.
+    """
+    _check(name)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with folder_beneath(root, steps) as folder, _refusing(name):
+        descriptor = os.open(name, flags, _FILE_MODE, dir_fd=folder)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise Denied(f"{name} is not an ordinary file", code="file.not_regular")
+            if facts.st_size == 0:
+                _give(descriptor, root.stat())
+            if limit_bytes is None or facts.st_size < limit_bytes:
+                file.write(data)
+
+
+def empty_beneath(root: Path, steps: Sequence[str], name: str, *, above_bytes: int) -> None:
+    """Empty a file below `root` that has grown beyond a size; one that is not there, or is a link, is left alone."""
+    _check(name)
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with suppress(NotFound, Denied), folder_beneath(root, steps) as folder, _refusing(name):
+        descriptor = os.open(name, flags, dir_fd=folder)
+        try:
+            if os.fstat(descriptor).st_size > above_bytes:
+                os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+
 def read_beneath(root: Path, steps: Sequence[str], name: str, limit_bytes: int) -> bytes:
     """A file's content below `root`.
 

@@ -38,6 +38,7 @@ class BrokerServices:
     startup: Callable[[str], TenantStartup]
     name_prefix: Callable[[str], str]
     rebuild_image: Callable[[], Awaitable[dict[str, Any]]]
+    prune_images: Callable[[], Awaitable[dict[str, Any]]]
     notices: Notices
     before_lease: Callable[[str, str], Awaitable[None]]
 
@@ -93,6 +94,18 @@ async def busy(
 async def idle(request: Request[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
     """The run on a worker is over."""
     await _services(state).pool.mark_idle(_caller(request).tenant, worker_id)
+
+
+@post("/v1/workers/prune", status_code=200)
+async def prune_images(state: State) -> dict[str, Any]:
+    """Clear build leftovers out of the engine; a tenant chooses nothing about it."""
+    return await _services(state).prune_images()
+
+
+@post("/v1/workers/{worker_id:str}/pause", status_code=204)
+async def pause(request: Request[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
+    """Freeze a worker that has no run."""
+    await _services(state).pool.pause(_caller(request).tenant, worker_id)
 
 
 @delete("/v1/workers/{worker_id:str}", status_code=204)
@@ -175,5 +188,5 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
 
 def broker_routes() -> list[ControllerRouterHandler]:
     """All routes of the tenant socket but the model's."""
-    workers_of_tenant = [lease, workers, rebuild_image, busy, idle, end, stdio]
+    workers_of_tenant = [lease, workers, rebuild_image, prune_images, busy, idle, pause, end, stdio]
     return [startup, *workers_of_tenant, fetch, search, notices, notice_delivered, notice_held]

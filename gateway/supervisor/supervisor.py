@@ -12,6 +12,9 @@ from typing import Any
 from gateway.broker.auth import hash_key
 from gateway.settings import Settings
 from gateway.supervisor.child import Child, ChildSpec
+from gateway.supervisor.sources import POLL_S, watch
+from gateway.workers.development import NAME as DEV_MOUNT
+from gateway.workers.settings import CONTAINER_SETTINGS
 from shared.config.process import environment as environment_of
 from shared.errors import ExitCode, GatewayError, NotFound, Unavailable
 from shared.lifecycle.control import ControlServer, call
@@ -86,6 +89,13 @@ class Supervisor:
                 )
             )
         await asyncio.gather(*(child.wait_ready(_READY_TIMEOUT_S) for child in self._children.values()))
+        if (checkout := self._settings.checkout) is not None:
+            sources = {
+                name: (checkout / tenant.kind, checkout / "shared")
+                for name, tenant in self._settings.enabled_tenants().items()
+            }
+            self._tasks.start(watch(sources, self._restart), name="sources")
+            _log.warning("development.watching", checkout=str(checkout), every_s=POLL_S)
 
     def _add(self, spec: ChildSpec) -> Child:
         child = Child(spec, self._paths.runtime)
@@ -143,12 +153,15 @@ class Supervisor:
         name = str(params.get("name", ""))
         if name not in self._children:
             raise NotFound(f"no process {name!r}; there are: {', '.join(self._children)}")
+        await self._restart(name)
+        return {"restarted": name}
+
+    async def _restart(self, name: str) -> None:
         child = self._children[name]
         if child.ended:
             self._tasks.start(child.run(), name=name)  # a person has fixed what it failed of
         else:
             await child.restart()
-        return {"restarted": name}
 
     async def _op_stop(self, _params: dict[str, Any]) -> dict[str, bool]:
         self.stop_requested.set()
@@ -164,8 +177,9 @@ class NotStarted(Unavailable):
 
 
 def _for_the_gateway_alone() -> dict[str, str]:
-    """Where the engine is, and the vault's keys where the operator gives them from outside."""
-    given = {name: environment_of(name) for name in (KEYS_VARIABLE, "CREDENTIALS_DIRECTORY")}
+    """Where the engine is, how workers are made, and the vault's keys where the operator gives them from outside."""
+    names = (KEYS_VARIABLE, "CREDENTIALS_DIRECTORY", DEV_MOUNT, *CONTAINER_SETTINGS)
+    given = {name: environment_of(name) for name in names}
     return {"DOCKER_HOST": environment_of("DOCKER_HOST"), **{name: value for name, value in given.items() if value}}
 
 

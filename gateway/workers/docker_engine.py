@@ -224,6 +224,14 @@ class DockerEngine:
         """Let its processes go on."""
         await self._forgiving(lambda client: client.unpause(container_id))
 
+    async def memory_bytes(self, container_id: str) -> int:
+        """One reading of its control group, without the second's wait for a processor share."""
+        facts = await self._call(lambda client: client.stats(container_id, stream=False, one_shot=True))
+        memory = facts.get("memory_stats") or {}
+        details = memory.get("stats") or {}
+        cache = details.get("total_inactive_file") or details.get("inactive_file") or 0
+        return max(0, int(memory.get("usage") or 0) - int(cache))
+
     async def remove(self, container_id: str) -> None:
         """Remove it with its anonymous volumes."""
         await self._forgiving(lambda client: client.remove_container(container_id, force=True, v=True))

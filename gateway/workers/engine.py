@@ -146,6 +146,10 @@ class Engine(Protocol):
         """Let its processes go on; not frozen is success."""
         ...
 
+    async def memory_bytes(self, container_id: str) -> int:
+        """Memory the container holds now, page cache that can be given back not counted; 0 when it cannot be told."""
+        ...
+
     async def remove(self, container_id: str) -> None:
         """Remove it, killing it first if need be. Already gone is success."""
         ...

@@ -70,9 +70,10 @@ class LineRing:
                 self._oldest = dropped.item[0] + 1
         self._changed.set()
 
-    def kept_lines(self) -> list[Line]:
-        """All lines in memory, oldest first."""
-        return [entry.item for entry in self._entries if isinstance(entry.item, tuple)]
+    def newest_lines(self, count: int) -> list[bytes]:
+        """The last lines in memory, oldest first."""
+        lines = (entry.item[1] for entry in reversed(self._entries) if isinstance(entry.item, tuple))
+        return list(islice(lines, count))[::-1]
 
     async def follow(self, after: int, older: OlderLines) -> AsyncIterator[Line | WorkerEvent]:
         """Lines with a number above `after`, then all that comes, to the exit.

@@ -12,6 +12,11 @@ class WorkerPolicy(BaseModel):
         image: engine image whose command is the Claude command line; built by ``clawgate setup``.
         max_workers: containers alive at once, of all tenants together (operator policy: MAX_CONCURRENT_CONTAINERS).
         idle_timeout_s: seconds without a run after which a worker ends (operator policy: IDLE_TIMEOUT).
+        pause_after_s: seconds without a run and without output after which a worker is frozen, which takes its load off
+            the processors but keeps its memory; it goes on within 20 ms. 0 never does.
+        standby_memory_mb: what all standby workers may hold together: paused containers, started ahead, whose agent is
+            ready. Counted from what the engine measured when it paused them, 160 MB for one that was not measured
+            yet. 0 refuses them all.
         stop_grace_s: seconds between SIGTERM and SIGKILL.
         start_deadline_s: seconds a container may take from creation to running.
         memory_mb: hard memory limit; swap is not allowed on top of it.
@@ -23,6 +28,7 @@ class WorkerPolicy(BaseModel):
             back as a restarted gateway can catch up.
         ring_mb: recent output kept in our memory for each worker, so that re-attaching needs no log.
         uid_when_root: user of the worker when its tenant runs as root. Never 0.
+        debug_log: let the command line write its own log (``docker exec NAME cat /home/node/.claude/debug/latest``).
         max_retries: how often the command line itself retries a model call; few, so that the host decides.
     """
 
@@ -31,6 +37,8 @@ class WorkerPolicy(BaseModel):
     image: str = Field(default="nanoclaw-agent:latest", pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,200}$")
     max_workers: int = Field(default=5, ge=1, le=64)
     idle_timeout_s: float = Field(default=1800.0, ge=1, le=7 * 86_400)
+    pause_after_s: float = Field(default=60.0, ge=0, le=86_400)
+    standby_memory_mb: int = Field(default=640, ge=0, le=65_536)
     stop_grace_s: int = Field(default=10, ge=1, le=120)
     start_deadline_s: float = Field(default=60.0, ge=1, le=600)
     memory_mb: int = Field(default=2048, ge=256, le=65_536)
@@ -41,4 +49,5 @@ class WorkerPolicy(BaseModel):
     ring_mb: float = Field(default=4.0, gt=0, le=256)
     uid_when_root: int = Field(default=1000, ge=1, le=2**31 - 2)
     timezone: str = Field(default="Asia/Seoul", pattern=r"^[A-Za-z0-9_+/-]{1,64}$")
+    debug_log: bool = True
     max_retries: int = Field(default=2, ge=0, le=10)

@@ -2,50 +2,54 @@
 
 States of a worker::
 
-    starting ──► busy ◄──► idle ──► stopping ──► gone
-        └────────────┴───────┴── (it ended by itself) ──► gone
+    starting ──► idle ◄──► busy          (busy and idle are the tenant's word)
+                  │ ▲        │
+                  ▼ │        ▼
+                paused ──► stopping ──► gone
+                  └── any of them, when it ends by itself ──► gone
 
-A worker starts idle; ``busy`` and ``idle`` are the tenant's word. The engine is the truth about what runs: nothing is
-counted that was not looked up, and a new gateway adopts by label what the old one left.
+A worker starts idle. One that rests is paused after a while and goes on with its next run or its next input; one that
+was started ahead (standby) is paused by its tenant once its agent is ready. The engine is the truth about what runs: a
+new gateway adopts by label what the old one left.
 """
 
 from __future__ import annotations
 
 import asyncio
-import builtins
 import os
 import secrets
-import shutil
-import stat
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 from gateway.workers.engine import Attachment, Container, Engine
+from gateway.workers.launch import Launcher, Owner, describe
+from gateway.workers.notes import WorkerNotes
+from gateway.workers.pausing import Freezer
+from gateway.workers.places import decide_place, decide_rest
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.reconcile import Checkpoint
-from gateway.workers.spec import LABEL, PROTOCOL, WorkerFolders, build_spec, spec_hash
+from gateway.workers.records import Records
+from gateway.workers.spec import LABEL, PROTOCOL, spec_hash
 from gateway.workers.stream import WorkerStream
+from gateway.workers.worker import EndReason, Key, Worker
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.errors import Busy, ConfigError, Conflict, GatewayError, NotFound, Unavailable
 from shared.gatewayclient.models import WorkerEvent, WorkerInfo, WorkerRequest
+from shared.lifecycle.inorder import InOrder
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
 
-EndReason = Literal["", "stopped", "evicted", "idle", "oom", "crashed", "gateway"]
-_State = Literal["starting", "busy", "idle", "stopping", "gone"]
-
 _KEEP_GONE_S = 120.0
 """How long the end of a worker can still be read by a tenant that was away when it came."""
 _SIGTERM_CODE = 143
 _SIGKILL_CODE = 137
-_TREE_LIMIT = 20_000
 _READ_AHEAD_BYTES = 16 * 1024 * 1024
+_SWEEP_S = 15.0
 
 
 class WorkerEndpoints(Protocol):
@@ -60,46 +64,6 @@ class WorkerEndpoints(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    worker_id: str
-    tenant: str
-    group: str
-    session_id: str
-    spec: str
-    name: str
-    state: _State = "starting"
-    run_id: str = ""
-    container: str = ""
-    stream: WorkerStream | None = None
-    start_ms: float = 0.0
-    started_at: str = ""
-    used_at: float = 0.0
-    lines_then: int = 0
-    reason: EndReason = ""
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def alive(self) -> bool:
-        """It holds one of the places."""
-        return self.state != "gone"
-
-    def info(self, *, reused: bool = False) -> WorkerInfo:
-        return WorkerInfo(
-            worker_id=self.worker_id,
-            tenant=self.tenant,
-            group=self.group,
-            container=self.name,
-            session_id=self.session_id,
-            state=self.state,
-            reused=reused,
-            lines=self.stream.lines if self.stream else 0,
-            start_ms=0.0 if reused else self.start_ms,
-            started_at=self.started_at,
-            run_id=self.run_id,
-        )
-
-
 class WorkerPool:
     """Workers of all tenants on one engine.
 
@@ -107,6 +71,7 @@ class WorkerPool:
         endpoints: opens and closes each worker's socket.
         instance: this installation's id; containers of others are never touched.
         sandbox: permits the process engine, which contains nothing.
+        launcher: prepares workers; one without extra mounts unless given.
     """
 
     def __init__(
@@ -118,6 +83,7 @@ class WorkerPool:
         *,
         instance: str,
         sandbox: bool = False,
+        launcher: Launcher | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if engine.kind == "process" and not sandbox:
@@ -126,16 +92,19 @@ class WorkerPool:
             )
         self._engine = engine
         self._policy = policy
-        self._paths = paths
         self._endpoints = endpoints
         self._instance = instance
         self._clock = clock
-        self._workers: dict[str, _Worker] = {}
-        self._group_locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._launcher = launcher or Launcher(policy, paths, instance=instance, clock=clock)
+        self._records = Records(WorkerNotes(paths), clock)
+        self._freezer = Freezer(engine)
+        self._workers: dict[str, Worker] = {}
+        self._key_locks: dict[Key, asyncio.Lock] = {}
         self._tasks = TaskPool("workers")
         self._image_id = ""
         self._adopted = False
         self._adopting = asyncio.Lock()
+        self._changed = asyncio.Event()
 
     # --- life ------------------------------------------------------------------
     async def start(self) -> None:
@@ -144,17 +113,18 @@ class WorkerPool:
             await self.adopt()
         except GatewayError as error:
             _log.warning("workers.engine_unavailable", reason=error.detail, code=error.code)
-        self._tasks.start(self._watch_idle(), name="idle")
+        self._tasks.start(self._watch(), name="watch")
         self._tasks.start(self._warm(), name="warm")
 
     async def stop(self, *, end_workers: bool = False) -> None:
         """Let go of all workers; they go on and are adopted by the next gateway, unless told to end them."""
         if end_workers:
             await self.end_all(reason="gateway")
-        else:
-            for worker in self._workers.values():
-                if worker.alive and worker.stream is not None:
-                    self._note(worker)
+        for worker in self._workers.values():
+            if worker.is_alive:
+                self._records.note(worker)
+        for worker in self._workers.values():
+            await worker.desk.drain()
         await self._tasks.close()
         for worker in self._workers.values():
             if worker.stream is not None:
@@ -163,85 +133,93 @@ class WorkerPool:
 
     async def end_all(self, *, reason: EndReason = "stopped") -> int:
         """End every worker of this installation; returns how many there were."""
-        live = [worker for worker in self._workers.values() if worker.alive]
+        live = [worker for worker in self._workers.values() if worker.is_alive]
         await asyncio.gather(*(self._end(worker, reason) for worker in live))
         return len(live)
+
+    async def use_image(self, image_id: str) -> int:
+        """From now on there is another image: resting workers of the old one end; returns how many did."""
+        self._image_id = image_id
+        stale = [w for w in self._workers.values() if w.state in {"idle", "paused"} and w.image_id != image_id]
+        await asyncio.gather(*(self._end(worker, "stopped") for worker in stale))
+        return len(stale)
 
     async def adopt(self) -> None:
         """Take over running containers that carry our labels; take away what cannot be taken over."""
         async with self._adopting:
-            await self._adopt()
+            for container in await self._engine.find({f"{LABEL}instance": self._instance}):
+                worker_id = container.labels.get(f"{LABEL}worker", "")
+                if worker_id not in self._workers:
+                    await self._adopt(worker_id, container)
             self._adopted = True
-            await asyncio.to_thread(self._tidy, frozenset(self._workers))
+            await asyncio.to_thread(self._records.tidy, frozenset(self._workers))
 
-    async def _adopt(self) -> None:
-        for container in await self._engine.find({f"{LABEL}instance": self._instance}):
-            labels = container.labels
-            worker_id = labels.get(f"{LABEL}worker", "")
-            if worker_id in self._workers:
-                continue
-            if not worker_id or labels.get(f"{LABEL}protocol") != PROTOCOL or container.status == "created":
-                _log.info("worker.removed", container=container.name, reason="cannot be adopted")
-                await self._engine.remove(container.id)
-                continue
-            if container.paused:
-                await self._engine.unpause(container.id)
-            noted = self._read_note(worker_id)
-            worker = _Worker(
-                worker_id=worker_id,
-                tenant=labels.get(f"{LABEL}tenant", ""),
-                group=labels.get(f"{LABEL}group", ""),
-                session_id=labels.get(f"{LABEL}session", ""),
-                spec=labels.get(f"{LABEL}spec", ""),
-                name=container.name,
-                state="busy" if noted.run_id else "idle",
-                run_id=noted.run_id,
-                container=container.id,
-                started_at=container.started_at,
-                used_at=self._clock.monotonic(),
-            )
-            self._workers[worker_id] = worker
-            await self._endpoints.open(worker_id, worker.tenant, worker.group, worker.session_id)
-            self._follow(worker, None, noted)
-            _log.info("worker.adopted", worker=worker_id, container=container.name, state=worker.state)
-
-    async def rebuild_image(self) -> dict[str, Any]:
-        """Build the worker image anew from our own files; idle workers of the old one end at their next lease."""
-        from gateway.workers.docker_engine import DockerEngine
-        from gateway.workers.image.build import ensure_image
-
-        if not isinstance(self._engine, DockerEngine):
-            raise ConfigError("the process engine has no image to build", code="engine.no_image")
-        messages: builtins.list[str] = []
-        built = await asyncio.to_thread(
-            ensure_image, self._engine.address, progress=messages.append, image=self._policy.image, force=True
+    async def _adopt(self, worker_id: str, container: Container) -> None:
+        labels = container.labels
+        if not worker_id or labels.get(f"{LABEL}protocol") != PROTOCOL or container.status == "created":
+            _log.info("worker.removed", container=container.name, reason="cannot be adopted")
+            await self._engine.remove(container.id)
+            return
+        if container.paused:
+            await self._engine.unpause(container.id)  # a paused one cannot be attached to
+        noted = await asyncio.to_thread(self._records.read, worker_id)
+        now = self._clock.monotonic()
+        worker = Worker(
+            worker_id=worker_id,
+            tenant=labels.get(f"{LABEL}tenant", ""),
+            group=labels.get(f"{LABEL}group", ""),
+            session_id=labels.get(f"{LABEL}session", ""),
+            spec=labels.get(f"{LABEL}spec", ""),
+            name=container.name,
+            desk=InOrder(self._tasks, worker_id),
+            state="busy" if noted.run_id else "idle",
+            is_standby=noted.standby,
+            is_isolated=bool(labels.get(f"{LABEL}isolated")),
+            image_id=labels.get(f"{LABEL}image", ""),
+            run_id=noted.run_id,
+            container=container.id,
+            started_at=container.started_at,
+            used_at=now,
+            began=now,
+            run_began=now,
         )
-        self._image_id = ""
-        return {"image": self._policy.image, "id": built.image_id, "tag": built.tag, "log": messages}
+        if name := labels.get(f"{LABEL}log"):
+            worker.log = self._launcher.log_of(worker, name)
+        self._workers[worker_id] = worker
+        await self._endpoints.open(worker_id, worker.tenant, worker.group, worker.session_id)
+        stream = self._follow(worker, None, noted)
+        if container.paused and not noted.run_id:
+            self._tasks.start(self._pause_again(worker, stream), name=f"{worker_id}.pause")
+        _log.info("worker.adopted", worker=worker_id, container=container.name, state=worker.state)
+
+    async def _pause_again(self, worker: Worker, stream: WorkerStream) -> None:
+        await stream.joined()
+        await self._freezer.pause(worker)
 
     # --- leases ------------------------------------------------------------------
     async def lease(self, tenant: str, request: WorkerRequest, *, uid: int, gid: int, name_prefix: str) -> WorkerInfo:
         """The worker for a group's session: the one that runs, else a new one.
 
         Raises:
-            Busy: every place is taken by a worker with a run.
+            Busy: every place is taken by a worker with a run (``worker.full``), or there is no place or memory for a
+                standby worker (``worker.no_room``).
             Conflict: the group's worker has a run of another session or with other settings.
             Unavailable: the engine is down or the image missing.
             Denied: a symbolic link leads a mount out of the tenant's state.
         """
         if not self._adopted:
             await self.adopt()  # the engine was down when we started
-        lock = self._group_locks.setdefault((tenant, request.group), asyncio.Lock())
-        async with lock:
+        key = (tenant, request.group, request.isolated)
+        async with self._key_locks.setdefault(key, asyncio.Lock()):
             image_id = self._image_id or await self._engine.image_id(self._policy.image)
             self._image_id = image_id
-            resident = self._resident(tenant, request.group)
+            wanted = spec_hash(request, self._policy, image_id)
+            resident = next((w for w in self._workers.values() if w.key == key and w.is_usable), None)
             if resident is not None:
-                wanted = spec_hash(request, self._policy, image_id)
-                same_session = resident.session_id == request.session_id
-                if same_session and (
-                    resident.spec == wanted or resident.state == "busy"
-                ):  # new settings wait for the run
+                is_same = resident.session_id == request.session_id and (
+                    resident.spec == wanted or resident.state == "busy"  # new settings wait for the run
+                )
+                if is_same or request.standby:
                     resident.used_at = self._clock.monotonic()
                     return resident.info(reused=True)
                 if resident.state == "busy":
@@ -252,130 +230,108 @@ class WorkerPool:
                         retryable=True,
                     )
                 await self._end(resident, "stopped")
-            worker = await self._take_place(tenant, request, image_id)
+            await self._find_place(standby=request.standby)
+            worker = Worker(
+                worker_id=(worker_id := secrets.token_hex(8)),
+                tenant=tenant,
+                group=request.group,
+                session_id=request.session_id,
+                spec=wanted,
+                name="",
+                desk=InOrder(self._tasks, worker_id),
+                is_standby=request.standby,
+                is_isolated=request.isolated,
+                image_id=image_id,
+                used_at=self._clock.monotonic(),
+            )
+            self._workers[worker_id] = worker  # the place is taken from here on
             try:
-                await self._launch(worker, request, image_id, uid=uid, gid=gid, name_prefix=name_prefix)
+                await self._launch(worker, request, Owner(uid, gid, name_prefix))
             except BaseException:
                 await asyncio.shield(self._give_up(worker))
                 raise
             return worker.info()
 
-    def _resident(self, tenant: str, group: str) -> _Worker | None:
-        live = (w for w in self._workers.values() if (w.tenant, w.group) == (tenant, group))
-        return next((w for w in live if w.state in {"busy", "idle"}), None)
+    async def _find_place(self, *, standby: bool) -> None:
+        """Return, without a pause after the last look, as soon as one of the places is free."""
+        while True:
+            seats = [worker.seat() for worker in self._workers.values() if worker.is_alive]
+            decision = decide_place(seats, self._policy, standby=standby)
+            if decision.kind == "take":
+                return
+            if decision.kind == "refuse":
+                code = "worker.no_room" if standby else "worker.full"
+                raise Busy(decision.reason, retry_after_s=60.0 if standby else 5.0, code=code)
+            if decision.kind == "wait":
+                await self._changed.wait()
+                continue
+            victim = self._workers[decision.worker_id]
+            _log.info("worker.evicted", worker=victim.worker_id, tenant=victim.tenant, reason=decision.reason)
+            await self._end(victim, "evicted")
 
-    async def _take_place(self, tenant: str, request: WorkerRequest, image_id: str) -> _Worker:
-        """Reserve one of the places, ending the least recently used idle worker if all are taken."""
-        while sum(worker.alive for worker in self._workers.values()) >= self._policy.max_workers:
-            idle = [worker for worker in self._workers.values() if worker.state == "idle"]
-            leaving = [worker for worker in self._workers.values() if worker.state == "stopping"]
-            if idle:
-                victim = min(idle, key=lambda worker: worker.used_at)
-                _log.info("worker.evicted", worker=victim.worker_id, tenant=victim.tenant, group=victim.group)
-                await self._end(victim, "evicted")
-            elif leaving:
-                await leaving[0].ended.wait()
-            else:
-                raise Busy(
-                    f"all {self._policy.max_workers} workers have a run in progress",
-                    retry_after_s=5.0,
-                    code="worker.full",
-                )
-        worker = _Worker(
-            worker_id=secrets.token_hex(8),
-            tenant=tenant,
-            group=request.group,
-            session_id=request.session_id,
-            spec=spec_hash(request, self._policy, image_id),
-            name="",
-            used_at=self._clock.monotonic(),
-        )
-        self._workers[worker.worker_id] = worker  # the place is taken from here on
-        return worker
-
-    async def _launch(
-        self, worker: _Worker, request: WorkerRequest, image_id: str, *, uid: int, gid: int, name_prefix: str
-    ) -> None:
+    async def _launch(self, worker: Worker, request: WorkerRequest, owner: Owner) -> None:
         began = self._clock.monotonic()
-        user = uid if uid > 0 else self._policy.uid_when_root
-        group = gid if gid > 0 else self._policy.uid_when_root
         await self._endpoints.open(worker.worker_id, worker.tenant, worker.group, worker.session_id)
-        folders = await asyncio.to_thread(self._prepare, worker, user, group)
-        spec = build_spec(
-            request,
-            self._policy,
-            tenant=worker.tenant,
-            worker_id=worker.worker_id,
-            instance=self._instance,
-            name_prefix=name_prefix,
-            folders=folders,
-            uid=user,
-            gid=group,
-            image_id=image_id,
-        )
-        worker.name = spec.name
+        others = [other for other in self._workers.values() if other is not worker]
+        spec = await self._launcher.prepare(worker, request, owner, others)
         try:
             container, attachment = await self._engine.start(spec, deadline_s=self._policy.start_deadline_s)
         except Unavailable as error:
             if error.code == "engine.image_missing":
                 self._image_id = ""
             raise
+        now = self._clock.monotonic()
         worker.container = container.id
-        worker.start_ms = round((self._clock.monotonic() - began) * 1000, 1)
+        worker.start_ms = round((now - began) * 1000, 1)
         worker.started_at = self._clock.now().isoformat()
-        worker.state = "idle"
-        worker.used_at = self._clock.monotonic()
+        worker.state, worker.used_at, worker.began = "idle", now, now
         self._follow(worker, attachment, None)
+        self._announce()
+        self._records.started(worker, describe(worker, spec, request))
         _log.info(
             "worker.started",
             worker=worker.worker_id,
             container=worker.name,
             tenant=worker.tenant,
             group=worker.group,
+            standby=worker.is_standby,
             start_ms=worker.start_ms,
         )
 
-    async def _give_up(self, worker: _Worker) -> None:
+    async def _give_up(self, worker: Worker) -> None:
         """Undo a start that failed half-way."""
         self._workers.pop(worker.worker_id, None)
         worker.state = "gone"
         worker.ended.set()
+        self._announce()
         with suppress(GatewayError):
             for container in await self._engine.find({f"{LABEL}worker": worker.worker_id}):
                 await self._engine.remove(container.id)
         await self._endpoints.close(worker.worker_id)
 
-    def _prepare(self, worker: _Worker, uid: int, gid: int) -> WorkerFolders:
-        """Make the group's folders and give them to the worker's user, which needs no open mode anywhere."""
-        folders = WorkerFolders(
-            group=self._paths.group(worker.tenant, worker.group),
-            session=self._paths.group_session(worker.tenant, worker.group),
-            socket=self._paths.worker_dir(worker.worker_id),
-        )
-        for folder in (folders.group, folders.session):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        checked = folders.checked(self._paths.tenant(worker.tenant), self._paths.worker_dir("x").parent)
-        if os.geteuid() == 0:
-            for folder in (checked.group, checked.session):
-                _hand_over(folder, uid, gid)
-        elif uid != os.geteuid():
-            raise ConfigError(
-                f"the worker's user {uid} is not ours ({os.geteuid()}) and only root may hand folders over: "
-                "run gateway and tenants as one user, or start `clawgate up` as root",
-                code="worker.user",
-            )
-        return checked
+    def _announce(self) -> None:
+        """Wake whoever waits for a place."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     # --- what tenants say ------------------------------------------------------------
     async def mark_busy(self, tenant: str, worker_id: str, run_id: str) -> None:
-        """A run begins; the worker is neither evicted nor ended for idleness while it lasts.
+        """A run begins; the worker goes on if it was paused, and is neither evicted nor ended while the run lasts.
 
         Raises:
             NotFound: the tenant has no such live worker.
+            Unavailable: it is paused and the engine does not answer.
         """
         worker = self._live(tenant, worker_id)
-        worker.state, worker.run_id, worker.used_at = "busy", run_id, self._clock.monotonic()
-        await asyncio.to_thread(self._note, worker)
+        async with worker.freezing:
+            self._live(tenant, worker_id)  # it may have begun to end while we waited
+            await self._freezer.unpause(worker)
+            now = self._clock.monotonic()
+            run_id = "".join(filter(str.isprintable, run_id))  # it stands in logs
+            worker.state, worker.run_id, worker.used_at, worker.run_began = "busy", run_id, now, now
+            worker.is_standby = False
+            worker.runs += 1
+        self._records.run_began(worker)
 
     async def mark_idle(self, tenant: str, worker_id: str) -> None:
         """The run is over.
@@ -384,8 +340,24 @@ class WorkerPool:
             NotFound: the tenant has no such live worker.
         """
         worker = self._live(tenant, worker_id)
-        worker.state, worker.run_id, worker.used_at = "idle", "", self._clock.monotonic()
-        await asyncio.to_thread(self._note, worker)
+        self._records.run_ended(worker)
+        if worker.state == "busy":
+            worker.state = "idle"
+        worker.run_id, worker.used_at = "", self._clock.monotonic()
+        self._records.note(worker)
+        self._announce()
+
+    async def pause(self, tenant: str, worker_id: str) -> None:
+        """Freeze a worker that has no run; one that is frozen already is success.
+
+        Raises:
+            NotFound: the tenant has no such live worker.
+            Conflict: it has a run.
+        """
+        worker = self._live(tenant, worker_id)
+        if worker.state == "busy":
+            raise Conflict(f"worker {worker_id} has a run and is not paused", code="worker.busy")
+        await self._freezer.pause(worker)
 
     async def end(self, tenant: str, worker_id: str, *, reason: EndReason = "stopped") -> None:
         """End a worker; one that is on its way out or gone is success.
@@ -397,7 +369,7 @@ class WorkerPool:
 
     def list(self, tenant: str | None = None) -> list[WorkerInfo]:
         """Live workers, oldest first; of one tenant, or of all."""
-        return [w.info() for w in self._workers.values() if w.alive and tenant in {None, w.tenant}]
+        return [w.info() for w in self._workers.values() if w.is_alive and tenant in {None, w.tenant}]
 
     async def stream(self, tenant: str, worker_id: str, after: int) -> AsyncIterator[tuple[int, bytes] | WorkerEvent]:
         """Output lines after number `after`, then all that comes, to the exit event.
@@ -412,7 +384,7 @@ class WorkerPool:
             yield item
 
     async def write(self, tenant: str, worker_id: str, data: bytes) -> None:
-        """Send whole lines to a worker's stdin.
+        """Send whole lines to a worker's stdin; a paused one goes on first, or nobody would read them.
 
         Raises:
             NotFound: the tenant has no such live worker.
@@ -421,32 +393,37 @@ class WorkerPool:
         worker = self._live(tenant, worker_id)
         if worker.stream is None:
             raise NotFound(f"worker {worker_id} is still starting", code="worker.starting", retryable=True)
+        if worker.state == "paused" or worker.freezing.locked():
+            async with worker.freezing:
+                await self._freezer.unpause(worker)
+                worker.used_at = self._clock.monotonic()
         await worker.stream.write(data)
 
-    def _mine(self, tenant: str, worker_id: str) -> _Worker:
+    def _mine(self, tenant: str, worker_id: str) -> Worker:
         worker = self._workers.get(worker_id)
         if worker is None or worker.tenant != tenant:  # the same answer for both: ids of others are not confirmed
             raise NotFound(f"there is no worker {worker_id!r}", code="worker.not_found")
         return worker
 
-    def _live(self, tenant: str, worker_id: str) -> _Worker:
+    def _live(self, tenant: str, worker_id: str) -> Worker:
         worker = self._mine(tenant, worker_id)
-        if worker.state not in {"busy", "idle"}:
+        if not worker.is_usable:
             raise NotFound(f"worker {worker_id!r} has ended", code="worker.not_found")
         return worker
 
     # --- the end ------------------------------------------------------------------
-    def _follow(self, worker: _Worker, attachment: Attachment | None, noted: Checkpoint | None) -> None:
-        worker.stream = WorkerStream(
+    def _follow(self, worker: Worker, attachment: Attachment | None, noted: Checkpoint | None) -> WorkerStream:
+        stream = worker.stream = WorkerStream(
             self._engine,
             worker.container,
             ring_bytes=int(self._policy.ring_mb * 1024 * 1024),
-            on_progress=lambda _: self._tasks.start(asyncio.to_thread(self._note, worker), name="note"),
+            on_progress=lambda _: self._records.note(worker),
         )
-        self._tasks.start(self._attend(worker, worker.stream, attachment, noted), name=worker.worker_id)
+        self._tasks.start(self._attend(worker, stream, attachment, noted), name=worker.worker_id)
+        return stream
 
     async def _attend(
-        self, worker: _Worker, stream: WorkerStream, attachment: Attachment | None, noted: Checkpoint | None
+        self, worker: Worker, stream: WorkerStream, attachment: Attachment | None, noted: Checkpoint | None
     ) -> None:
         """Read a worker to its end, tell its readers, and clear away."""
         container = None
@@ -459,53 +436,83 @@ class WorkerPool:
                 container = await self._engine.inspect(worker.container)
         code = container.exit_code if container else -1
         worker.reason = worker.reason or _why(container)
+        self._records.run_ended(worker)
         worker.state = "gone"
         stream.finish(WorkerEvent(event="exit", code=code, reason=worker.reason, text=stream.stderr_tail[-2000:]))
         _log.info("worker.ended", worker=worker.worker_id, container=worker.name, code=code, reason=worker.reason)
+        self._records.ended(worker, code, stream.stderr_tail)
         with suppress(GatewayError):
             await self._engine.remove(worker.container)
         await self._endpoints.close(worker.worker_id)
-        await asyncio.to_thread(self._forget_note, worker)
+        self._records.forget(worker)
         worker.ended.set()
+        self._announce()
         self._tasks.start(self._forget_later(worker), name="forget")
 
-    async def _forget_later(self, worker: _Worker) -> None:
+    async def _forget_later(self, worker: Worker) -> None:
         await asyncio.sleep(_KEEP_GONE_S)
         self._workers.pop(worker.worker_id, None)
 
-    async def _end(self, worker: _Worker, reason: EndReason) -> None:
-        if worker.state in {"stopping", "gone"}:
+    async def _end(self, worker: Worker, reason: EndReason) -> None:
+        if not worker.is_usable:
             await worker.ended.wait()
             return
+        was_resting = worker.state != "busy"
+        async with worker.freezing:
+            if was_resting and worker.state == "busy" and reason in {"evicted", "idle"}:
+                return  # a run has begun while we waited: it goes first
+            if worker.is_usable:
+                await self._begin_end(worker, reason)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._policy.stop_grace_s + 5):
+                await worker.ended.wait()
+
+    async def _begin_end(self, worker: Worker, reason: EndReason) -> None:
         before, worker.state, worker.reason = worker.state, "stopping", reason
         try:
+            if before == "paused":
+                with suppress(NotFound):
+                    await self._engine.unpause(worker.container)  # some engines cannot stop what is frozen
+                before = "idle"
             await self._engine.stop(worker.container, grace_s=self._policy.stop_grace_s)
         except GatewayError:
             if worker.state == "stopping":
                 worker.state, worker.reason = before, ""
             raise
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._policy.stop_grace_s + 5):
-                await worker.ended.wait()
 
+    # --- watching -------------------------------------------------------------------
     async def sweep(self) -> None:
-        """End workers that have been without a run, or busy with nobody listening, for the idle time."""
-        now = self._clock.monotonic()
+        """Pause workers that rest, end those that rest too long, or are busy with nobody listening."""
         for worker in list(self._workers.values()):
-            if worker.stream is None or worker.state not in {"busy", "idle"}:
+            stream = worker.stream
+            if stream is None or not worker.is_usable:
                 continue
-            if worker.state == "busy" and (worker.stream.readers or worker.stream.lines != worker.lines_then):
-                worker.lines_then = worker.stream.lines
+            now = self._clock.monotonic()
+            quiet = stream.lines == worker.lines_then
+            worker.lines_then = stream.lines
+            if worker.state == "busy" and (stream.readers or not quiet):
                 worker.used_at = now
-            if now - worker.used_at >= self._policy.idle_timeout_s:
-                try:
+            decision = decide_rest(
+                worker.state,
+                self._policy,
+                unused_s=now - worker.used_at,
+                quiet=quiet,
+                can_pause=self._freezer.can_pause,
+            )
+            try:
+                if decision == "end":
                     await self._end(worker, "idle")
-                except GatewayError as error:
-                    _log.warning("worker.end_failed", worker=worker.worker_id, reason=error.detail)
+                elif decision == "pause":
+                    await self._freezer.pause(worker)
+            except GatewayError as error:
+                _log.warning("worker.end_failed", worker=worker.worker_id, reason=error.detail)
 
-    async def _watch_idle(self) -> None:
+    async def _watch(self) -> None:
+        waits = [_SWEEP_S, self._policy.idle_timeout_s / 4]
+        if self._policy.pause_after_s:
+            waits.append(self._policy.pause_after_s / 4)
         while True:
-            await asyncio.sleep(min(15.0, max(0.1, self._policy.idle_timeout_s / 4)))
+            await asyncio.sleep(max(0.1, min(waits)))
             await self.sweep()
 
     async def _warm(self) -> None:
@@ -514,44 +521,6 @@ class WorkerPool:
             self._image_id = await self._engine.image_id(self._policy.image)
             if path := await self._engine.cli_file(self._policy.image):
                 await asyncio.to_thread(_read_ahead, path)
-
-    # --- notes for the next gateway ----------------------------------------------------
-    def _note_file(self, worker_id: str) -> Path:
-        return self._paths.worker_dir(worker_id).with_suffix(".note")
-
-    def _note(self, worker: _Worker) -> None:
-        """Write down how far a worker's output was read; lost notes cost exact numbering only after log turnover."""
-        if worker.stream is None:
-            return
-        path = self._note_file(worker.worker_id)
-        fresh = path.with_suffix(".new")
-        try:
-            fresh.write_text(worker.stream.checkpoint(run_id=worker.run_id).model_dump_json())
-            fresh.replace(path)
-        except OSError as error:
-            _log.warning("worker.note_failed", worker=worker.worker_id, reason=str(error))
-
-    def _read_note(self, worker_id: str) -> Checkpoint:
-        try:
-            return Checkpoint.model_validate_json(self._note_file(worker_id).read_text())
-        except (OSError, ValueError):
-            return Checkpoint()
-
-    def _tidy(self, known: frozenset[str]) -> None:
-        """Clear away socket folders and notes of workers that are no more."""
-        folder = self._paths.worker_dir("x").parent
-        for entry in folder.iterdir() if folder.is_dir() else ():
-            if entry.stem in known:
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
-
-    def _forget_note(self, worker: _Worker) -> None:
-        self._note_file(worker.worker_id).unlink(missing_ok=True)
-        with suppress(OSError):
-            self._paths.worker_dir(worker.worker_id).rmdir()
 
 
 def _why(container: Container | None) -> EndReason:
@@ -568,21 +537,3 @@ def _read_ahead(path: Path) -> None:
     with path.open("rb") as file:
         for offset in range(0, path.stat().st_size, _READ_AHEAD_BYTES):
             os.posix_fadvise(file.fileno(), offset, _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-
-
-def _hand_over(folder: Path, uid: int, gid: int) -> None:
-    """Give a folder to the worker's user, and what root left in it; links are not followed, modes not opened."""
-    budget = _TREE_LIMIT
-    for place, folders, files in os.walk(folder, followlinks=False):
-        for name in ("", *folders, *files):
-            path = Path(place, name) if name else Path(place)
-            facts = path.lstat()
-            if facts.st_uid == uid and facts.st_gid == gid:
-                continue
-            if (place == str(folder) and not name) or (
-                facts.st_uid == 0 and (facts.st_nlink == 1 or stat.S_ISDIR(facts.st_mode))
-            ):
-                os.chown(path, uid, gid, follow_symlinks=False)
-            budget -= 1
-            if budget <= 0:
-                return

@@ -131,11 +131,15 @@ class ProcessEngine:
 
     async def pause(self, container_id: str) -> None:
         """SIGSTOP to the group."""
-        self._child(container_id).signal(signal.SIGSTOP)
+        self._child(container_id).freeze(signal.SIGSTOP)
 
     async def unpause(self, container_id: str) -> None:
         """SIGCONT to the group."""
-        self._child(container_id).signal(signal.SIGCONT)
+        self._child(container_id).freeze(signal.SIGCONT)
+
+    async def memory_bytes(self, container_id: str) -> int:
+        """What the command line itself holds, its children not counted."""
+        return self._child(container_id).memory_bytes()
 
     async def remove(self, container_id: str) -> None:
         """End it and forget it."""
@@ -172,8 +176,12 @@ class _Child:
     def __init__(self, process: asyncio.subprocess.Process, spec: ContainerSpec, home: Path) -> None:
         self.process = process
         self.complaints = ""
+        self.frozen = False
         self.container = Container(
-            id=f"process-{process.pid}-{spec.name}", name=spec.name, labels=dict(spec.labels), status="running"
+            id=f"process-{process.pid}-{spec.name}",
+            name=spec.name,
+            labels=dict(spec.labels),
+            status="running",
         )
         self._home = home
         self._spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in discard
@@ -223,12 +231,23 @@ class _Child:
     def now(self) -> Container:
         code = self.process.returncode
         if code is None:
-            return self.container
+            return replace(self.container, status="paused" if self.frozen else "running")
         return replace(self.container, status="exited", exit_code=code if code >= 0 else 128 - code)
 
     def output(self) -> bytes:
         self._spool.flush()
         return os.pread(self._spool.fileno(), os.fstat(self._spool.fileno()).st_size, 0)
+
+    def freeze(self, number: signal.Signals) -> None:
+        self.signal(number)
+        self.frozen = number == signal.SIGSTOP
+
+    def memory_bytes(self) -> int:
+        try:
+            resident = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
+        except OSError:
+            return 0
+        return int(resident) * os.sysconf("SC_PAGE_SIZE")
 
     def signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-_TAIL = 8
+TAIL_LINES = 8
+"""How many lines a checkpoint remembers."""
 
 
 class Checkpoint(BaseModel):
@@ -21,6 +22,7 @@ class Checkpoint(BaseModel):
         first: fingerprint of line 1; tells whether the log still begins at the beginning.
         tail: fingerprints of the last lines up to `line`, oldest first.
         run_id: the run in progress, empty when there was none.
+        standby: started ahead, and no run has used it.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -29,6 +31,7 @@ class Checkpoint(BaseModel):
     first: str = ""
     tail: tuple[str, ...] = ()
     run_id: str = ""
+    standby: bool = False
 
 
 def fingerprint(line: bytes) -> str:
@@ -38,7 +41,7 @@ def fingerprint(line: bytes) -> str:
 
 def tail_of(lines: Sequence[bytes]) -> tuple[str, ...]:
     """Fingerprints of the last lines, for a checkpoint."""
-    return tuple(fingerprint(line) for line in lines[-_TAIL:])
+    return tuple(fingerprint(line) for line in lines[-TAIL_LINES:])
 
 
 def whole_lines(log: bytes) -> list[bytes]:

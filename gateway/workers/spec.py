@@ -14,12 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from gateway.workers.policy import WorkerPolicy
-from shared.errors import Denied, Invalid
+from shared.errors import Invalid
 from shared.gatewayclient.models import WorkerRequest
-from shared.gatewayclient.workspace import GROUP_DIR
+from shared.gatewayclient.workspace import GLOBAL_DIR, GROUP_DIR
 
+MAIN_GROUP = "main"
+"""The operator's own group: the one whose agent may write the memory that all groups share."""
+GLOBAL_GROUP = "global"
+"""The folder of that memory, beside the groups' own."""
+
+LOGS_DIR = f"{GROUP_DIR}/logs"
+EXTRA_DIR = "/workspace/extra"
 HOME_DIR = "/home/node"
 CONFIG_DIR = f"{HOME_DIR}/.claude"
+DEBUG_LOG = f"{CONFIG_DIR}/debug/latest"
+MANAGED_DIR = "/etc/claude-code"
+"""Where the command line looks for settings, memory and skills that stand above what a group may change."""
 SOCKET_DIR = "/run/clawgate"
 SOCKET_NAME = "api.sock"
 CLI = "/usr/local/bin/claude"
@@ -70,37 +80,39 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFolders:
-    """Where a worker's three mounts come from, on the host."""
+    """Where a worker's mounts come from, on the host; `gateway.workers.folders` makes and checks them.
+
+    Attributes:
+        group: the agent's working directory.
+        logs: in it, the logs about the worker, which the agent can read but not forge.
+        shared: the memory of all groups.
+        session: Claude's configuration folder of the group.
+        socket: holds the worker's only way out.
+    """
 
     group: Path
+    logs: Path
+    shared: Path
     session: Path
     socket: Path
 
-    def checked(self, tenant_root: Path, socket_root: Path) -> WorkerFolders:
-        """The same folders with every symlink resolved.
-
-        Raises:
-            Denied: one of them leads out of the tenant's own state, or out of the socket directory.
-        """
-        return WorkerFolders(
-            group=_inside(self.group, tenant_root),
-            session=_inside(self.session, tenant_root),
-            socket=_inside(self.socket, socket_root),
+    def mounts(self, *, is_main: bool) -> tuple[Mount, ...]:
+        """The mounts that every worker has."""
+        return (
+            Mount(self.group, GROUP_DIR),
+            Mount(self.logs, LOGS_DIR, read_only=True),
+            Mount(self.shared, GLOBAL_DIR, read_only=not is_main),
+            Mount(self.session, CONFIG_DIR),
+            Mount(self.socket, SOCKET_DIR, read_only=True),
         )
 
 
-def _inside(path: Path, root: Path) -> Path:
-    resolved, allowed = path.resolve(), root.resolve()
-    if resolved == allowed or not resolved.is_relative_to(allowed):
-        raise Denied(
-            f"{path} leads to {resolved}, which is outside {allowed}: remove the symbolic link",
-            code="worker.mount_escape",
-        )
-    return resolved
-
-
-def build_command(request: WorkerRequest) -> tuple[str, ...]:
+def build_command(request: WorkerRequest, *, debug_log: bool = False) -> tuple[str, ...]:
     """The command line of Claude Code for a request.
+
+    Args:
+        request: what the tenant asked for.
+        debug_log: let it write its own log to `DEBUG_LOG`.
 
     Values that a tenant chose are bound to their option with ``=``, so that none can be read as an option itself.
 
@@ -125,6 +137,8 @@ def build_command(request: WorkerRequest) -> tuple[str, ...]:
     if request.system_prompt:
         command.append(f"--append-system-prompt={request.system_prompt}")
     command.append(f"--{'resume' if request.resume else 'session-id'}={request.session_id}")
+    if debug_log:
+        command.append(f"--debug-file={DEBUG_LOG}")
     if request.host_tools:
         servers = {name: {"type": "sdk", "name": name} for name in request.host_tools}
         command.append(f"--mcp-config={json.dumps({'mcpServers': servers})}")
@@ -145,7 +159,15 @@ def build_environment(policy: WorkerPolicy) -> dict[str, str]:
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_RETRIES": str(policy.max_retries),
         "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_TELEMETRY": "1",
+        "DISABLE_ERROR_REPORTING": "1",
     }
+
+
+_POLICY_OF_A_CONTAINER = {
+    *("image", "stop_grace_s", "memory_mb", "cpus", "pids", "timezone", "scratch_mb", "log_max_mb", "uid_when_root"),
+    *("max_retries", "debug_log"),
+}
 
 
 def spec_hash(request: WorkerRequest, policy: WorkerPolicy, image_id: str) -> str:
@@ -153,8 +175,8 @@ def spec_hash(request: WorkerRequest, policy: WorkerPolicy, image_id: str) -> st
     facts = {
         "protocol": PROTOCOL,
         "image": image_id,
-        "policy": policy.model_dump(mode="json", exclude={"max_workers", "idle_timeout_s", "ring_mb"}),
-        "request": request.model_dump(mode="json", exclude={"session_id", "resume"}),
+        "policy": policy.model_dump(mode="json", include=_POLICY_OF_A_CONTAINER),
+        "request": request.model_dump(mode="json", exclude={"session_id", "resume", "standby"}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -171,6 +193,8 @@ def build_spec(
     uid: int,
     gid: int,
     image_id: str = "",
+    extra: tuple[Mount, ...] = (),
+    log_name: str = "",
 ) -> ContainerSpec:
     """The worker for a request.
 
@@ -181,10 +205,12 @@ def build_spec(
         worker_id: fresh id; also names the socket folder.
         instance: this installation's id; a gateway adopts only its own workers.
         name_prefix: first part of the container's name, such as ``nanoclaw``.
-        folders: resolved host folders, see `WorkerFolders.checked`.
+        folders: resolved host folders.
         uid: the tenant's user; 0 becomes the policy's ordinary user.
         gid: the tenant's group; 0 becomes the policy's ordinary user's number.
         image_id: content id of the image, part of the comparison with a running worker.
+        extra: mounts decided by `gateway.workers.mounts`, and those of development mode.
+        log_name: file name of the worker's log, so that a later gateway goes on with it.
 
     Raises:
         Invalid: the system prompt does not fit on a command line.
@@ -192,15 +218,11 @@ def build_spec(
     return ContainerSpec(
         name=f"{name_prefix}-{request.group}-{worker_id[:8]}",
         image=policy.image,
-        command=build_command(request),
+        command=build_command(request, debug_log=policy.debug_log),
         environment=build_environment(policy),
         uid=uid if uid > 0 else policy.uid_when_root,
         gid=gid if gid > 0 else policy.uid_when_root,
-        mounts=(
-            Mount(folders.group, GROUP_DIR),
-            Mount(folders.session, CONFIG_DIR),
-            Mount(folders.socket, SOCKET_DIR, read_only=True),
-        ),
+        mounts=(*folders.mounts(is_main=request.group == MAIN_GROUP), *extra),
         labels={
             f"{LABEL}instance": instance,
             f"{LABEL}tenant": tenant,
@@ -209,6 +231,9 @@ def build_spec(
             f"{LABEL}session": request.session_id,
             f"{LABEL}spec": spec_hash(request, policy, image_id),
             f"{LABEL}protocol": PROTOCOL,
+            f"{LABEL}image": image_id,
+            f"{LABEL}isolated": "1" if request.isolated else "",
+            f"{LABEL}log": log_name,
         },
         memory_bytes=policy.memory_mb * 1024 * 1024,
         nano_cpus=max(1_000_000, int(policy.cpus * 1_000_000_000)),

@@ -10,6 +10,7 @@ from gateway.workers.engine import Attachment, Container, Engine
 from gateway.workers.frames import STDOUT, LineSplitter
 from gateway.workers.lines import Line, LineRing
 from gateway.workers.reconcile import (
+    TAIL_LINES,
     Checkpoint,
     fingerprint,
     join_index,
@@ -114,10 +115,14 @@ class WorkerStream:
                 self._heal_input = False
             await self._attachment.write(data)
 
-    def checkpoint(self, *, run_id: str = "") -> Checkpoint:
+    async def joined(self) -> None:
+        """Wait until the worker can be written to, or has ended."""
+        await self._ready.wait()
+
+    def checkpoint(self, *, run_id: str = "", standby: bool = False) -> Checkpoint:
         """What the next gateway should know."""
-        kept = [line for _, line in self._ring.kept_lines()[-8:]]
-        return Checkpoint(line=self._ring.lines, first=self._first, tail=tail_of(kept), run_id=run_id)
+        kept = self._ring.newest_lines(TAIL_LINES)
+        return Checkpoint(line=self._ring.lines, first=self._first, tail=tail_of(kept), run_id=run_id, standby=standby)
 
     def finish(self, event: WorkerEvent) -> None:
         """Give the readers their exit event; a second one is ignored."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from nanoclaw.agent.base import Conversations, LiveWorker, WorkerGateway, WorkerSpec
 from nanoclaw.agent.errors import SessionMissing, WorkerLost
 from nanoclaw.agent.host import AgentHost
-from nanoclaw.agent.stdio import ByteLines
 from nanoclaw.groups import Group
-from shared.errors import GatewayError, NotFound, Unavailable
+from shared.errors import Conflict, GatewayError, NotFound, Unavailable
 from shared.gatewayclient import WorkerInfo, WorkerRequest
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.tasks import TaskPool
@@ -31,81 +29,27 @@ _ADOPTION_S = 5.0
 T = TypeVar("T")
 
 
-class WorkerGateway(Protocol):
-    """What we ask of the gateway about workers; `GatewayClient` is one."""
-
-    async def lease_worker(self, request: WorkerRequest) -> WorkerInfo:
-        """Get the worker of a group."""
-        ...
-
-    async def workers(self) -> list[WorkerInfo]:
-        """This tenant's workers."""
-        ...
-
-    async def mark_busy(self, worker_id: str, run_id: str) -> None:
-        """A run begins."""
-        ...
-
-    async def mark_idle(self, worker_id: str) -> None:
-        """The run is over."""
-        ...
-
-    async def end_worker(self, worker_id: str) -> None:
-        """Stop it."""
-        ...
-
-    def attach(self, worker_id: str, after: int = 0) -> ByteLines:
-        """Its stdio."""
-        ...
+@dataclass(slots=True)
+class _Held:
+    session: AgentSession
+    fingerprint: str
+    is_busy: bool = False
+    is_standby: bool = False
 
 
-class Conversations(Protocol):
-    """Where the id of a group's conversation is kept."""
-
-    async def session_of(self, folder: str) -> str:
-        """The conversation to continue; empty when there is none."""
-        ...
-
-    async def keep_session(self, folder: str, session_id: str) -> None:
-        """Remember the conversation to continue next time."""
-        ...
-
-    async def forget_session(self, folder: str) -> None:
-        """Begin anew next time."""
-        ...
-
-    async def worker_spec_of(self, folder: str) -> str:
-        """Fingerprint of what the group's last worker was started with; empty when there was none."""
-        ...
-
-    async def keep_worker_spec(self, folder: str, fingerprint: str) -> None:
-        """Remember what the group's worker is started with."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    """What a group's worker is started with; while it stays the same, the worker can be kept.
-
-    Attributes:
-        tools: built-in tools of the command line.
-        offer: changes when our own tools for the group do; the worker hears of them only once.
-    """
-
-    system_prompt: str
-    model: str
-    tools: tuple[str, ...]
-    offer: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells two specs apart."""
-        facts = json.dumps([self.system_prompt, self.model, self.tools, self.offer])
-        return hashlib.sha256(facts.encode()).hexdigest()[:32]
+_Key = tuple[str, bool]
+"""A group's folder, and whether it is an isolated run's worker."""
 
 
 class Residents:
-    """Gives a run its group's agent: the live one, or a new worker that continues the conversation."""
+    """Gives a run its group's agent: the live one, or a new worker that continues the conversation.
+
+    Args:
+        spec_of: what a group's worker is started with.
+        host_of: what is served to a group's agent.
+        on_notes: told what a new worker does without, such as refused mounts.
+        on_change: told a group's folder when its worker was given back or has ended, with the reason of the end.
+    """
 
     def __init__(
         self,
@@ -114,14 +58,17 @@ class Residents:
         *,
         spec_of: Callable[[Group], WorkerSpec],
         host_of: Callable[[Group], AgentHost],
+        on_notes: Callable[[Group, tuple[str, ...]], Awaitable[None]] | None = None,
+        on_change: Callable[[str, str], None] = lambda _folder, _reason: None,
     ) -> None:
         self._gateway = gateway
         self._conversations = conversations
         self._spec_of = spec_of
         self._host_of = host_of
-        self._live: dict[str, AgentSession] = {}
-        self._specs: dict[str, str] = {}
-        self._isolated: dict[str, AgentSession] = {}
+        self._on_notes = on_notes
+        self._on_change = on_change
+        self._live: dict[_Key, _Held] = {}
+        self._locks: dict[_Key, asyncio.Lock] = {}
         self._spent_usd: dict[str, float | None] = {}
         self._tasks = TaskPool("nanoclaw.residents")
 
@@ -129,70 +76,138 @@ class Residents:
         """Load in the background what the first worker will need; for a tenant that has groups to answer."""
         self._tasks.start(asyncio.to_thread(_load_session), name="warm")
 
+    def live(self) -> list[LiveWorker]:
+        """The workers we hold whose agents can be asked."""
+        return [
+            LiveWorker(folder, held.is_busy, held.is_standby, is_isolated)
+            for (folder, is_isolated), held in self._live.items()
+            if held.session.is_alive
+        ]
+
     async def acquire(self, group: Group, run_id: str, *, isolated: bool = False) -> AgentSession:
         """The agent of a group, marked busy with this run.
 
         Args:
-            group: whose.
-            run_id: of the run.
-            isolated: a worker of its own with a fresh conversation, which ends at `release`; the group's live one and
-                its conversation stay as they are.
+            group: whose agent.
+            run_id: the run that will ask it.
+            isolated: a worker of the run's own, with a new conversation; the group's resident worker and the
+                conversation it continues are left as they are. It ends at `release`.
 
         Raises:
             Busy: all workers are taken by other runs.
+            Conflict: another isolated run of this group is still in progress.
             Unavailable: no worker can be had (engine down, image missing, or it ended at once).
         """
-        if isolated:
-            return await self._start(group, run_id, str(uuid.uuid4()), resume=False, isolated=True)
-        session = self._live.get(group.folder)
-        fingerprint = self._spec_of(group).fingerprint
-        if session is not None and self._specs.get(group.folder) != fingerprint:
-            # The prompt, the memory of all groups or the tools changed: the conversation goes on in a new worker.
-            _log.info("worker.outdated", group=group.folder, worker=session.worker_id)
-            await self.drop(group.folder, end=True)
-        elif session is not None and session.is_alive:
-            try:
-                await _patiently(partial(self._gateway.mark_busy, session.worker_id, run_id))
-            except NotFound:
-                _log.info("worker.missed", group=group.folder, worker=session.worker_id)
-            else:
-                return session
-        await self.drop(group.folder)
-        return await self._begin(group, run_id)
+        key = (group.folder, isolated)
+        async with self._lock(key):
+            held = self._live.get(key)
+            if held is not None and not isolated and held.fingerprint != self._spec_of(group).fingerprint:
+                # The prompt, the memory of all groups or the tools changed: the conversation goes on in a new worker.
+                _log.info("worker.outdated", group=group.folder, worker=held.session.worker_id)
+                await self._let_go(key, end=True)
+                held = None
+            if held is not None and held.session.is_alive and not isolated:
+                try:
+                    await _patiently(partial(self._gateway.mark_busy, held.session.worker_id, run_id))
+                except NotFound:
+                    _log.info("worker.missed", group=group.folder, worker=held.session.worker_id)
+                else:
+                    held.is_busy, held.is_standby = True, False
+                    return held.session
+            if isolated and held is not None and held.is_busy:
+                raise Conflict(
+                    f"another isolated run of group {group.folder!r} is in progress", code="worker.busy_elsewhere"
+                )
+            await self._let_go(key, end=isolated)
+            if isolated:
+                return await self._start(group, str(uuid.uuid4()), resume=False, run_id=run_id, isolated=True)
+            return await self._begin(group, run_id=run_id)
 
-    async def release(self, group: Group) -> None:
+    async def prepare(self, group: Group) -> bool:
+        """Start a group's agent ahead of its next message and freeze it; false when it is up already.
+
+        Raises:
+            Busy: there is no room for it; nobody makes any.
+            Unavailable: no worker can be had.
+        """
+        key = (group.folder, False)
+        async with self._lock(key):
+            held = self._live.get(key)
+            if held is not None and held.session.is_alive:
+                return False
+            await self._let_go(key)
+            session = await self._begin(group, run_id="")
+        await self._freeze(session)
+        return True
+
+    async def end_outdated(self, groups: Iterable[Group]) -> None:
+        """End resting workers that the next run could not use, since what they were started with has changed."""
+        for group in groups:
+            key = (group.folder, False)
+            held = self._live.get(key)
+            if held is None or held.is_busy or held.fingerprint == self._spec_of(group).fingerprint:
+                continue
+            async with self._lock(key):
+                if self._live.get(key) is held and not held.is_busy:
+                    _log.info("worker.outdated", group=group.folder, worker=held.session.worker_id)
+                    await self._let_go(key, end=True)
+
+    async def _freeze(self, session: AgentSession) -> None:
+        """Pause a worker that nobody has asked anything; unfrozen it serves as well."""
+        await session.settle()
+        try:
+            await self._gateway.pause_worker(session.worker_id)
+        except Conflict:
+            return  # a run has begun meanwhile
+        except GatewayError as error:
+            _log.info("worker.not_paused", worker=session.worker_id, reason=error.detail)
+
+    async def release(self, group: Group, *, isolated: bool = False) -> None:
         """The run is over; the worker stays for the next message, until the gateway needs its place.
 
-        The worker of an isolated run ends with it.
+        An isolated run's worker ends here.
         """
-        if group.folder in self._isolated:
-            await self.drop(group.folder, end=True)
+        key = (group.folder, isolated)
+        held = self._live.get(key)
+        if held is None:
             return
-        session = self._live.get(group.folder)
-        if session is None:
+        if isolated:
+            await self.drop(group.folder, end=True, isolated=True)
+            self._on_change(group.folder, "idle")  # a place is free, and nobody has spoken
             return
+        held.is_busy = False
         try:
-            await _patiently(partial(self._gateway.mark_idle, session.worker_id))
+            await _patiently(partial(self._gateway.mark_idle, held.session.worker_id))
         except GatewayError as error:
             _log.info("worker.release_failed", group=group.folder, reason=error.detail)
             await self.drop(group.folder)
+        self._on_change(group.folder, "")
 
-    async def drop(self, folder: str, *, end: bool = False) -> None:
-        """Let go of a group's agent, of the isolated one while there is one; with `end` its worker is stopped too."""
-        isolated = self._isolated.pop(folder, None)
-        session = isolated or self._live.pop(folder, None)
-        if session is None:
+    async def drop(self, folder: str, *, end: bool = False, isolated: bool = False) -> None:
+        """Let go of a group's agent; with `end` its worker is stopped too."""
+        key = (folder, isolated)
+        async with self._lock(key):
+            await self._let_go(key, end=end)
+
+    def _lock(self, key: _Key) -> asyncio.Lock:
+        """Held while a worker is got or let go: a message waits for a worker that is being started ahead."""
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    async def _let_go(self, key: _Key, *, end: bool = False) -> None:
+        held = self._live.pop(key, None)
+        if held is None:
             return
-        if isolated is None:
-            self._spent_usd[folder] = session.spent_usd
-        await session.close()
+        folder, is_isolated = key
+        if not is_isolated:
+            self._spent_usd[folder] = held.session.spent_usd
+        await held.session.close()
         if end:
-            await self._end(session.worker_id)
+            await self._end(held.session.worker_id)
 
     async def close(self) -> None:
         """Let go of all; their workers live on."""
-        for folder in [*self._isolated, *self._live]:
-            await self.drop(folder)
+        for folder, is_isolated in list(self._live):
+            await self.drop(folder, isolated=is_isolated)
         await self._tasks.close()
 
     async def adopt(self, groups: Iterable[Group]) -> tuple[int, int]:
@@ -213,15 +228,25 @@ class Residents:
         return kept, ended
 
     async def _adopt(self, group: Group, worker: WorkerInfo) -> bool:
+        key = (group.folder, False)
         known = await self._conversations.session_of(group.folder)
-        if worker.state != "idle" or group.folder in self._live or not known or known != worker.session_id:
+        # One started ahead for a group without a conversation has an id that nobody noted, and nothing was said in it.
+        is_ours = known == worker.session_id or (not known and worker.standby)
+        if worker.isolated or worker.state not in {"idle", "paused"} or key in self._live or not is_ours:
             return False
         fingerprint = self._spec_of(group).fingerprint
         if await self._conversations.worker_spec_of(group.folder) != fingerprint:
             return False
         stream = self._gateway.attach(worker.worker_id, worker.lines)
         make_session = await asyncio.to_thread(_load_session)
-        session = make_session(worker.worker_id, stream, self._host_of(group), is_adopted=True, spent_usd=None)
+        session = make_session(
+            worker.worker_id,
+            stream,
+            self._host_of(group),
+            is_adopted=True,
+            spent_usd=None,
+            on_lost=partial(self._on_change, group.folder),
+        )
         try:
             async with asyncio.timeout(_ADOPTION_S):
                 await session.open()
@@ -229,26 +254,28 @@ class Residents:
             _log.info("worker.not_adopted", group=group.folder, worker=worker.worker_id, reason=str(error))
             await session.close()
             return False
-        self._live[group.folder] = session
-        self._specs[group.folder] = fingerprint
-        _log.info("worker.adopted", group=group.folder, worker=worker.worker_id)
+        self._live[key] = _Held(session, fingerprint, is_standby=worker.standby)
+        if worker.state == "paused":  # to be heard it was let go on
+            self._tasks.start(self._freeze(session), name="freeze")
+        _log.info("worker.adopted", group=group.folder, worker=worker.worker_id, standby=worker.standby)
         return True
 
-    async def _begin(self, group: Group, run_id: str) -> AgentSession:
+    async def _begin(self, group: Group, *, run_id: str) -> AgentSession:
+        """A worker that continues the group's conversation, or begins one; without a run it is started ahead."""
         known = await self._conversations.session_of(group.folder)
         if known:
             try:
-                return await self._start(group, run_id, known, resume=True)
+                return await self._start(group, known, resume=True, run_id=run_id)
             except SessionMissing:
                 _log.warning("session.forgotten", group=group.folder, session=known)
                 await self._conversations.forget_session(group.folder)
         try:
-            return await self._start(group, run_id, str(uuid.uuid4()), resume=False)
+            return await self._start(group, str(uuid.uuid4()), resume=False, run_id=run_id)
         except SessionMissing as error:
             raise WorkerLost("the agent refused to begin a conversation", group=group.folder) from error
 
     async def _start(
-        self, group: Group, run_id: str, session_id: str, *, resume: bool, isolated: bool = False
+        self, group: Group, session_id: str, *, resume: bool, run_id: str, isolated: bool = False
     ) -> AgentSession:
         spec, host = self._spec_of(group), self._host_of(group)
         request = WorkerRequest(
@@ -260,6 +287,8 @@ class Residents:
             tools=spec.tools,
             host_tools=(host.server_name,),
             isolated=isolated,
+            standby=not run_id,
+            mounts=spec.mounts,
         )
         if not isolated:
             await self._conversations.keep_worker_spec(group.folder, spec.fingerprint)
@@ -272,20 +301,35 @@ class Residents:
         stream = self._gateway.attach(info.worker_id, info.lines)
         spent_usd = self._spent_usd.get(group.folder) if resume else 0.0
         make_session = await loading
-        session = make_session(info.worker_id, stream, host, spent_usd=spent_usd)
+        session = make_session(
+            info.worker_id,
+            stream,
+            host,
+            spent_usd=spent_usd,
+            on_lost=(lambda _: None) if isolated else partial(self._on_change, group.folder),
+        )
         try:
-            await self._gateway.mark_busy(info.worker_id, run_id)
+            if run_id:
+                await self._gateway.mark_busy(info.worker_id, run_id)
             await session.open()
         except BaseException:
             await session.close()
             await self._end(info.worker_id)
             raise
-        if isolated:
-            self._isolated[group.folder] = session
-        else:
-            self._live[group.folder] = session
-            self._specs[group.folder] = spec.fingerprint
-        _log.info("worker.leased", group=group.folder, worker=info.worker_id, resume=resume, start_ms=info.start_ms)
+        self._live[group.folder, isolated] = _Held(
+            session, spec.fingerprint, is_busy=bool(run_id), is_standby=not run_id
+        )
+        _log.info(
+            "worker.leased",
+            group=group.folder,
+            worker=info.worker_id,
+            resume=resume,
+            standby=not run_id,
+            isolated=isolated,
+            start_ms=info.start_ms,
+        )
+        if info.notes and self._on_notes is not None:
+            await self._on_notes(group, info.notes)
         return session
 
     async def _end(self, worker_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from claude_agent_sdk import ClaudeSDKClient, Message
 
 _log = get_logger(__name__)
+_QUIET_S = 0.3
+_SETTLE_LIMIT_S = 5.0
 _NO_CONVERSATION = "No conversation found"
 _REASONS = {
     "": "it ended by itself",
@@ -45,6 +47,7 @@ class AgentSession:
         host: what is served to the agent.
         is_adopted: the worker already talked with an earlier process of ours.
         spent_usd: what the conversation had cost before, None when that is not known.
+        on_lost: told the reason when the worker ends while we hold it; empty when it is not known.
     """
 
     def __init__(
@@ -55,11 +58,13 @@ class AgentSession:
         *,
         is_adopted: bool = False,
         spent_usd: float | None = 0.0,
+        on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.worker_id = worker_id
         self.spent_usd = spent_usd
         self._transport = WorkerTransport(stream, greet=host.server_name if is_adopted else "")
         self._host = host
+        self._on_lost = on_lost
         self._client: ClaudeSDKClient | None = None
         self._tasks = TaskPool(f"agent.{worker_id}")
         self._events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
@@ -91,6 +96,10 @@ class AgentSession:
             raise self._why(error) from None
         self._client = client
         self._tasks.start(self._read(client), name="read")
+
+    async def settle(self) -> None:
+        """Wait until the command line has met our tools and is quiet: one that is frozen before that is woken again."""
+        await self._transport.settle(quiet_s=_QUIET_S, limit_s=_SETTLE_LIMIT_S)
 
     async def ask(self, prompt: str | list[dict[str, Any]], *, silence_s: float) -> AsyncIterator[AgentEvent]:
         """Put a question and hear what comes, up to and including `Done`.
@@ -164,6 +173,7 @@ class AgentSession:
         self._lost = self._lost or WorkerLost("the agent's stream ended", worker=self.worker_id)
         if not self._closed:
             _log.info("agent.lost", worker=self.worker_id, reason=self._lost.detail)
+            self._on_lost(self._transport.exit.reason if self._transport.exit else "")
         self._events.put_nowait(None)
 
     def _heard(self, message: Message) -> None:

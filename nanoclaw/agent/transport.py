@@ -43,6 +43,7 @@ class WorkerTransport(Transport):
         self._stream = stream
         self._greet = greet
         self._ready = False
+        self._spoken = 0
         self.exit: WorkerEvent | None = None
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
 
@@ -54,7 +55,17 @@ class WorkerTransport(Transport):
         """Send one JSON line; answers to our own introduction are not for the worker."""
         if self._greet and _OWN_REQUEST in data and _answers_own_request(data):
             return
+        self._spoken += 1
         await self._stream.write(data.encode())
+
+    async def settle(self, *, quiet_s: float, limit_s: float) -> None:
+        """Wait until neither side has said anything for `quiet_s` seconds, but no longer than `limit_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                spoken = -1
+                while spoken != self._spoken:
+                    spoken = self._spoken
+                    await asyncio.sleep(quiet_s)
 
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
         """JSON lines of the worker until it ends.
@@ -72,6 +83,7 @@ class WorkerTransport(Transport):
                     continue
                 self.exit = item
                 break
+            self._spoken += 1
             if (parsed := _parse(item[1])) is not None:
                 yield parsed
         self._ready = False

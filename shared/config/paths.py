@@ -122,6 +122,14 @@ class Paths:
         """Claude's configuration folder of a group: settings, skills, transcripts."""
         return self.tenant(tenant) / "data" / "sessions" / folder / ".claude"
 
+    def group_logs(self, tenant: str, folder: str) -> Path:
+        """One log file for each life of the group's worker; the agent can read it and not write it."""
+        return self.group(tenant, folder) / "logs"
+
+    def group_debug_log(self, tenant: str, folder: str) -> Path:
+        """The command line's own log; the agent can write here, so it is opened without following links."""
+        return self.group_session(tenant, folder) / "debug" / "latest"
+
     def routing_metrics(self, tenant: str) -> Path:
         """One JSON line for each routed message batch (policy N11)."""
         return self.tenant(tenant) / "logs" / "routing-metrics.jsonl"
@@ -142,6 +150,10 @@ class Paths:
     def worker_dir(self, worker_id: str) -> Path:
         """The folder mounted into one worker; the socket in it is that worker's identity."""
         return self.runtime / "w" / worker_id
+
+    def worker_note(self, worker_id: str) -> Path:
+        """What a gateway noted about a worker for the next one."""
+        return self.worker_dir(worker_id).with_suffix(".note")
 
     def worker_socket(self, worker_id: str) -> Path:
         """A worker's only way out."""

@@ -1,7 +1,14 @@
 """The typed client tenants use to talk to the gateway's socket: calls, model streams and worker streams."""
 
 from shared.gatewayclient.client import GatewayClient, ModelResponse, ModelRoute
-from shared.gatewayclient.models import NoticeMessage, TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
+from shared.gatewayclient.models import (
+    NoticeMessage,
+    TenantStartup,
+    WorkerEvent,
+    WorkerInfo,
+    WorkerMount,
+    WorkerRequest,
+)
 from shared.gatewayclient.stream import WorkerStream
 
 __all__ = [
@@ -12,6 +19,7 @@ __all__ = [
     "TenantStartup",
     "WorkerEvent",
     "WorkerInfo",
+    "WorkerMount",
     "WorkerRequest",
     "WorkerStream",
 ]

@@ -122,6 +122,14 @@ class GatewayClient:
         """The run is over: the worker may be kept, evicted or ended when idle too long."""
         await self._call("POST", f"/v1/workers/{worker_id}/idle")
 
+    async def pause_worker(self, worker_id: str) -> None:
+        """Freeze a worker without a run until `mark_busy` or the next input; frozen already is success.
+
+        Raises:
+            Conflict: it has a run.
+        """
+        await self._call("POST", f"/v1/workers/{worker_id}/pause")
+
     async def end_worker(self, worker_id: str) -> None:
         """Stop a worker; fine when it is gone already."""
         try:
@@ -129,8 +137,13 @@ class GatewayClient:
         except NotFound:
             return
 
+    async def prune_images(self) -> dict[str, Any]:
+        """Clear the engine's build cache and worker images nobody needs; answers with the bytes freed."""
+        answer: dict[str, Any] = await self._call("POST", "/v1/workers/prune", timeout_s=600.0)
+        return answer
+
     async def rebuild_image(self) -> dict[str, Any]:
-        """Build the worker image anew; answers with its tag."""
+        """Build the worker image anew; answers with its tag and size."""
         answer: dict[str, Any] = await self._call("POST", "/v1/workers/image", timeout_s=900.0)
         return answer
 

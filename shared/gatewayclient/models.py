@@ -39,11 +39,30 @@ class TenantStartup(_Value):
     """Which of its groups are offered the web search."""
 
 
+WorkerState = Literal["starting", "busy", "idle", "paused", "stopping", "gone"]
+
+
+class WorkerMount(_Value):
+    """A host folder or file that a group's agent may see, if ``policies/mounts.toml`` allows it.
+
+    Attributes:
+        host: absolute path on the host; ``~`` is the gateway user's home.
+        name: it appears as ``/workspace/extra/<name>``.
+        read_only: false asks for write access, which the allowlist must grant too.
+    """
+
+    host: str = Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    read_only: bool = True
+
+
 class WorkerRequest(_Value):
     """Ask for the worker of a group. The gateway builds the container; nothing here can widen it.
 
     Attributes:
         isolated: a worker of its own beside the group's resident one, for one run with a conversation of its own.
+        standby: start it ahead of any message; takes no place from anybody, else refused with ``worker.no_room``.
+        mounts: extra folders; one that the allowlist refuses is left out and named in `WorkerInfo.notes`.
         session_id: UUID of the Claude session; chosen by the tenant so that it is known before the first byte.
         resume: continue that session instead of beginning it.
         system_prompt: appended to the agent's standard prompt.
@@ -59,6 +78,8 @@ class WorkerRequest(_Value):
     tools: tuple[Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")], ...] = ()
     host_tools: tuple[Slug, ...] = ()
     isolated: bool = False
+    standby: bool = False
+    mounts: tuple[WorkerMount, ...] = Field(default=(), max_length=16)
 
 
 class WorkerInfo(_Value):
@@ -69,6 +90,9 @@ class WorkerInfo(_Value):
         session_id: the session it was started with.
         lines: stdout lines it has written so far; attach with ``after=lines`` to hear only what comes next.
         start_ms: how long the start took; 0 when reused.
+        standby: started ahead, and no run has used it yet.
+        notes: what the worker does without and why, such as a refused mount; for people.
+        memory_mb: measured when it was paused; 0 when not known.
     """
 
     worker_id: str
@@ -76,12 +100,16 @@ class WorkerInfo(_Value):
     group: Slug
     container: str
     session_id: str
-    state: Literal["starting", "busy", "idle", "stopping", "gone"]
+    state: WorkerState
     reused: bool = False
     lines: int = 0
     start_ms: float = 0.0
     started_at: str = ""
     run_id: str = ""
+    isolated: bool = False
+    standby: bool = False
+    notes: tuple[str, ...] = ()
+    memory_mb: float = 0.0
 
 
 class WorkerEvent(_Value):

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.sandbox.run import Sandbox
 from gateway.sandbox.seed import CredentialPaths
+from gateway.workers.docker_engine import open_client
 from shared.config.toml import operator_file
 from shared.http.client import http_client
 from shared.lifecycle.control import call
@@ -59,6 +60,24 @@ def _docker_run_ms(host: str, samples: int) -> float:
         times.append((time.monotonic() - start) * 1000)
         subprocess.run(["docker", "-H", host, "rm", "-f", done.stdout.strip()], check=True, capture_output=True)
     return statistics.median(times)
+
+
+def bare_unpause_ms(host: str, samples: int) -> list[float]:
+    """How long the engine takes to let a paused `sleep` go on, asked through its SDK."""
+    client = open_client(host, limit_s=30)
+    container = client.create_container(IMAGE, entrypoint=["sleep"], command=["600"], network_disabled=True)["Id"]
+    try:
+        client.start(container)
+        times = []
+        for _ in range(samples):
+            client.pause(container)
+            start = time.monotonic()
+            client.unpause(container)
+            times.append((time.monotonic() - start) * 1000)
+        return times
+    finally:
+        client.remove_container(container, force=True)
+        client.close()
 
 
 async def direct_upstream_ms(sandbox: Sandbox, samples: int) -> tuple[list[float], list[float]]:

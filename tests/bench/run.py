@@ -24,9 +24,13 @@ import psutil
 
 from gateway.sandbox.options import SandboxOptions
 from gateway.sandbox.run import Sandbox, running_sandbox
+from shared.config.paths import Paths
+from shared.config.toml import operator_file
+from shared.config.tomlwrite import overlay_file
 from shared.obs.log import configure_logging
-from tests.bench.floors import bare_container_ms, direct_upstream_ms
+from tests.bench.floors import bare_container_ms, bare_unpause_ms, direct_upstream_ms, engine_host
 from tests.bench.inbox import event_to_inbox_ms
+from tests.bench.talk import PAUSE_AFTER_S, first_model_request_ms, paused_ms, standby_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +51,6 @@ def quantile(values: Sequence[float], q: float) -> float:
 def p50_p99(values: Sequence[float]) -> str:
     """Median and 99th percentile in milliseconds."""
     return f"{statistics.median(values):.1f} / {quantile(values, 0.99):.1f} ms (n={len(values)})"
-
-
-async def first_model_request_ms(sandbox: Sandbox, text: str) -> tuple[float, float]:
-    """Say something to NanoClaw; time to the first model request, and to the answer in the channel."""
-    assert sandbox.discord is not None
-    world, cast = sandbox.discord.emulator.world, sandbox.discord.cast
-    owner = world.find_user("owner")
-    assert owner is not None
-    before, position = len(sandbox.models.requests), world.log_position
-    start = time.monotonic()
-    await world.say(owner, int(cast.channel_id), f"<@{cast.bots['nanoclaw']}> {text}")
-    while len(sandbox.models.requests) == before:
-        await asyncio.sleep(0.0005)
-    request = (sandbox.models.requests[before].at_monotonic - start) * 1000
-    await world.wait_for(lambda record: text in json.dumps(record.data, ensure_ascii=False), 60.0, after=position)
-    return request, (time.monotonic() - start) * 1000
 
 
 async def follow_ups(sandbox: Sandbox, samples: int) -> tuple[list[float], list[float]]:
@@ -99,11 +87,14 @@ async def measure(engine: str | None, samples: int) -> list[Figure]:
     figures: list[Figure] = []
     inbox = await event_to_inbox_ms(samples * 20)
     figures.append(Figure("event received → durable inbox row, p50 / p99", p50_p99(inbox), "≤ 3 / ≤ 20 ms"))
-    async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="clawgate-bench-"))
+    async with AsyncExitStack() as folders, AsyncExitStack() as stack:
+        folder = folders.enter_context(tempfile.TemporaryDirectory(prefix="clawgate-bench-"))
         options = SandboxOptions.parse(state=Path(folder) / "s", port_base=0, engine=engine, quiet=True)
         async with running_sandbox(options):
             pass  # the first start of a state directory also makes its databases, and keeps Alembic in memory
+        paths = Paths.resolve(options.state)
+        overlay_file(operator_file("nanoclaw", paths), {"standby": {"enabled": False}})
+        overlay_file(operator_file("gateway", paths), {"workers": {"pause_after_s": PAUSE_AFTER_S}})
         start = time.monotonic()
         sandbox = await stack.enter_async_context(running_sandbox(options))
         figures.append(Figure("sandbox start → both bots online", f"{time.monotonic() - start:.1f} s", "–"))
@@ -119,7 +110,11 @@ async def measure(engine: str | None, samples: int) -> list[Figure]:
         requests, replies = await follow_ups(sandbox, samples)
         figures.append(Figure("resident: event → first model request, p50 / p99", p50_p99(requests), "p50 ≤ 60 ms"))
         figures.append(Figure("resident: event → reply in the channel, p50 / p99", p50_p99(replies), "–"))
+        paused = await paused_ms(sandbox, min(samples, 7))
+        figures.append(Figure("paused: event → first model request, p50 / p99", p50_p99(paused), "p50 ≤ 100 ms"))
         if sandbox.ready["engine"] == "docker":
+            floor = await asyncio.to_thread(bare_unpause_ms, engine_host(sandbox), samples)
+            figures.append(Figure("  floor: unpause of a bare container, p50 / p99", p50_p99(floor), "–"))
             ours, bare = await bare_container_ms(sandbox)
             figures.append(
                 Figure(
@@ -131,6 +126,11 @@ async def measure(engine: str | None, samples: int) -> list[Figure]:
         through, direct = await direct_upstream_ms(sandbox, samples * 10)
         added = statistics.median(through) - statistics.median(direct)
         figures.append(Figure("model proxy: added latency, p50", f"{added:.2f} ms", "≤ 3 ms"))
+        await stack.aclose()  # and once more with agents started ahead
+        overlay_file(operator_file("nanoclaw", paths), {"standby": {"enabled": True}})
+        async with running_sandbox(options) as again:
+            ahead = await standby_ms(again, min(samples, 7))
+            figures.append(Figure("standby: event → first model request, p50 / p99", p50_p99(ahead), "p50 ≤ 200 ms"))
     bare_python = command_ms(sys.executable, "-c", "pass")
     for name, module in (("clawgate", "gateway.cli.main"), ("nanoclaw", "nanoclaw.cli"), ("openclaw", "openclaw.cli")):
         took = command_ms(sys.executable, "-m", module, "--help")

@@ -44,8 +44,8 @@ def docker_host() -> Iterator[str]:
 
 def worker_folders(root: Path) -> WorkerFolders:
     """Folders that exist and may be written by the worker's user."""
-    folders = WorkerFolders(root / "group", root / "session", root / "socket")
-    for folder in (folders.group, folders.session, folders.socket):
+    folders = WorkerFolders(root / "group", root / "group" / "logs", root / "shared", root / "session", root / "socket")
+    for folder in (folders.group, folders.logs, folders.shared, folders.session, folders.socket):
         folder.mkdir(parents=True, exist_ok=True)
     return folders
 

@@ -98,9 +98,23 @@ class SandboxProcess:
 
 @asynccontextmanager
 async def sandbox_process(
-    folder: Path, *arguments: str, state: Path | None = None, timeout_s: float = 90
+    folder: Path,
+    *arguments: str,
+    state: Path | None = None,
+    timeout_s: float = 90,
+    checkout: Path | None = None,
+    **environment: str,
 ) -> AsyncIterator[SandboxProcess]:
-    """Start `clawgate sandbox` on free ports and wait for its ready file; it is ended in any case."""
+    """Start `clawgate sandbox` on free ports and wait for its ready file; it is ended in any case.
+
+    Args:
+        folder: for the ready file and the output.
+        arguments: further options.
+        state: state directory, in `folder` unless given.
+        timeout_s: for coming up.
+        checkout: source to run instead of this one.
+        environment: added to ours.
+    """
     state = state or folder / "state"
     ready_file, output = folder / f"ready-{secrets.token_hex(3)}.json", folder / f"out-{secrets.token_hex(3)}.txt"
     with output.open("wb") as log:
@@ -113,7 +127,8 @@ async def sandbox_process(
             *arguments,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ},
+            cwd=checkout,
+            env={**os.environ, **environment},
         )
     try:
         deadline = time.monotonic() + timeout_s

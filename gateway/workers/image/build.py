@@ -1,7 +1,7 @@
 """Building the worker image: ``make setup`` and ``nanoclaw workers rebuild`` come here.
 
-The image's tag is a hash of everything that goes in, so building again is free until something changed. The build
-itself has no network: what it needs is fetched on the host first.
+The image's tag is a hash of everything that goes in, kept as a label too, so building again is free until something
+changed. The build itself has no network: what it needs is fetched on the host first.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import io
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,12 @@ from shared.config.process import environment
 from shared.errors import GatewayError, Internal
 
 DEFAULT_IMAGE = "nanoclaw-agent:latest"
-_REPOSITORY = "clawgate-worker"
-_LABEL = "org.opencontainers.image.title=Clawgate worker"
+REPOSITORY = "clawgate-worker"
+OUR_IMAGES = "org.opencontainers.image.title=Clawgate worker"
+"""A label filter that finds every image built here, of any version."""
+CONTEXT_LABEL = "clawgate.context"
+MANAGED = "managed"
+"""Folder of settings and skills, beside the Dockerfile and in the build's context."""
 _BUILD_LIMIT_S = 900
 
 
@@ -42,16 +47,38 @@ class BuiltImage:
     Attributes:
         tag: name by content, such as ``clawgate-worker:3f0c…``.
         built: false when it was there already.
+        size_bytes: as the engine counts it, with the layers it shares.
     """
 
     image_id: str
     tag: str
     built: bool
+    size_bytes: int
 
 
-def content_hash(dockerfile: str, arch: Architecture) -> str:
-    """What the image is made of, as a tag."""
-    return hashlib.sha256("\0".join((dockerfile, sdk_version(), arch, base_recipe())).encode()).hexdigest()[:12]
+def managed_files() -> dict[str, bytes]:
+    """Settings and skills of the image by their path in the build's context, sorted."""
+    root = files("gateway.workers.image") / MANAGED
+    found: dict[str, bytes] = {}
+
+    def walk(folder: Traversable, path: str) -> None:
+        for entry in folder.iterdir():
+            inner = f"{path}/{entry.name}"
+            if entry.is_dir():
+                walk(entry, inner)
+            else:
+                found[inner] = entry.read_bytes()
+
+    walk(root, MANAGED)
+    return dict(sorted(found.items()))
+
+
+def content_hash(dockerfile: str, arch: Architecture, managed: Mapping[str, bytes]) -> str:
+    """What the image is made of, as a tag: the same for the same inputs, whoever builds it and when."""
+    facts = hashlib.sha256("\0".join((dockerfile, sdk_version(), arch, base_recipe())).encode())
+    for path, data in sorted(managed.items()):
+        facts.update(f"\0{path}\0{hashlib.sha256(data).hexdigest()}".encode())
+    return facts.hexdigest()[:12]
 
 
 def ensure_image(
@@ -93,26 +120,34 @@ def ensure_image(
 def _ensure(client: docker.APIClient, progress: Progress, image: str, *, force: bool) -> BuiltImage:
     arch = architecture(str(client.version()["Arch"]))
     dockerfile = (files("gateway.workers.image") / "Dockerfile").read_text(encoding="utf-8")
-    digest = content_hash(dockerfile, arch)
-    tag = f"{_REPOSITORY}:{digest}"
+    managed = managed_files()
+    digest = content_hash(dockerfile, arch, managed)
+    tag = f"{REPOSITORY}:{digest}"
     if not force and (found := _image_id(client, tag)):
         _name(client, found, image)
-        return BuiltImage(found, tag, built=False)
+        return _built(client, found, tag, built=False)
     with cache_lock() as cache:
         if not force and (found := _image_id(client, tag)):  # another process was faster
             _name(client, found, image)
-            return BuiltImage(found, tag, built=False)
+            return _built(client, found, tag, built=False)
         cli = fetch_cli(cache, arch, progress)
         base = ensure_base(client, progress)
         progress(f"building {tag} on {base}")
-        _build(client, dockerfile, cli, base, tag, no_cache=force)
+        context = {"Dockerfile": dockerfile.encode(), **managed}
+        _build(client, context, cli, base, tag, digest, no_cache=force)
     built = _image_id(client, tag)
     if built is None:
         raise Internal(f"the build of {tag} ended without an image", code="image.build_failed")
     _name(client, built, image)
-    _tidy(client, keep=tag)
-    progress(f"built {tag}, also named {image}")
-    return BuiltImage(built, tag, built=True)
+    remove_nameless(client)
+    result = _built(client, built, tag, built=True)
+    progress(f"built {tag}, also named {image}, {result.size_bytes / 1e6:.0f} MB")
+    return result
+
+
+def _built(client: docker.APIClient, image_id: str, tag: str, *, built: bool) -> BuiltImage:
+    size = int(client.inspect_image(image_id).get("Size") or 0)  # type: ignore[no-untyped-call]
+    return BuiltImage(image_id, tag, built=built, size_bytes=size)
 
 
 def _image_id(client: docker.APIClient, name: str) -> str | None:
@@ -127,20 +162,30 @@ def _name(client: docker.APIClient, image_id: str, image: str) -> None:
     client.tag(image_id, repository, tag or "latest", force=True)
 
 
-def _tidy(client: docker.APIClient, *, keep: str) -> None:
-    """Remove earlier builds; one that a worker still uses is refused by the engine and goes next time."""
-    for row in client.images(filters={"label": _LABEL}, all=False):
-        for name in row.get("RepoTags") or [row["Id"]]:
-            ours = name == "<none>:<none>" or name.startswith((f"{_REPOSITORY}:", "sha256:"))
-            if ours and name != keep:
-                with suppress(docker_errors.APIError):
-                    client.remove_image(row["Id"] if name == "<none>:<none>" else name)
+def remove_nameless(client: docker.APIClient) -> int:
+    """Remove earlier builds that no name leads to any more; one that a container uses stays. Returns how many went."""
+    removed = 0
+    for row in client.images(filters={"label": OUR_IMAGES, "dangling": True}, all=False):
+        with suppress(docker_errors.APIError):
+            client.remove_image(row["Id"])
+            removed += 1
+    return removed
 
 
-def _build(client: docker.APIClient, dockerfile: str, cli: Path, base: str, tag: str, *, no_cache: bool) -> None:
+def _build(
+    client: docker.APIClient,
+    context_files: Mapping[str, bytes],
+    cli: Path,
+    base: str,
+    tag: str,
+    digest: str,
+    *,
+    no_cache: bool,
+) -> None:
     with tempfile.TemporaryFile() as context:
         with tarfile.open(fileobj=context, mode="w") as archive:
-            _add(archive, "Dockerfile", dockerfile.encode())
+            for path, data in context_files.items():
+                _add(archive, path, data)
             archive.add(cli, "claude", recursive=False, filter=_plain)
         context.seek(0)
         said: list[str] = []
@@ -149,6 +194,7 @@ def _build(client: docker.APIClient, dockerfile: str, cli: Path, base: str, tag:
             custom_context=True,
             tag=tag,
             buildargs={"BASE": base},
+            labels={CONTEXT_LABEL: digest},
             network_mode="none",
             pull=False,
             nocache=no_cache,
@@ -166,6 +212,7 @@ def _build(client: docker.APIClient, dockerfile: str, cli: Path, base: str, tag:
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size = len(data)
+    entry.mode = 0o644
     archive.addfile(entry, io.BytesIO(data))
 
 

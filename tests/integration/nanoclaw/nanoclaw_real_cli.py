@@ -228,6 +228,7 @@ class CliGateway:
         worker = self.live[worker_id]
         if worker.process.returncode is None:
             worker.process.kill()
+        worker.process.stdin.close()
         await asyncio.gather(*worker.tasks)
 
     def attach(self, worker_id: str, after: int = 0) -> Attached:

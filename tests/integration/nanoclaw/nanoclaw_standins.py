@@ -28,7 +28,7 @@ from shared.channels.base import (
     Sender,
 )
 from shared.config.paths import Paths
-from shared.errors import GatewayError, NotFound, Unavailable
+from shared.errors import Busy, GatewayError, NotFound, Unavailable
 from shared.gatewayclient import WorkerEvent, WorkerInfo, WorkerRequest
 from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
 
@@ -323,6 +323,8 @@ class ScriptedGateway:
     states: dict[str, str] = field(default_factory=dict)
     light: Callable[[dict], object] | None = None
     web: Callable[[FetchRequest | WebSearchRequest], FetchedPage | SearchAnswer] | None = None
+    notes: tuple[str, ...] = ()
+    no_room: bool = False
 
     async def fetch_page(self, request: FetchRequest) -> FetchedPage:
         return self.web(request)
@@ -333,6 +335,8 @@ class ScriptedGateway:
     async def lease_worker(self, request: WorkerRequest) -> WorkerInfo:
         if self.lease_fails:
             raise self.lease_fails.pop(0)
+        if request.standby and self.no_room:
+            raise Busy("no room", code="worker.no_room", retry_after_s=60)
         self.leases.append(request)
         for worker in self.live.values():
             is_same = worker.request.group == request.group and worker.request.isolated == request.isolated
@@ -352,6 +356,9 @@ class ScriptedGateway:
             state=self.states.get(worker.worker_id, "starting"),
             reused=reused,
             lines=worker.lines,
+            isolated=worker.request.isolated,
+            standby=worker.request.standby and worker.turn == 0,
+            notes=self.notes,
         )
 
     async def workers(self) -> list[WorkerInfo]:
@@ -371,6 +378,10 @@ class ScriptedGateway:
         self._find(worker_id)
         self.states[worker_id] = "idle"
 
+    async def pause_worker(self, worker_id: str) -> None:
+        self._find(worker_id)
+        self.states[worker_id] = "paused"
+
     async def end_worker(self, worker_id: str) -> None:
         with contextlib.suppress(NotFound):
             self._find(worker_id).end()
@@ -389,7 +400,11 @@ class ScriptedGateway:
 
 
 def a_policy(**values) -> NanoclawPolicy:
-    base = {"chats": {"register": "on_mention"}, "runs": {"retry_delays_s": [0.01, 0.01], "drain_s": 1}}
+    base = {
+        "chats": {"register": "on_mention"},
+        "runs": {"retry_delays_s": [0.01, 0.01], "drain_s": 1},
+        "standby": {"workers": 0},
+    }
     return NanoclawPolicy.model_validate(base | values)
 
 

@@ -3,7 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.beneath import folder_beneath, names_beneath, read_beneath, remove_beneath, size_beneath, write_beneath
+from shared.beneath import (
+    append_beneath,
+    empty_beneath,
+    folder_beneath,
+    names_beneath,
+    read_beneath,
+    remove_beneath,
+    size_beneath,
+    write_beneath,
+)
 from shared.errors import Denied, Invalid, NotFound
 
 
@@ -103,3 +112,31 @@ def test_no_descriptor_is_left_open(root):
         with pytest.raises(NotFound), folder_beneath(root, ("a", "no")):
             pass
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_file_grows_up_to_its_limit_and_links_and_pipes_are_left_alone(tmp_path):
+    (tmp_path / "logs").mkdir()
+    append_beneath(tmp_path, ("logs",), "a.log", b"one ")
+    append_beneath(tmp_path, ("logs",), "a.log", b"two", limit_bytes=5)
+    append_beneath(tmp_path, ("logs",), "a.log", b"three", limit_bytes=5)
+    file = tmp_path / "logs" / "a.log"
+    assert file.read_bytes() == b"one two"
+    empty_beneath(tmp_path, ("logs",), "a.log", above_bytes=7)
+    assert file.read_bytes() == b"one two"
+    empty_beneath(tmp_path, ("logs",), "a.log", above_bytes=6)
+    assert file.read_bytes() == b""
+    (tmp_path / "secret").write_text("kept")
+    file.unlink()
+    file.symlink_to(tmp_path / "secret")
+    with pytest.raises(Denied):
+        append_beneath(tmp_path, ("logs",), "a.log", b"x")
+    empty_beneath(tmp_path, ("logs",), "a.log", above_bytes=0)
+    assert (tmp_path / "secret").read_text() == "kept"
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(Denied):
+        append_beneath(tmp_path, ("logs",), "a.log", b"x")
+    empty_beneath(tmp_path, ("logs",), "a.log", above_bytes=0)
+    empty_beneath(tmp_path, ("missing",), "a.log", above_bytes=0)
+    with pytest.raises(NotFound):
+        append_beneath(tmp_path, ("missing",), "a.log", b"x")

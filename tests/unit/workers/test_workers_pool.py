@@ -16,7 +16,7 @@ from gateway.workers.pool import WorkerPool
 from gateway.workers.process_engine import ProcessEngine
 from shared.clock import FakeClock
 from shared.config.paths import Paths
-from shared.errors import Busy, ConfigError, Conflict, Denied, NotFound
+from shared.errors import Busy, ConfigError, Conflict, Denied, Invalid, NotFound
 from shared.gatewayclient.models import WorkerEvent, WorkerInfo, WorkerRequest
 
 AGENT = """#!/bin/sh
@@ -57,10 +57,10 @@ class House:
             self.engine, policy, self.paths, self.doors, instance="t", sandbox=True, clock=self.clock
         )
 
-    async def lease(self, group: str, *, tenant: str = "nanoclaw", session: str = "", model: str = "") -> WorkerInfo:
+    async def lease(self, group: str, *, tenant: str = "nanoclaw", session: str = "", **more: object) -> WorkerInfo:
         self.clock.advance(1)
-        request = WorkerRequest(
-            group=group, session_id=session or str(uuid.uuid5(uuid.NAMESPACE_DNS, group)), model=model
+        request = WorkerRequest.model_validate(
+            {"group": group, "session_id": session or str(uuid.uuid5(uuid.NAMESPACE_DNS, group)), **more}
         )
         return await self.pool.lease(tenant, request, uid=os.getuid(), gid=os.getgid(), name_prefix=tenant)
 
@@ -235,3 +235,194 @@ def test_the_process_engine_is_refused_outside_the_sandbox(tmp_path) -> None:
     paths = Paths.resolve(tmp_path / "s", tmp_path / "r")
     with pytest.raises(ConfigError, match="contains nothing"):
         WorkerPool(ProcessEngine(tmp_path), WorkerPolicy(), paths, Doors(paths), instance="t")
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def state_of(house: House, worker: WorkerInfo) -> str:
+    return next(w.state for w in house.pool.list() if w.worker_id == worker.worker_id)
+
+
+async def is_frozen(house: House, worker: WorkerInfo) -> bool:
+    (container,) = await house.engine.find({"clawgate.worker": worker.worker_id})
+    return container.paused
+
+
+async def test_a_resting_worker_is_paused_and_its_next_run_lets_it_go_on(tmp_path) -> None:
+    async with a_house(tmp_path, pause_after_s=10, idle_timeout_s=100) as house:
+        worker = await house.lease("a")
+        house.clock.advance(9)
+        await house.pool.sweep()
+        assert state_of(house, worker) == "idle"
+        house.clock.advance(1)
+        await house.pool.sweep()
+        assert (state_of(house, worker), await is_frozen(house, worker)) == ("paused", True)
+        await house.pool.mark_busy("nanoclaw", worker.worker_id, "run_1")
+        assert (state_of(house, worker), await is_frozen(house, worker)) == ("busy", False)
+        await house.say(worker, "one")
+        assert await house.hear(worker) == (1, b"got one")
+        house.clock.advance(50)
+        await house.pool.sweep()
+        assert state_of(house, worker) == "busy"
+
+
+async def test_the_idle_time_goes_on_while_a_worker_is_paused_and_a_paused_one_can_be_ended(tmp_path) -> None:
+    async with a_house(tmp_path, pause_after_s=10, idle_timeout_s=100) as house:
+        worker = await house.lease("a")
+        house.clock.advance(10)
+        await house.pool.sweep()
+        house.clock.advance(89)
+        await house.pool.sweep()
+        assert state_of(house, worker) == "paused"
+        house.clock.advance(1)
+        await house.pool.sweep()
+        assert (await house.the_end(worker)).reason == "idle"
+
+
+async def test_input_wakes_a_paused_worker_so_that_nobody_waits_for_ever(tmp_path) -> None:
+    async with a_house(tmp_path) as house:
+        worker = await house.lease("a")
+        await house.pool.pause("nanoclaw", worker.worker_id)
+        await house.pool.pause("nanoclaw", worker.worker_id)
+        assert await is_frozen(house, worker)
+        assert house.pool.list()[0].memory_mb > 0
+        await house.say(worker, "hello")
+        assert await house.hear(worker) == (1, b"got hello")
+        assert state_of(house, worker) == "idle"
+
+
+async def test_a_worker_that_has_a_run_is_not_paused(tmp_path) -> None:
+    async with a_house(tmp_path) as house:
+        worker = await house.lease("a")
+        await house.pool.mark_busy("nanoclaw", worker.worker_id, "run_1")
+        with pytest.raises(Conflict):
+            await house.pool.pause("nanoclaw", worker.worker_id)
+        with pytest.raises(NotFound):
+            await house.pool.pause("openclaw", worker.worker_id)
+
+
+async def test_a_run_that_begins_while_its_worker_is_chosen_for_eviction_keeps_it(tmp_path) -> None:
+    async with a_house(tmp_path, max_workers=1) as house:
+        worker = await house.lease("a")
+        await house.pool.pause("nanoclaw", worker.worker_id)
+        claiming = asyncio.gather(
+            house.pool.mark_busy("nanoclaw", worker.worker_id, "run_1"), house.lease("b"), return_exceptions=True
+        )
+        busy, refused = await claiming
+        assert busy is None
+        assert isinstance(refused, Busy)
+        assert state_of(house, worker) == "busy"
+
+
+async def test_a_standby_worker_takes_no_place_from_anybody(tmp_path) -> None:
+    async with a_house(tmp_path, max_workers=2) as house:
+        await house.lease("a")
+        await house.lease("b")
+        with pytest.raises(Busy) as caught:
+            await house.lease("c", standby=True)
+        assert caught.value.code == "worker.no_room"
+        assert len(house.pool.list()) == 2
+
+
+async def test_standby_workers_keep_to_their_memory(tmp_path) -> None:
+    async with a_house(tmp_path, max_workers=9, standby_memory_mb=400) as house:
+        await house.lease("a", standby=True)
+        await house.lease("b", standby=True)
+        with pytest.raises(Busy, match="standby_memory_mb"):
+            await house.lease("c", standby=True)
+        for worker in house.pool.list():
+            await house.pool.pause("nanoclaw", worker.worker_id)  # measured now: a shell holds a few MB
+        assert (await house.lease("c", standby=True)).standby
+
+
+async def test_a_standby_worker_is_claimed_by_its_run_and_then_is_like_any_other(tmp_path) -> None:
+    async with a_house(tmp_path, max_workers=2) as house:
+        ahead = await house.lease("a", standby=True)
+        assert ahead.standby
+        await house.pool.pause("nanoclaw", ahead.worker_id)
+        again = await house.lease("a")
+        assert (again.worker_id, again.reused) == (ahead.worker_id, True)
+        await house.pool.mark_busy("nanoclaw", ahead.worker_id, "run_1")
+        assert not house.pool.list()[0].standby
+
+
+async def test_standby_goes_first_then_paused_then_idle(tmp_path) -> None:
+    async with a_house(tmp_path, max_workers=3) as house:
+        idle = await house.lease("idle")
+        paused = await house.lease("paused")
+        await house.pool.pause("nanoclaw", paused.worker_id)
+        ahead = await house.lease("ahead", standby=True)
+        await house.pool.pause("nanoclaw", ahead.worker_id)
+        for number, victim in enumerate((ahead, paused, idle)):
+            newcomer = await house.lease(f"n{number}")
+            await house.pool.mark_busy("nanoclaw", newcomer.worker_id, f"run_{number}")
+            assert (await house.the_end(victim)).reason == "evicted"
+
+
+async def test_an_isolated_worker_lives_beside_the_groups_own(tmp_path) -> None:
+    async with a_house(tmp_path) as house:
+        own = await house.lease("a")
+        alone = await house.lease("a", session=str(uuid.uuid4()), isolated=True)
+        assert alone.isolated
+        assert alone.worker_id != own.worker_id
+        assert (await house.lease("a")).worker_id == own.worker_id
+        await house.pool.end("nanoclaw", alone.worker_id)
+        assert [w.worker_id for w in house.pool.list()] == [own.worker_id]
+
+
+async def test_the_log_of_a_life_names_its_runs_and_its_end_and_nothing_that_was_said(tmp_path) -> None:
+    async with a_house(tmp_path) as house:
+        worker = await house.lease("main")
+        await house.pool.mark_busy("nanoclaw", worker.worker_id, "run_abc")
+        await house.say(worker, "a private word")
+        await house.hear(worker)
+        house.clock.advance(3)
+        await house.pool.mark_idle("nanoclaw", worker.worker_id)
+        await house.pool.mark_busy("nanoclaw", worker.worker_id, "run_def")
+        await house.say(worker, "die")
+        await house.the_end(worker)
+        folder = house.paths.group_logs("nanoclaw", "main")
+        await until(lambda: any("goodbye" in f.read_text() for f in folder.iterdir()))
+        (file,) = folder.iterdir()
+        text = file.read_text()
+    assert file.name.startswith("container-2026-01-01T09-00-01")  # local time of the containers
+    for part in (
+        *("group: main\n", "main: yes\n", f"container: {worker.container}\n", f"session: {worker.session_id} (new)\n"),
+        *("  /workspace/group rw\n", "  /workspace/group/logs ro\n", "run run_abc begins\n"),
+        *("run run_abc ended after 3.0 s\n", "run run_def ended after 0.0 s\n"),
+        *("ended: crashed, code 7, after 3.0 s, 2 runs\n", "stderr:\n  goodbye\n"),
+    ):
+        assert part in text, part
+    assert "private" not in text
+
+
+async def test_a_link_where_the_logs_belong_starts_nothing_and_nothing_is_written_through_it(tmp_path) -> None:
+    async with a_house(tmp_path) as house:
+        group = house.paths.group("nanoclaw", "a")
+        group.mkdir(parents=True)
+        (tmp_path / "elsewhere").mkdir()
+        (group / "logs").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(Denied, match="logs is a symbolic link"):
+            await house.lease("a")
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+async def test_a_folder_of_another_user_is_refused_with_the_command_that_fixes_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    async with a_house(tmp_path) as house:
+        request = WorkerRequest(group="a", session_id=str(uuid.uuid4()))
+        with pytest.raises(ConfigError, match=r"chown -R 4711:4711 .*groups/a"):
+            await house.pool.lease("nanoclaw", request, uid=4711, gid=4711, name_prefix="nanoclaw")
+        with pytest.raises(ConfigError, match="one user"):
+            await house.pool.lease("nanoclaw", request, uid=4712, gid=4712, name_prefix="nanoclaw")
+        assert house.pool.list() == []
+
+
+async def test_the_folder_of_the_shared_memory_has_no_worker(tmp_path) -> None:
+    async with a_house(tmp_path) as house:
+        with pytest.raises(Invalid, match="memory of all groups"):
+            await house.lease("global")
