@@ -219,7 +219,8 @@ async def test_the_command_line_calls_nobody_but_the_model(cli, tmp_path, is_qui
     async with a_cli_gateway(cli, tmp_path / "g") as (gateway, _), proxy:
         gateway.environment = {"HTTPS_PROXY": address, "HTTP_PROXY": address}
         if not is_quiet:
-            gateway.environment |= {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "", "DISABLE_AUTOUPDATER": ""}
+            ours = ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY")
+            gateway.environment |= dict.fromkeys((*ours, "DISABLE_ERROR_REPORTING"), "")
         async with a_tenant(tmp_path, gateway) as (tenant, channel):
             await channel.handlers.on_message(a_message("hello"))
             await channel.says(bool)
