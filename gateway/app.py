@@ -52,6 +52,7 @@ from shared.gatewayclient.models import TenantStartup
 from shared.http.client import HttpPool
 from shared.http.unixserver import AsgiListeners
 from shared.ids import parse_name
+from shared.lifecycle import faultpoints
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.notify import notify
@@ -76,6 +77,7 @@ async def run_gateway(paths: Paths) -> int:
     """
     configure_logging("gateway", level=log_level())
     make_undumpable()
+    faultpoints.arm(paths)
     settings = Settings.load(paths)
     lock = SingleInstance(paths.gateway / "gateway.pid", what=f"the gateway with state in {paths.state}")
     lock.acquire()

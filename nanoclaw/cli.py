@@ -114,6 +114,36 @@ def groups_remove(state: Path | None, tenant: str, group: str) -> None:
     click.echo(f"removed {removed['folder']} ({removed['chat']})")
 
 
+@groups.command("new")
+@_common
+@click.argument("group")
+def groups_new(state: Path | None, tenant: str, group: str) -> None:
+    """Forget a group's conversation and begin a new one (GROUP is its folder or address)."""
+    click.echo(_ask(state, tenant, "groups.new", group=group)["said"])
+
+
+@groups.command("stop")
+@_common
+@click.argument("group")
+def groups_stop(state: Path | None, tenant: str, group: str) -> None:
+    """Stop what runs or waits in a group; none of it is tried again."""
+    click.echo(_ask(state, tenant, "groups.stop", group=group)["said"])
+
+
+@groups.command("status")
+@_common
+@click.argument("group")
+@_json
+def groups_status(state: Path | None, tenant: str, group: str, *, as_json: bool) -> None:
+    """Show how a group is doing: worker, run, queue, last run, what it used today."""
+    report = _ask(state, tenant, "groups.status", group=group)
+    text = report.pop("text")
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(text)
+
+
 cli.add_command(workers)
 
 

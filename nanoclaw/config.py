@@ -49,11 +49,14 @@ class ChatsPolicy(_Table):
         register_mode: ``explicit`` needs ``nanoclaw groups register``; ``on_mention`` takes a chat once it calls.
         owner_ids: people who may administer, by platform id.
         context_messages: how many earlier messages of the chat an answer takes along.
+        max_waiting: messages of one chat that may wait for their answer; further ones are recorded as ignored, and
+            the chat is told once.
     """
 
     register_mode: Literal["explicit", "on_mention"] = Field(default="explicit", alias="register")
     owner_ids: tuple[str, ...] = ()
     context_messages: int = Field(default=30, ge=0, le=500)
+    max_waiting: int = Field(default=100, ge=1, le=10_000)
 
 
 class AgentPolicy(_Table):
@@ -82,15 +85,20 @@ class RunsPolicy(_Table):
 
     Attributes:
         max_concurrent: runs at once, over all groups (policy: MAX_CONCURRENT_CONTAINERS).
-        timeout_s: longest run.
+        timeout_s: longest run, from its turn to its answer; it is interrupted and not tried again (the original's
+            CONTAINER_TIMEOUT of 30 minutes).
+        silence_s: longest time without any sign of the agent; longer than its longest command, 10 minutes.
         retry_delays_s: waits before each further try; after the last the message lies in the dead letters.
         drain_s: how long a stop waits for running answers.
+        queue_note_s: a chat that waits this long for a place is told its position, and again when that changes.
     """
 
     max_concurrent: int = Field(default=5, ge=1, le=64)
     timeout_s: Seconds = 1800
+    silence_s: Seconds = 900
     retry_delays_s: tuple[Annotated[float, Field(ge=0, le=86_400)], ...] = (5, 10, 20, 40, 80)
     drain_s: float = Field(default=20, ge=0, le=600)
+    queue_note_s: Seconds = 5
 
 
 class StandbyPolicy(_Table):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nanoclaw.tenant import Tenant
 
 _PREVIEW_CHARS = 60
+_OPERATOR = "the operator"
 
 
 def operations(tenant: Tenant) -> Mapping[str, Operation]:
@@ -29,6 +30,9 @@ def operations(tenant: Tenant) -> Mapping[str, Operation]:
         "groups.list": control.groups_list,
         "groups.register": control.groups_register,
         "groups.remove": control.groups_remove,
+        "groups.new": control.groups_new,
+        "groups.stop": control.groups_stop,
+        "groups.status": control.groups_status,
         "workers.list": control.workers_list,
         "workers.stop_all": control.workers_stop_all,
         "workers.rebuild": control.workers_rebuild,
@@ -91,7 +95,22 @@ class _Control:
         return _group(await self._tenant.administration.register(wanted, by=by))
 
     async def groups_remove(self, params: dict[str, Any]) -> dict[str, Any]:
-        return _group(await self._tenant.administration.remove(str(params.get("group", ""))))
+        name = str(params.get("group", ""))
+        await self._tenant.runs.stop(self._tenant.registry.find(name), _OPERATOR)
+        return _group(await self._tenant.administration.remove(name))
+
+    async def groups_new(self, params: dict[str, Any]) -> dict[str, Any]:
+        group = self._tenant.registry.find(str(params.get("group", "")))
+        return {"group": group.folder, "said": await self._tenant.commands.begin_anew(group, _OPERATOR)}
+
+    async def groups_stop(self, params: dict[str, Any]) -> dict[str, Any]:
+        group = self._tenant.registry.find(str(params.get("group", "")))
+        return {"group": group.folder, "said": await self._tenant.commands.stop(group, _OPERATOR)}
+
+    async def groups_status(self, params: dict[str, Any]) -> dict[str, Any]:
+        group = self._tenant.registry.find(str(params.get("group", "")))
+        status = await self._tenant.commands.status(group)
+        return status.as_json() | {"text": status.as_text(self._tenant.zone)}
 
     async def workers_list(self, _params: dict[str, Any]) -> list[dict[str, Any]]:
         return [worker.model_dump(mode="json") for worker in await self._tenant.gateway.workers()]

@@ -13,13 +13,14 @@ from nanoclaw.agent.stream import Done
 from shared.errors import Busy, DeadlineExceeded, GatewayError
 
 FaultKind = Literal[
-    "worker_lost", "silent", "no_worker", "busy", "refused", "credential", "limit", "model_down", "defect"
+    "worker_lost", "silent", "timeout", "no_worker", "busy", "refused", "credential", "limit", "model_down", "defect"
 ]
 
-_FINAL: frozenset[FaultKind] = frozenset({"silent", "refused", "credential"})
+_FINAL: frozenset[FaultKind] = frozenset({"silent", "timeout", "refused", "credential"})
 _SENTENCES: dict[FaultKind, str] = {
     "worker_lost": "Sorry, the agent stopped before it could answer.",
     "silent": "Sorry, the agent did not say anything for too long and was stopped.",
+    "timeout": "Sorry, this took longer than a run may take and was stopped.",
     "no_worker": "Sorry, no agent can be started right now.",
     "busy": "Sorry, all agents are busy.",
     "refused": "Sorry, the model refused this request{status}.",
@@ -39,6 +40,7 @@ class Fault:
         status: the provider's HTTP status, 0 when there was none.
         resets_at: Unix seconds at which a usage limit ends, 0 when unknown.
         wait_s: least wait somebody asked for.
+        for_place: all workers are taken; the end of any run may change that.
     """
 
     kind: FaultKind
@@ -46,6 +48,7 @@ class Fault:
     status: int = 0
     resets_at: int = 0
     wait_s: float = 0.0
+    for_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def fault_of_error(error: GatewayError) -> Fault:
     if isinstance(error, DeadlineExceeded):
         return Fault("silent", error.detail)
     if isinstance(error, Busy):
-        return Fault("busy", error.detail, wait_s=error.retry_after_s)
+        return Fault("busy", error.detail, wait_s=error.retry_after_s, for_place=error.code == "worker.full")
     if error.retryable:
         return Fault("no_worker", error.detail)
     return Fault("defect", f"{error.code}: {error.detail}")

@@ -55,10 +55,11 @@ class Decision:
     """What happens to a message.
 
     ``answer`` runs the agent · ``register`` makes the chat a group first, then runs · ``context`` is kept and shown
-    with the next message that is answered · ``ignore`` is recorded with its reason and nothing else.
+    with the next message that is answered · ``ignore`` is recorded with its reason and nothing else · ``full`` is
+    recorded too, and the chat is told that too much waits there already.
     """
 
-    kind: Literal["answer", "register", "context", "ignore"]
+    kind: Literal["answer", "register", "context", "ignore", "full"]
     reason: str
 
     @property

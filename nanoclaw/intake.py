@@ -20,7 +20,9 @@ from nanoclaw.questions.service import Questions
 from nanoclaw.store import Store
 from shared.channels.base import ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Inbox
+from shared.channels.outbox import Outbox
 from shared.channels.store import InboxState
+from shared.lifecycle.faultpoints import fault_point
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -39,6 +41,7 @@ class Intake:
     def __init__(
         self,
         inbox: Inbox,
+        outbox: Outbox,
         store: Store,
         registry: GroupRegistry,
         policy: NanoclawPolicy,
@@ -49,6 +52,7 @@ class Intake:
         welcome: Callable[[Group], Awaitable[None]],
     ) -> None:
         self._inbox = inbox
+        self._outbox = outbox
         self._store = store
         self._registry = registry
         self._policy = policy
@@ -59,18 +63,24 @@ class Intake:
 
     async def on_message(self, message: InboundMessage) -> None:
         """Store a message; it is durable, and its fate decided, when this returns."""
+        fault_point("inbox.received")
         decision = self._decide(message)
         if await self._questions.take(message, calls=decision.is_answered):
             _log.info("message.stored", chat=message.chat, message=message.id, decision="answer to a question")
             self._fetch_files(message)
             return
+        if decision.is_answered and await self._inbox.count_waiting(message.chat) >= self._policy.chats.max_waiting:
+            decision = Decision("full", f"{self._policy.chats.max_waiting} messages of the chat wait already")
         is_new = await self._inbox.append(message, state=_state(decision), reason=decision.reason)
         if not is_new:
             return
+        fault_point("inbox.stored")
         _log.info(
             "message.stored", chat=message.chat, message=message.id, decision=decision.kind, reason=decision.reason
         )
-        if decision.kind != "ignore":
+        if decision.kind == "full":
+            await self._say_full(message.chat)
+        elif decision.kind != "ignore":
             self._fetch_files(message)
         if decision.is_answered:
             self._wake(message)
@@ -108,6 +118,13 @@ class Intake:
         # A chat that registers itself has no folder yet: its files are fetched when the message is answered.
         if message.attachments and (group := self._group_of(message)) is not None:
             self._attachments.begin(message, group)
+
+    async def _say_full(self, chat: ChatId) -> None:
+        """Tell a chat that it asks too much; once for as long as the same message is the oldest that waits."""
+        oldest = next((waiting.first_id for waiting in await self._inbox.open_chats() if waiting.chat == chat), 0)
+        limit = self._policy.chats.max_waiting
+        text = f"{limit} messages wait for an answer here already; I leave out further ones until some are answered."
+        await self._outbox.post(f"full_{chat}_{oldest}", chat, text)
 
     async def admit(self, message: InboundMessage) -> Group | None:
         """The group of a stored message's chat, registered now if policy wants it; None when it may not be answered."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 from shared.channels.schema import ChannelTables, channel_tables
-from shared.storage import BigId, UtcTime
+from shared.storage import BigId, JsonValue, UtcTime
 
 MIGRATIONS = "nanoclaw.migrations"
 
@@ -23,6 +23,7 @@ class NanoclawTables:
         run: one row a finished run, for people who ask what happened; never a message's text.
         task: one row a scheduled task.
         task_run: one row an occurrence of a task, written together with its prompt in the inbox.
+        asking: what each group's agent was asked last, so that a later process can hear the answer out.
     """
 
     channels: ChannelTables
@@ -31,12 +32,14 @@ class NanoclawTables:
     run: Table
     task: Table
     task_run: Table
+    asking: Table
 
 
 def declare() -> NanoclawTables:
     """The tables as SQLAlchemy knows them."""
     metadata = MetaData()
-    return NanoclawTables(channel_tables(metadata), *_revision_1(metadata), *_revision_2(metadata))
+    tables = (*_revision_1(metadata), *_revision_2(metadata), asking_table(metadata))
+    return NanoclawTables(channel_tables(metadata), *tables)
 
 
 def create_own_tables(op: Any) -> None:  # noqa: ANN401 - alembic's operations proxy has no public type
@@ -147,3 +150,25 @@ def _revision_2(metadata: MetaData) -> tuple[Table, Table]:
         Index("task_run_state", "state", "ended_at"),
     )
     return task, task_run
+
+
+def asking_table(metadata: MetaData) -> Table:
+    """Made by revision 0005; see `nanoclaw.models.Asking` for the columns."""
+    return Table(
+        "asking",
+        metadata,
+        Column("folder", String(31), primary_key=True),
+        Column("is_isolated", Boolean, primary_key=True),
+        Column("run_id", String(64), nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("chat", String(64), nullable=False),
+        Column("asked", JsonValue, nullable=False),
+        Column("context", JsonValue, nullable=False),
+        Column("claims", Integer, nullable=False),
+        Column("worker_id", String(64), nullable=False),
+        Column("prompt_id", String(36), nullable=False),
+        Column("line", BigInteger, nullable=False),
+        Column("spent_usd", Float, nullable=True),
+        Column("began_at", UtcTime, nullable=False),
+        Column("resumes", Integer, nullable=False),
+    )

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 
 from nanoclaw.groups import Group
+from nanoclaw.models import Asking
 from nanoclaw.schema import NanoclawTables
 from nanoclaw.tasks.store import TaskRows
 from shared.channels.store import Also, get_mark, put_mark
@@ -42,12 +43,22 @@ class RunRecord:
     cost_usd: float = 0.0
 
 
-def both(first: Also, second: Also) -> Also:
-    """Two pieces of work for one transaction."""
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a group used within a time."""
+
+    runs: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+def together(*parts: Also) -> Also:
+    """Several pieces of work for one transaction."""
 
     def work(connection: Connection) -> None:
-        first(connection)
-        second(connection)
+        for part in parts:
+            part(connection)
 
     return work
 
@@ -82,6 +93,7 @@ class Store:
         def work(c: Connection) -> None:
             c.execute(delete(tables.group).where(tables.group.c.folder == folder))
             c.execute(delete(tables.session).where(tables.session.c.folder == folder))
+            c.execute(delete(tables.asking).where(tables.asking.c.folder == folder))
             TaskRows(c, tables).pause_group(folder, reason="its group was removed", now=self._clock.now())
 
         await self._db.write(work)
@@ -106,8 +118,13 @@ class Store:
 
     async def forget_session(self, folder: str) -> None:
         """Let the group's next run begin a new conversation."""
-        table = self._tables.session
-        await self._db.write(lambda c: c.execute(delete(table).where(table.c.folder == folder)))
+        session, asking = self._tables.session, self._tables.asking
+
+        def work(c: Connection) -> None:
+            c.execute(delete(session).where(session.c.folder == folder))
+            c.execute(delete(asking).where(asking.c.folder == folder))
+
+        await self._db.write(work)
         self._sessions[folder] = ""
 
     async def worker_spec_of(self, folder: str) -> str:
@@ -124,6 +141,18 @@ class Store:
         await self._db.write(lambda c: put_mark(c, self._tables.channels, f"worker_spec.{folder}", fingerprint))
         self._specs[folder] = fingerprint
 
+    async def keep_asking(self, asking: Asking) -> None:
+        """Remember what a group's agent is about to be asked, in place of what it was asked before."""
+        values: dict[str, Any] = {name: getattr(asking, name) for name in Asking.__dataclass_fields__}
+        values |= {"asked": list(asking.asked), "context": list(asking.context)}
+        await self._db.write(lambda c: upsert(c, self._tables.asking, values, key=["folder", "is_isolated"]))
+
+    async def askings(self) -> list[Asking]:
+        """What the agent of each group was asked last."""
+        rows = await self._db.read(lambda c: c.execute(select(self._tables.asking)).all())
+        values = [dict(row._mapping) for row in rows]  # noqa: SLF001 - as above
+        return [Asking(**v | {"asked": tuple(v["asked"]), "context": tuple(v["context"])}) for v in values]
+
     def recording(self, record: RunRecord) -> Also:
         """Note a run's end as part of another transaction."""
         values = {name: getattr(record, name) for name in RunRecord.__dataclass_fields__}
@@ -137,11 +166,15 @@ class Store:
         """Note a run's end."""
         await self._db.write(self.recording(record))
 
-    async def waits(self, run_id: str) -> int:
-        """How many tries of a run ended only because every agent was busy: they do not count as failures."""
-        table = self._tables.run
-        query = select(func.count()).where(table.c.run_id == run_id, table.c.fault == "busy")
-        return await self._db.read(lambda c: c.execute(query).scalar_one())
+    async def spent_since(self, folder: str, since: datetime) -> Spent:
+        """What a group's runs that ended after a time used."""
+        run = self._tables.run
+        sums = [func.coalesce(func.sum(column), 0) for column in (run.c.input_tokens, run.c.output_tokens)]
+        query = select(func.count(), *sums, func.coalesce(func.sum(run.c.cost_usd), 0.0)).where(
+            run.c.folder == folder, run.c.ended_at >= since
+        )
+        row = await self._db.read(lambda c: c.execute(query).one())
+        return Spent(int(row[0]), int(row[1]), int(row[2]), float(row[3]))
 
     async def last_active(self) -> dict[str, datetime]:
         """When a run of each group last ended, by folder."""

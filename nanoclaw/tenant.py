@@ -22,17 +22,20 @@ from nanoclaw.agent.tools.web import WebGateway, WebTools
 from nanoclaw.archive import archive
 from nanoclaw.attachments import Attachments
 from nanoclaw.channels import Channels, Connectors, Platform, connectors_of
+from nanoclaw.commands import COMMANDS, Commands
 from nanoclaw.config import NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
 from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
 from nanoclaw.intake import Intake
-from nanoclaw.lanes import DONE, Lanes, Turn
+from nanoclaw.lanes import DONE, Lanes, LaneView, Turn
 from nanoclaw.light import LightRoute, ModelGateway
 from nanoclaw.memory import global_memory, make_group_memory
 from nanoclaw.metrics import RoutingLog
+from nanoclaw.models import Run
 from nanoclaw.prompt import system_prompt
 from nanoclaw.questions.service import Questions
 from nanoclaw.questions.store import QuestionStore
+from nanoclaw.queuenotes import QueueNotes
 from nanoclaw.recovery import recover
 from nanoclaw.rereading import Rereading
 from nanoclaw.runs import Runs
@@ -110,13 +113,21 @@ class Tenant:
         self.inbox = Inbox(self.db, tables.channels, clock)
         self.outbox = Outbox(self.db, tables.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
         self.registry = GroupRegistry()
-        self.lanes = Lanes(self._turn, max_running=policy.runs.max_concurrent, clock=clock)
+        self.queue_notes = QueueNotes(
+            self.inbox,
+            self.outbox,
+            after_s=policy.runs.queue_note_s,
+            lane_of=self.registry.lane_of,
+            look=self._look,
+        )
+        self.lanes = Lanes(self._turn, max_running=policy.runs.max_concurrent, waiting=self.queue_notes, clock=clock)
         self.attachments = Attachments(
             self.inbox, policy.attachments, channel_for=self._channel_for, folder_of=self._folder_of
         )
         self.questions = Questions(QuestionStore(self.db), self.inbox, self.outbox, clock)
         self.intake = Intake(
             self.inbox,
+            self.outbox,
             self.store,
             self.registry,
             policy,
@@ -155,6 +166,20 @@ class Tenant:
             schedule=self.schedule,
             admit=self.intake.admit,
             showing=Showing(self.attachments, policy.attachments, zone=zone, folder_of=self._folder_of),
+            group_of=self.registry.of_chat,
+            begun=self._begun,
+            clock=clock,
+        )
+        self.commands = Commands(
+            registry=self.registry,
+            runs=self.runs,
+            lanes=self.lanes,
+            residents=self.residents,
+            store=self.store,
+            inbox=self.inbox,
+            gateway=gateway,
+            policy=policy,
+            zone=zone,
             clock=clock,
         )
         self.tools = ToolServer(
@@ -178,7 +203,14 @@ class Tenant:
         rereading = Rereading(
             self.inbox, self._channel_for, on_edit=self.intake.on_edit, on_delete=self.intake.on_delete
         )
-        self.turns = Turns(self.inbox, self.runs.turn, prepare=rereading.refresh, clock=clock)
+        self.turns = Turns(
+            self.inbox,
+            self.runs.turn,
+            prepare=rereading.refresh,
+            going_on=self.runs.going_on,
+            longest_rest_s=max(policy.runs.retry_delays_s, default=60.0),
+            clock=clock,
+        )
         self._marks = Marks(self.db, tables.channels)
         self.channels = Channels(connectors, self._handlers)
         self._tasks = TaskPool(f"tenant.{name}")
@@ -195,6 +227,8 @@ class Tenant:
             stack.push_async_callback(self._tasks.close)
             stack.push_async_callback(self.residents.close)
             stack.push_async_callback(self.attachments.close)
+            stack.push_async_callback(self.runs.close)
+            stack.push_async_callback(self.queue_notes.close)
             stack.push_async_callback(self.lanes.close)
             control = ControlServer(self.paths.control_socket(self.name), operations(self))
             await control.start()
@@ -203,7 +237,17 @@ class Tenant:
                 if len(self.registry):
                     self.residents.warm()
                 self._delivering = self._tasks.start(self.outbox.run(), name="outbox")
-                await recover(self.inbox, self.residents, self.wake_chat, self.registry, self.clock)
+                await recover(
+                    inbox=self.inbox,
+                    store=self.store,
+                    residents=self.residents,
+                    runs=self.runs,
+                    wake=self.wake_chat,
+                    notes=self.queue_notes,
+                    groups=list(self.registry),
+                    longest_rest_s=self.turns.longest_rest_s,
+                    clock=self.clock,
+                )
                 self.channels.start(self._tasks)
                 self._tasks.start(self.standby.run(), name="standby")
                 self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
@@ -237,6 +281,8 @@ class Tenant:
             on_delete=self.intake.on_delete,
             on_press=self.questions.press,
             known_chats=lambda: self.inbox.cursors(platform.prefix),
+            commands=COMMANDS,
+            on_command=self.commands.on_command,
             marks=self._marks,
         )
 
@@ -264,6 +310,12 @@ class Tenant:
 
     def _folder_of(self, group: Group) -> Path:
         return self.paths.group(self.name, group.folder)
+
+    def _look(self, lane: str) -> LaneView | None:
+        return self.lanes.look(lane)
+
+    def _begun(self, run: Run) -> None:
+        self.lanes.begun(self.registry.lane_of(run.chat, run.asked[-1].message.parent))
 
     def _channel_for(self, chat: str) -> Channel:
         return self.channels.of(chat)

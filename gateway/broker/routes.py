@@ -43,6 +43,9 @@ class BrokerServices:
     before_lease: Callable[[str, str], Awaitable[None]]
 
 
+_TAKEN = WorkerEvent(event="taken").model_dump_json()
+
+
 def _services(state: State) -> BrokerServices:
     services: BrokerServices = state["services"]
     return services
@@ -182,8 +185,9 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
         data = await socket.receive_bytes()
         try:
             await pool.write(tenant, worker_id, data)
-        except GatewayError as error:
+        except GatewayError as error:  # to repeat it would not help: the worker has ended
             await socket.send_text(WorkerEvent(event="stderr", text=error.detail).model_dump_json())
+        await socket.send_text(_TAKEN)
 
 
 def broker_routes() -> list[ControllerRouterHandler]:

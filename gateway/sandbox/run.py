@@ -36,6 +36,7 @@ from shared.config.paths import Paths
 from shared.config.process import environment, log_level
 from shared.errors import GatewayError, Unavailable
 from shared.lifecycle.control import call
+from shared.lifecycle.faultpoints import VARIABLE
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.lifecycle.tasks import TaskPool
@@ -177,7 +178,8 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         progress("starting the gateway and both tenants")
         logs = paths.state / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
-        supervisor = Supervisor(Settings.load(paths), log_dir=logs)
+        armed = {VARIABLE: file} if (file := environment(VARIABLE)) else {}
+        supervisor = Supervisor(Settings.load(paths), environment=armed, log_dir=logs, patient=bool(armed))
         stack.push_async_callback(supervisor.stop, end_workers=True)
         await supervisor.start()
         wanted = {(name, "discord") for name in tokens} | ({("nanoclaw", "slack")} if slack else set())

@@ -24,8 +24,6 @@ from shared.config.tomlwrite import overlay_file
 from shared.errors import ConfigError
 from shared.secrets.files import Secret
 
-_MARKER = "sandbox"
-
 
 @dataclass(frozen=True, slots=True)
 class CredentialPaths:
@@ -49,7 +47,7 @@ def claim_state(paths: Paths) -> None:
     Raises:
         ConfigError: the directory holds a real installation, which the sandbox must never touch.
     """
-    marker = paths.state / _MARKER
+    marker = paths.sandbox_marker
     if not marker.exists() and paths.env_file.exists():
         raise ConfigError(
             f"{paths.state} holds a real installation ({paths.env_file} exists): give the sandbox another --state",

@@ -41,6 +41,8 @@ class ChildSpec:
         before_start: awaited before each start; may hand the child a key that nothing else can read.
         stop_grace_s: seconds between SIGTERM and SIGKILL.
         user: user and group id to run as; None keeps ours.
+        first_delay_s: wait before the start after the first quick death; doubles with each further one.
+        stable_after_s: a process that lived this long did not die quickly.
     """
 
     name: str
@@ -50,6 +52,8 @@ class ChildSpec:
     stop_grace_s: float = 25.0
     user: tuple[int, int] | None = None
     log_file: Path | None = None
+    first_delay_s: float = 0.5
+    stable_after_s: float = STABLE_AFTER_S
 
 
 @dataclass(slots=True)
@@ -97,7 +101,7 @@ class Child:
 
     async def run(self) -> None:
         """Keep the process running until `stop` is called or it fails for good."""
-        backoff = Backoff(base_s=0.5, ceiling_s=30.0)
+        backoff = Backoff(base_s=self.spec.first_delay_s, ceiling_s=30.0)
         while self._wanted:
             started = self._clock.monotonic()
             code = await self._run_once()
@@ -109,7 +113,7 @@ class Child:
             if code in _FINAL_EXITS and not asked:
                 await self._set("failed", f"exit {code}: {ExitCode(code).name.lower()}; see its log for what to fix")
                 return
-            if self._clock.monotonic() - started >= STABLE_AFTER_S:
+            if self._clock.monotonic() - started >= self.spec.stable_after_s:
                 backoff.reset()
             if backoff.attempts >= FAILURE_LIMIT:
                 await self._set("failed", f"died {backoff.attempts} times in a row, last with exit {code}")

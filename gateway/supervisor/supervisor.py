@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,16 @@ class Supervisor:
         settings: read by the caller, so that bad input is refused before anything starts.
         environment: added to every child's environment.
         log_dir: children's output goes to ``<name>.log`` in it; None leaves it on our standard error.
+        patient: a process may die as often as it likes and is started again at once, for tests that kill it.
     """
 
     def __init__(
-        self, settings: Settings, *, environment: dict[str, str] | None = None, log_dir: Path | None = None
+        self,
+        settings: Settings,
+        *,
+        environment: dict[str, str] | None = None,
+        log_dir: Path | None = None,
+        patient: bool = False,
     ) -> None:
         self._settings = settings
         self._paths = settings.paths
@@ -51,6 +58,7 @@ class Supervisor:
             **(environment or {}),
         }
         self._log_dir = log_dir
+        self._patient = patient
         self._tasks = TaskPool("supervisor")
         self._children: dict[str, Child] = {}
         self._control = ControlServer(
@@ -98,6 +106,8 @@ class Supervisor:
             _log.warning("development.watching", checkout=str(checkout), every_s=POLL_S)
 
     def _add(self, spec: ChildSpec) -> Child:
+        if self._patient:
+            spec = replace(spec, first_delay_s=0.05, stable_after_s=0.0)
         child = Child(spec, self._paths.runtime)
         self._children[spec.name] = child
         self._tasks.start(child.run(), name=spec.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.errors import UpstreamError
+from shared.gatewayclient.stream import MAX_LINE_BYTES
 
 STDOUT = 1
 STDERR = 2
@@ -39,25 +40,47 @@ class FrameDecoder:
         return frames
 
 
+def clip(line: bytes) -> bytes:
+    """A line as it is passed on: empty when no reader could take it, so that its number is kept."""
+    return line if len(line) <= MAX_LINE_BYTES else b""
+
+
 class LineSplitter:
-    """Collects bytes into lines without their newline."""
+    """Collects bytes into lines without their newline; of a line that is too long (`clip`) nothing is kept.
+
+    Attributes:
+        dropped: how many lines were too long.
+    """
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+        self._size = 0
+        self.dropped = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Lines that `data` completes."""
         first, *rest = data.split(b"\n")
-        self._parts.append(first)
+        self._add(first)
         if not rest:
             return []
         *middle, last = rest
-        lines = [b"".join(self._parts), *middle]
-        self._parts = [last]
+        lines = [self._end(), *map(clip, middle)]
+        self._add(last)
         return lines
 
     def flush(self) -> bytes:
         """What came after the last newline; the splitter is empty afterwards."""
-        tail = b"".join(self._parts)
-        self._parts = []
-        return tail
+        return self._end()
+
+    def _add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > MAX_LINE_BYTES:
+            self._parts.clear()
+        else:
+            self._parts.append(part)
+
+    def _end(self) -> bytes:
+        line = b"".join(self._parts)
+        self.dropped += self._size > MAX_LINE_BYTES
+        self._parts, self._size = [], 0
+        return line

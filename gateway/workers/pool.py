@@ -38,6 +38,7 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.errors import Busy, ConfigError, Conflict, GatewayError, NotFound, Unavailable
 from shared.gatewayclient.models import WorkerEvent, WorkerInfo, WorkerRequest
+from shared.lifecycle.faultpoints import fault_point
 from shared.lifecycle.inorder import InOrder
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
@@ -280,6 +281,7 @@ class WorkerPool:
             if error.code == "engine.image_missing":
                 self._image_id = ""
             raise
+        fault_point("worker.started")
         now = self._clock.monotonic()
         worker.container = container.id
         worker.start_ms = round((now - began) * 1000, 1)
@@ -393,11 +395,13 @@ class WorkerPool:
         worker = self._live(tenant, worker_id)
         if worker.stream is None:
             raise NotFound(f"worker {worker_id} is still starting", code="worker.starting", retryable=True)
+        fault_point("worker.input_received")
         if worker.state == "paused" or worker.freezing.locked():
             async with worker.freezing:
                 await self._freezer.unpause(worker)
                 worker.used_at = self._clock.monotonic()
         await worker.stream.write(data)
+        fault_point("worker.input_written")
 
     def _mine(self, tenant: str, worker_id: str) -> Worker:
         worker = self._workers.get(worker_id)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from gateway.workers.frames import clip
+
 TAIL_LINES = 8
 """How many lines a checkpoint remembers."""
 
@@ -46,7 +48,7 @@ def tail_of(lines: Sequence[bytes]) -> tuple[str, ...]:
 
 def whole_lines(log: bytes) -> list[bytes]:
     """Complete lines of a log; what follows the last newline is still being written."""
-    return log.split(b"\n")[:-1]
+    return [clip(line) for line in log.split(b"\n")[:-1]]
 
 
 def number_of_oldest(log: Sequence[bytes], noted: Checkpoint) -> int:

@@ -35,7 +35,7 @@ SOCKET_NAME = "api.sock"
 CLI = "/usr/local/bin/claude"
 
 LABEL = "clawgate."
-PROTOCOL = "1"
+PROTOCOL = "2"
 """Counts up when a running worker of the last version could no longer be driven by this one."""
 
 _ARGUMENT_LIMIT_BYTES = 120_000  # Linux refuses one argument of 128 KiB or more
@@ -127,6 +127,8 @@ def build_command(request: WorkerRequest, *, debug_log: bool = False) -> tuple[s
     tools = tuple(dict.fromkeys(tool for tool in request.tools if tool not in _OUTSIDE))
     command = [CLI, "-p", "--output-format", "stream-json", "--verbose", "--input-format", "stream-json"]
     command += ["--include-partial-messages"]  # so that an answer can be shown while it is written
+    # It repeats what it took from its input: a tenant that comes back can tell what was asked and answered already.
+    command += ["--replay-user-messages"]
     if request.model:
         command.append(f"--model={request.model}")
     command.append(f"--tools={','.join(tools)}")

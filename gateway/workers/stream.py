@@ -216,7 +216,10 @@ class WorkerStream:
         lines: list[bytes] = []
         for stream, data in frames:
             if stream == STDOUT:
+                before = self._splitter.dropped
                 lines += self._splitter.feed(data)
+                if self._splitter.dropped > before:
+                    _log.warning("worker.line_dropped", container=self._id[:12], reason="longer than a message may be")
             else:
                 self._complain(data)
         return lines

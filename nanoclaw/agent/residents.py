@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,9 +13,11 @@ from nanoclaw.agent.base import Conversations, LiveWorker, WorkerGateway, Worker
 from nanoclaw.agent.errors import SessionMissing, WorkerLost
 from nanoclaw.agent.host import AgentHost
 from nanoclaw.groups import Group
+from nanoclaw.models import Asking
 from shared.errors import Conflict, GatewayError, NotFound, Unavailable
 from shared.gatewayclient import WorkerInfo, WorkerRequest
 from shared.lifecycle.backoff import Backoff
+from shared.lifecycle.faultpoints import fault_point
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 _GATEWAY_RESTART_S = 20.0
 _ADOPTION_S = 5.0
+_REPLAY_S = 20.0
 
 T = TypeVar("T")
 
@@ -35,6 +38,15 @@ class _Held:
     fingerprint: str
     is_busy: bool = False
     is_standby: bool = False
+
+
+@dataclass(slots=True)
+class Adopted:
+    """What became of an earlier process's workers: groups whose run goes on, and how many were kept or ended."""
+
+    in_run: set[str] = field(default_factory=set)
+    resting: int = 0
+    ended: int = 0
 
 
 _Key = tuple[str, bool]
@@ -101,12 +113,13 @@ class Residents:
         key = (group.folder, isolated)
         async with self._lock(key):
             held = self._live.get(key)
-            if held is not None and not isolated and held.fingerprint != self._spec_of(group).fingerprint:
+            goes_on = held is not None and held.session.is_in_turn  # a run of an earlier process
+            if held is not None and not (isolated or goes_on) and held.fingerprint != self._spec_of(group).fingerprint:
                 # The prompt, the memory of all groups or the tools changed: the conversation goes on in a new worker.
                 _log.info("worker.outdated", group=group.folder, worker=held.session.worker_id)
                 await self._let_go(key, end=True)
                 held = None
-            if held is not None and held.session.is_alive and not isolated:
+            if held is not None and held.session.is_alive and (goes_on or not isolated):
                 try:
                     await _patiently(partial(self._gateway.mark_busy, held.session.worker_id, run_id))
                 except NotFound:
@@ -114,7 +127,7 @@ class Residents:
                 else:
                     held.is_busy, held.is_standby = True, False
                     return held.session
-            if isolated and held is not None and held.is_busy:
+            if isolated and held is not None and held.is_busy and held.session.is_alive:
                 raise Conflict(
                     f"another isolated run of group {group.folder!r} is in progress", code="worker.busy_elsewhere"
                 )
@@ -210,54 +223,86 @@ class Residents:
             await self.drop(folder, isolated=is_isolated)
         await self._tasks.close()
 
-    async def adopt(self, groups: Iterable[Group]) -> tuple[int, int]:
-        """Take over workers an earlier process of ours left behind; returns how many were kept and how many ended.
+    async def adopt(
+        self, groups: Iterable[Group], open_runs: Iterable[Asking] = (), last: Iterable[Asking] = ()
+    ) -> Adopted:
+        """Take over workers an earlier process of ours left behind.
 
-        An idle worker that holds the group's conversation is kept. The others are ended and their conversations go
-        on in new workers: we cannot step into a turn whose questions and answers we did not hear.
+        A resting worker that holds the group's conversation is kept, and so is one in the middle of a run that can be
+        heard out. The others are ended and their conversations go on in new workers.
+
+        Args:
+            groups: all there are.
+            open_runs: what may be heard out.
+            last: what each group was asked last, answered or not.
         """
         by_folder = {group.folder: group for group in groups}
-        kept = ended = 0
+        in_run = {asking.worker_id: asking for asking in open_runs}
+        spoke_last = {asking.worker_id for asking in last if not asking.is_isolated}
+        found = Adopted()
         for worker in await self._gateway.workers():
-            group = by_folder.get(worker.group)
-            if group is not None and await self._adopt(group, worker):
-                kept += 1
-            else:
-                ended += 1
+            group, asking = by_folder.get(worker.group), in_run.get(worker.worker_id)
+            is_wanted = group is not None and (asking is not None or await self._is_ours(group, worker, spoke_last))
+            is_fresh = asking is None and worker.worker_id not in spoke_last
+            if group is None or not is_wanted or not await self._adopt(group, worker, asking, is_fresh=is_fresh):
+                found.ended += 1
                 await self._end(worker.worker_id)
-        return kept, ended
+            elif asking is not None:
+                found.in_run.add(group.folder)
+            else:
+                found.resting += 1
+        return found
 
-    async def _adopt(self, group: Group, worker: WorkerInfo) -> bool:
-        key = (group.folder, False)
+    async def _is_ours(self, group: Group, worker: WorkerInfo, spoke_last: Collection[str]) -> bool:
+        """A resting worker in the group's conversation, which may have a new id since the worker was started."""
         known = await self._conversations.session_of(group.folder)
         # One started ahead for a group without a conversation has an id that nobody noted, and nothing was said in it.
-        is_ours = known == worker.session_id or (not known and worker.standby)
-        if worker.isolated or worker.state not in {"idle", "paused"} or key in self._live or not is_ours:
+        is_in_it = known == worker.session_id or (bool(known) and worker.worker_id in spoke_last)
+        if worker.isolated or not (is_in_it or (not known and worker.standby)):
             return False
-        fingerprint = self._spec_of(group).fingerprint
-        if await self._conversations.worker_spec_of(group.folder) != fingerprint:
+        if worker.state not in {"idle", "paused"} or (group.folder, False) in self._live:
             return False
-        stream = self._gateway.attach(worker.worker_id, worker.lines)
+        return await self._conversations.worker_spec_of(group.folder) == self._spec_of(group).fingerprint
+
+    async def _adopt(self, group: Group, worker: WorkerInfo, asking: Asking | None, *, is_fresh: bool) -> bool:
+        # One that was never asked may still wait for an answer to its first words: it is heard from the beginning.
+        line = asking.line if asking else 0 if is_fresh else worker.lines
+        is_isolated = asking is not None and asking.is_isolated
+        stream = self._gateway.attach(worker.worker_id, line)
         make_session = await asyncio.to_thread(_load_session)
         session = make_session(
             worker.worker_id,
             stream,
             self._host_of(group),
             is_adopted=True,
-            spent_usd=None,
-            on_lost=partial(self._on_change, group.folder),
+            is_fresh=is_fresh,
+            in_turn=asking.prompt_id if asking else "",
+            line=line,
+            spent_usd=asking.spent_usd if asking else None,
+            on_lost=(lambda _: None) if is_isolated else partial(self._on_change, group.folder),
         )
         try:
-            async with asyncio.timeout(_ADOPTION_S):
+            async with asyncio.timeout(_ADOPTION_S if asking is None else _REPLAY_S):
                 await session.open()
         except (GatewayError, TimeoutError) as error:
             _log.info("worker.not_adopted", group=group.folder, worker=worker.worker_id, reason=str(error))
             await session.close()
             return False
-        self._live[key] = _Held(session, fingerprint, is_standby=worker.standby)
+        self._live[group.folder, is_isolated] = _Held(
+            session,
+            await self._conversations.worker_spec_of(group.folder),
+            is_busy=asking is not None,
+            is_standby=worker.standby,
+        )
         if worker.state == "paused":  # to be heard it was let go on
             self._tasks.start(self._freeze(session), name="freeze")
-        _log.info("worker.adopted", group=group.folder, worker=worker.worker_id, standby=worker.standby)
+        _log.info(
+            "worker.adopted",
+            group=group.folder,
+            worker=worker.worker_id,
+            standby=worker.standby,
+            in_run=asking is not None,
+        )
         return True
 
     async def _begin(self, group: Group, *, run_id: str) -> AgentSession:
@@ -298,6 +343,7 @@ class Residents:
             # Started for us in an earlier life: we do not know what it has been asked since.
             await self._end(info.worker_id)
             info = await self._gateway.lease_worker(request)
+        fault_point("worker.leased")
         stream = self._gateway.attach(info.worker_id, info.lines)
         spent_usd = self._spent_usd.get(group.folder) if resume else 0.0
         make_session = await loading
@@ -305,6 +351,7 @@ class Residents:
             info.worker_id,
             stream,
             host,
+            line=info.lines,
             spent_usd=spent_usd,
             on_lost=(lambda _: None) if isolated else partial(self._on_change, group.folder),
         )

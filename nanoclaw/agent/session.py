@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from nanoclaw.agent.errors import SessionMissing, WorkerLost
 from nanoclaw.agent.host import AgentHost
+from nanoclaw.agent.replay import Calls
 from nanoclaw.agent.stdio import ByteLines
 from nanoclaw.agent.stream import AgentEvent, Done, translate
-from nanoclaw.agent.transport import WorkerTransport
+from nanoclaw.agent.transport import WorkerTransport, is_worth_a_line
 from shared.errors import DeadlineExceeded, GatewayError
+from shared.lifecycle.faultpoints import fault_point
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 _QUIET_S = 0.3
 _SETTLE_LIMIT_S = 5.0
-_NO_CONVERSATION = "No conversation found"
+_NO_CONVERSATION = ("No conversation found", "Failed to resume session")
+"""What the command line says on standard error when a transcript is gone or cannot be read at all."""
+_INTERRUPT_AGAIN_S = 0.5
 _REASONS = {
     "": "it ended by itself",
     "stopped": "it was stopped",
@@ -38,14 +43,17 @@ _REASONS = {
 class AgentSession:
     """One worker's conversation.
 
-    Concurrency: one `ask` at a time; a task of its own reads the worker all the while, so that its end is noticed
-    between questions too.
+    Concurrency: one `ask` at a time; `interrupt` while it runs. A task of its own reads the worker all the while, so
+    that its end is noticed between questions too.
 
     Args:
         worker_id: for the log.
         stream: the worker's stdio, attached from the first line that is ours.
         host: what is served to the agent.
         is_adopted: the worker already talked with an earlier process of ours.
+        is_fresh: it did, but was not asked anything yet; the stream begins with its first line.
+        in_turn: uuid of the prompt that process had put, when its turn is to be heard from `line` on; empty otherwise.
+        line: number of the last stdout line before the stream.
         spent_usd: what the conversation had cost before, None when that is not known.
         on_lost: told the reason when the worker ends while we hold it; empty when it is not known.
     """
@@ -57,19 +65,28 @@ class AgentSession:
         host: AgentHost,
         *,
         is_adopted: bool = False,
+        is_fresh: bool = False,
+        in_turn: str = "",
+        line: int = 0,
         spent_usd: float | None = 0.0,
         on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.worker_id = worker_id
         self.spent_usd = spent_usd
-        self._transport = WorkerTransport(stream, greet=host.server_name if is_adopted else "")
+        greet = host.server_name if is_adopted else ""
+        self._transport = WorkerTransport(stream, greet=greet, replay=is_fresh or bool(in_turn), line=line)
+        if not in_turn:
+            self._transport.listen()
         self._host = host
         self._on_lost = on_lost
         self._client: ClaudeSDKClient | None = None
         self._tasks = TaskPool(f"agent.{worker_id}")
         self._events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
-        self._asked = ""
+        self._in_turn = in_turn
+        self._asked = in_turn  # empty between two turns
+        self._turn_over = asyncio.Event()
         self._messages = 0
+        self._unreadable = 0
         self._lost: GatewayError | None = None
         self._closed = False
 
@@ -77,6 +94,21 @@ class AgentSession:
     def is_alive(self) -> bool:
         """Another `ask` makes sense."""
         return self._client is not None and self._lost is None and not self._closed
+
+    @property
+    def line(self) -> int:
+        """Number of the last stdout line that was read."""
+        return self._transport.line
+
+    @property
+    def is_in_turn(self) -> bool:
+        """An earlier process asked something whose answer is still to be heard."""
+        return bool(self._in_turn)
+
+    @property
+    def calls_before(self) -> Calls:
+        """Calls of our tools that the earlier process dealt with in this turn: their numbers by tool."""
+        return {} if self._transport.past is None else self._transport.past.dealt_with
 
     async def open(self) -> None:
         """Say hello to the command line and wait until it answers.
@@ -101,12 +133,17 @@ class AgentSession:
         """Wait until the command line has met our tools and is quiet: one that is frozen before that is woken again."""
         await self._transport.settle(quiet_s=_QUIET_S, limit_s=_SETTLE_LIMIT_S)
 
-    async def ask(self, prompt: str | list[dict[str, Any]], *, silence_s: float) -> AsyncIterator[AgentEvent]:
+    async def ask(
+        self, prompt: str | list[dict[str, Any]], *, silence_s: float, prompt_id: str = ""
+    ) -> AsyncIterator[AgentEvent]:
         """Put a question and hear what comes, up to and including `Done`.
 
         Args:
             prompt: text for the agent, or content blocks of the Messages API.
-            silence_s: seconds without any sign of the agent after which it is given up.
+            silence_s: seconds without any sign of the agent after which it is given up. While it waits for a tool
+                of ours, it is not silent.
+            prompt_id: uuid of the question. One that the worker has seen is not asked again (see `replay`), so the
+                question of an earlier process is put with its own.
 
         Raises:
             WorkerLost: the worker ended before the answer was complete.
@@ -114,36 +151,71 @@ class AgentSession:
         """
         if self._client is None or self._lost is not None:
             raise self._lost or WorkerLost("the agent is not connected", worker=self.worker_id)
+        prompt_id = prompt_id or str(uuid.uuid4())
+        if prompt_id != self._in_turn:  # else its answer is being heard already
+            self._begin_turn(prompt_id)
+        self._in_turn = ""
+        self._transport.listen()
+        await self._write(self._client, prompt, prompt_id)
+        while True:
+            event = await self._next_event(silence_s)
+            yield event
+            if isinstance(event, Done):
+                return
+
+    def _begin_turn(self, prompt_id: str) -> None:
         while not self._events.empty():
             self._events.get_nowait()
-        self._asked = str(uuid.uuid4())
+        self._asked = prompt_id
+        self._turn_over.clear()
+
+    async def _write(self, client: ClaudeSDKClient, prompt: str | list[dict[str, Any]], prompt_id: str) -> None:
+        message = {"role": "user", "content": prompt}
+        question = {"type": "user", "uuid": prompt_id, "parent_tool_use_id": None, "message": message}
         try:
-            await self._client.query(
-                _once(
-                    {
-                        "type": "user",
-                        "uuid": self._asked,
-                        "parent_tool_use_id": None,
-                        "message": {"role": "user", "content": prompt},
-                    }
-                )
-            )
+            await client.query(_once(question))
         except GatewayError as error:
             raise WorkerLost(f"the agent could not be reached: {error.detail}", worker=self.worker_id) from None
+        fault_point("run.prompt_written")
+
+    async def _next_event(self, silence_s: float) -> AgentEvent:
         while True:
             heard = self._messages
             try:
                 async with asyncio.timeout(silence_s):
                     event = await self._events.get()
             except TimeoutError:
-                if self._messages != heard:
+                if self._messages != heard or self._transport.is_serving:
                     continue  # a long job makes no events of ours, but it is not silent
                 raise DeadlineExceeded(f"the agent said nothing for {silence_s:.0f} s", code="agent.silent") from None
             if event is None:
                 raise self._lost or WorkerLost("the agent is gone", worker=self.worker_id)
-            yield event
-            if isinstance(event, Done):
-                return
+            return event
+
+    async def interrupt(self, *, within_s: float = 5.0) -> bool:
+        """Have the agent give up its turn; whoever asked hears a `Done` that is aborted.
+
+        It is asked repeatedly: a prompt that the command line has not begun yet is not given up at the first time
+        (it answers ``still_queued``).
+
+        Returns:
+            Whether the turn was over within `within_s` seconds; if not, end the worker.
+        """
+        if self._client is None:
+            return False
+        try:
+            async with asyncio.timeout(within_s):
+                while self._asked and self._lost is None:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_INTERRUPT_AGAIN_S):
+                            await self._client.interrupt()
+                            await self._turn_over.wait()
+        except TimeoutError:
+            return False
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception for its control requests
+            _log.info("agent.interrupt_failed", worker=self.worker_id, reason=str(error)[:200])
+            return False
+        return self._lost is None
 
     async def close(self) -> None:
         """Detach; whether the worker lives on is the gateway's business."""
@@ -163,7 +235,10 @@ class AgentSession:
                     self._heard(message)
             except MessageParseError as error:
                 # One message the SDK cannot read is no reason to give up the worker; the next may be the result.
-                _log.warning("agent.message_dropped", worker=self.worker_id, reason=str(error)[:200])
+                self._unreadable += 1
+                if is_worth_a_line(self._unreadable):
+                    reason = str(error)[:200]
+                    _log.warning("agent.message_dropped", worker=self.worker_id, reason=reason, so_far=self._unreadable)
                 continue
             except GatewayError as error:
                 self._lost = WorkerLost(f"the agent cannot be heard: {error.detail}", worker=self.worker_id)
@@ -175,14 +250,21 @@ class AgentSession:
             _log.info("agent.lost", worker=self.worker_id, reason=self._lost.detail)
             self._on_lost(self._transport.exit.reason if self._transport.exit else "")
         self._events.put_nowait(None)
+        self._turn_over.set()
 
     def _heard(self, message: Message) -> None:
         self._messages += 1
+        if not self._asked:
+            return  # nobody listens, and what is said between two turns must not pile up
         for event in translate(message):
             if isinstance(event, Done) and not self._is_ours(message):
                 _log.info("agent.result_skipped", worker=self.worker_id, reason="it answers another prompt")
                 continue
-            self._events.put_nowait(self._priced(event) if isinstance(event, Done) else event)
+            if isinstance(event, Done):
+                event = self._priced(event)
+                self._asked = ""
+                self._turn_over.set()
+            self._events.put_nowait(event)
 
     def _priced(self, done: Done) -> Done:
         """The command line reports what the whole conversation cost so far; a turn's price is the difference."""
@@ -198,7 +280,7 @@ class AgentSession:
 
     def _why(self, error: Exception) -> GatewayError:
         heard = f"{error}\n" + "\n".join(self._transport.stderr)
-        if _NO_CONVERSATION in heard:
+        if any(words in heard for words in _NO_CONVERSATION):
             return SessionMissing("the agent's earlier conversation is gone", worker=self.worker_id)
         if (exit_event := self._transport.exit) is not None:
             why = _REASONS[exit_event.reason]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from claude_agent_sdk import Message, ResultMessage
 
+_FIRST_ERROR_STATUS = 400
+
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
@@ -73,6 +75,11 @@ class Done:
     reason: str = ""
     usage: Usage = Usage()
 
+    @property
+    def is_aborted(self) -> bool:
+        """The turn was interrupted (protocol: ``terminal_reason`` ``aborted_streaming`` or ``aborted_tools``)."""
+        return self.is_error and self.reason.startswith("aborted")
+
 
 AgentEvent: TypeAlias = TextDelta | Text | ToolUse | Retrying | LimitReached | Done
 
@@ -115,11 +122,12 @@ def _done(message: ResultMessage) -> Done:
     usage = message.usage or {}
     cached = _number(usage.get("cache_read_input_tokens")) + _number(usage.get("cache_creation_input_tokens"))
     text = message.result or "; ".join(message.errors or ())
+    status = message.api_error_status or 0
     return Done(
         text=text,
         session_id=message.session_id,
-        is_error=message.is_error,
-        status=message.api_error_status or 0,
+        is_error=message.is_error or status >= _FIRST_ERROR_STATUS,  # some refusals come as a success with prose
+        status=status,
         reason=message.terminal_reason or message.subtype,
         usage=Usage(
             input_tokens=_number(usage.get("input_tokens")) + cached,

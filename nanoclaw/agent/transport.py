@@ -15,6 +15,7 @@ from typing import Any
 
 from claude_agent_sdk import ProcessError, Transport
 
+from nanoclaw.agent.replay import Replay
 from nanoclaw.agent.stdio import ByteLines
 from shared.errors import GatewayError
 from shared.gatewayclient import WorkerEvent
@@ -23,7 +24,9 @@ from shared.obs.log import get_logger
 _log = get_logger(__name__)
 _CLOSE_DEADLINE_S = 5.0
 _STDERR_LINES = 20
+_STDERR_CHARS = 2000
 _OWN_REQUEST = "clawgate-greeting"
+_CONTROL = '{"type": "control_'
 
 
 class WorkerTransport(Transport):
@@ -33,19 +36,39 @@ class WorkerTransport(Transport):
         stream: the worker's stdio.
         greet: for a worker taken over from an earlier process of ours, the name of the MCP server it already knows.
             It will not introduce itself again, so the transport does that in its place.
+        replay: the stream begins in the past: everything up to the answer to our first request was said to the
+            earlier process, see `Replay`. It is heard once `listen` was called.
+        line: number of the last line before the stream.
 
     Attributes:
         exit: how the worker ended, once it has.
         stderr: its last lines of standard error.
+        line: number of the last stdout line that was read.
+        past: what the stream began with, when there was a replay.
     """
 
-    def __init__(self, stream: ByteLines, *, greet: str = "") -> None:
+    def __init__(self, stream: ByteLines, *, greet: str = "", replay: bool = False, line: int = 0) -> None:
         self._stream = stream
         self._greet = greet
         self._ready = False
         self._spoken = 0
+        self._first_request = ""
+        self._serving: set[str] = set()
+        self._dropped = 0
+        self._present = asyncio.Event()
+        self.past = Replay() if replay else None
         self.exit: WorkerEvent | None = None
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self.line = line
+
+    @property
+    def is_serving(self) -> bool:
+        """The worker waits for an answer of ours, such as a tool's."""
+        return bool(self._serving)
+
+    def listen(self) -> None:
+        """Let go on after the past: somebody is there who knows what in it was dealt with."""
+        self._present.set()
 
     async def connect(self) -> None:
         """Nothing to do: the worker runs already, and the stream connects itself."""
@@ -53,8 +76,14 @@ class WorkerTransport(Transport):
 
     async def write(self, data: str) -> None:
         """Send one JSON line; answers to our own introduction are not for the worker."""
-        if self._greet and _OWN_REQUEST in data and _answers_own_request(data):
-            return
+        if data.startswith(_CONTROL):
+            message = json.loads(data)
+            if message["type"] == "control_request":
+                self._first_request = self._first_request or str(message["request_id"])
+            elif (request_id := str(message["response"].get("request_id", ""))).startswith(_OWN_REQUEST):
+                return
+            else:
+                self._serving.discard(request_id)
         self._spoken += 1
         await self._stream.write(data.encode())
 
@@ -76,16 +105,28 @@ class WorkerTransport(Transport):
         if self._greet:
             for message in _introduction(self._greet):
                 yield message
+        past = self.past
         async for item in self._stream:
             if isinstance(item, WorkerEvent):
                 if item.event == "stderr":
-                    self.stderr.extend(item.text.splitlines())
+                    self.stderr.extend(item.text[-_STDERR_CHARS:].splitlines())
                     continue
                 self.exit = item
                 break
             self._spoken += 1
-            if (parsed := _parse(item[1])) is not None:
+            self.line = item[0]
+            if (parsed := self._parse(item[1])) is None:
+                continue
+            if past is None:
+                yield self._noted(parsed)
+            elif not self._is_first_answer(parsed):
+                past.take(parsed)
+            else:
                 yield parsed
+                await self._present.wait()
+                for message in past.release():
+                    yield self._noted(message)
+                past = None
         self._ready = False
         if self.exit is not None:
             raise ProcessError("the worker ended", exit_code=self.exit.code, stderr="\n".join(self.stderr))
@@ -104,6 +145,40 @@ class WorkerTransport(Transport):
     async def end_input(self) -> None:
         """Stdin stays open: the gateway decides when a worker ends."""
 
+    def _is_first_answer(self, message: dict[str, Any]) -> bool:
+        if message.get("type") != "control_response" or not self._first_request:
+            return False
+        request_id = message.get("response", {}).get("request_id", "")
+        return bool(request_id == self._first_request)
+
+    def _noted(self, message: dict[str, Any]) -> dict[str, Any]:
+        match message.get("type"):
+            case "control_request":
+                self._serving.add(str(message.get("request_id")))
+            case "control_cancel_request":
+                self._serving.discard(str(message.get("request_id")))
+        return message
+
+    def _parse(self, line: bytes) -> dict[str, Any] | None:
+        """One stdout line as a message; what is not JSON (a library's stray print) is dropped with a note."""
+        if not line.strip():
+            return None
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if isinstance(message, dict):
+            return message
+        self._dropped += 1
+        if is_worth_a_line(self._dropped):
+            _log.warning("agent.line_dropped", bytes=len(line), so_far=self._dropped)
+        return None
+
+
+def is_worth_a_line(count: int) -> bool:
+    """The 1st, 10th, 100th, …: a worker that prints garbage must not fill our log."""
+    return str(count).rstrip("0") == "1"
+
 
 def _introduction(server: str) -> list[dict[str, Any]]:
     """The handshake of an MCP client, as the command line would send it."""
@@ -120,22 +195,3 @@ def _introduction(server: str) -> list[dict[str, Any]]:
         }
         for number, call in enumerate(calls)
     ]
-
-
-def _answers_own_request(data: str) -> bool:
-    message = json.loads(data)
-    if message.get("type") != "control_response":
-        return False
-    return str(message["response"].get("request_id", "")).startswith(_OWN_REQUEST)
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """One stdout line as a message; what is not JSON (a library's stray print) is dropped with a note."""
-    if not line.strip():
-        return None
-    try:
-        message = json.loads(line)
-    except ValueError:
-        _log.warning("agent.line_dropped", bytes=len(line))
-        return None
-    return message if isinstance(message, dict) else None

@@ -51,14 +51,17 @@ class Questions:
 
     async def ask(self, question: Question) -> Question:
         """Ask, and wait for the answer until the question's end; returns the closed question."""
-        closed = await self._store.open(question)
-        if closed.state == "open":
-            wait = self._waits[closed.key] = _Wait(closed)
-            try:
+        wait = self._waits[question.key] = _Wait(question)
+        try:
+            async with wait.closing:  # a press of the repeated question's button waits until we know how it stands
+                closed = wait.question = await self._store.open(question)
+                if closed.state != "open":
+                    wait.answer.set_result(closed)
+            if closed.state == "open":
                 await self._outbox.post(closed.key, closed.chat, closed.text, buttons=closed.buttons)
                 closed = await self._wait(wait)
-            finally:
-                self._waits.pop(closed.key, None)
+        finally:
+            self._waits.pop(question.key, None)
         await self._show(closed)
         return closed
 

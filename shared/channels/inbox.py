@@ -77,17 +77,32 @@ class Inbox:
         """Messages of a chat that wait for an answer, oldest first."""
         return await self._db.read(lambda c: store.waiting(c, self._tables, chat, limit))
 
-    async def claim(self, chat: ChatId, *, run_id: str = "", context_limit: int = _CONTEXT_LIMIT) -> list[Claimed]:
+    async def count_waiting(self, chat: ChatId) -> int:
+        """How many messages of a chat nobody has taken yet."""
+        return await self._db.read(lambda c: store.count_waiting(c, self._tables, chat))
+
+    async def claim(
+        self, chat: ChatId, *, run_id: str = "", context_limit: int = _CONTEXT_LIMIT, even_if_early: bool = False
+    ) -> list[Claimed]:
         """Take what is open in a chat, oldest first; empty when nothing is due.
 
         A scheduled prompt is taken alone, and what people wrote after it by a later claim (see `is_open`). One message
         that is due takes those along that wait for a later try, so that order is kept. Items keep the `run_id` of the
         run that first took them: a repeated try finds its own outbox rows through it. For people's messages context
-        comes along (`InboxItem.context`), at most the newest `context_limit`.
+        comes along (`InboxItem.context`), at most the newest `context_limit`. With `even_if_early` what waits for a
+        later try is due as well: for a caller that waited itself, by a clock that does not jump.
         """
         now = self._clock.now()
         return await self._db.write(
-            lambda c: store.claim(c, self._tables, chat, run_id=run_id, now=now, context_limit=context_limit)
+            lambda c: store.claim(
+                c,
+                self._tables,
+                chat,
+                run_id=run_id,
+                now=now,
+                context_limit=context_limit,
+                even_if_early=even_if_early,
+            )
         )
 
     async def finish(self, ids: Sequence[int], *, run_id: str, reason: str = "answered") -> None:
@@ -104,8 +119,12 @@ class Inbox:
 
     async def use_context(self, chat: ChatId, *, up_to: int, run_id: str) -> None:
         """Mark the chat's context before inbox id `up_to` as used, so that it does not come along again."""
+        await self._db.write(self.using_context(chat, up_to=up_to, run_id=run_id))
+
+    def using_context(self, chat: ChatId, *, up_to: int, run_id: str) -> Also:
+        """`use_context` as work for another transaction."""
         now = self._clock.now()
-        await self._db.write(lambda c: store.use_context(c, self._tables, chat, up_to=up_to, run_id=run_id, now=now))
+        return lambda c: store.use_context(c, self._tables, chat, up_to=up_to, run_id=run_id, now=now)
 
     async def ignore(self, item_id: int, reason: str) -> None:
         """Mark a message as not to be answered."""
@@ -117,15 +136,34 @@ class Inbox:
 
     async def retry(self, ids: Sequence[int], delay_s: float, *, reason: str = "will be tried again") -> None:
         """Give messages back, to be tried again after `delay_s` seconds."""
+        await self._db.write(self.retrying(ids, delay_s, reason=reason))
+
+    def retrying(self, ids: Sequence[int], delay_s: float, *, reason: str) -> Also:
+        """`retry` as work for another transaction."""
         now = self._clock.now()
         due = now + timedelta(seconds=delay_s)
-        await self._db.write(
-            lambda c: store.settle(c, self._tables, ids, state="new", reason=reason, next_try_at=due, now=now)
-        )
+        return lambda c: store.settle(c, self._tables, ids, state="new", reason=reason, next_try_at=due, now=now)
+
+    async def give_back(self, ids: Sequence[int], *, reason: str) -> None:
+        """Open claimed messages again as if they had not been taken: the try does not count."""
+        await self._db.write(lambda c: store.give_back(c, self._tables, ids, reason=reason))
 
     async def bury(self, ids: Sequence[int], reason: str, *, also: Also | None = None) -> None:
         """Give messages up; they stay visible in `dead_letters`. With `also` in the same transaction."""
         await self._settle(ids, "dead", reason, also=also)
+
+    def burying(self, ids: Sequence[int], reason: str) -> Also:
+        """`bury` as work for another transaction."""
+        now = self._clock.now()
+        return lambda c: store.settle(c, self._tables, ids, state="dead", reason=reason, now=now)
+
+    def stopping(self, chats: Sequence[ChatId], reason: str, *, states: Sequence[InboxState]) -> Also:
+        """Settle what is in one of the states in some chats, as work for another transaction: a person wants no more.
+
+        A message answered meanwhile keeps its answer. A scheduled prompt that nobody had begun is withdrawn.
+        """
+        now = self._clock.now()
+        return lambda c: store.stop(c, self._tables, chats, states=states, reason=reason, now=now)
 
     async def _settle(self, ids: Sequence[int], state: InboxState, reason: str, *, also: Also | None = None) -> None:
         now = self._clock.now()
@@ -141,11 +179,14 @@ class Inbox:
         """Something in a chat waits for an answer, now or later."""
         return await self._db.read(lambda c: store.is_open(c, self._tables, chat))
 
-    async def reset_claims(self) -> int:
-        """Open what an earlier process had taken and not settled; call once at start, before the first claim."""
-        return await self._db.write(
-            lambda c: store.reset_claims(c, self._tables, reason="the process ended while it was being answered")
-        )
+    async def reset_claims(self, *, keep: Sequence[int] = ()) -> int:
+        """Open what an earlier process had taken and not settled; call once at start, before the first claim.
+
+        Args:
+            keep: inbox ids that go on being answered.
+        """
+        reason = "the process ended while it was being answered"
+        return await self._db.write(lambda c: store.reset_claims(c, self._tables, reason=reason, keep=keep))
 
     async def dead_letters(self, limit: int = _LIST_LIMIT) -> list[InboxItem]:
         """Messages that were given up, oldest first."""
@@ -161,6 +202,10 @@ class Inbox:
         if item is None:
             raise Conflict(f"message {item_id} is not a dead letter: list them first", code="inbox.not_dead")
         return item
+
+    async def items(self, ids: Sequence[int]) -> list[InboxItem]:
+        """Messages by inbox id, oldest first; unknown ids are left out."""
+        return await self._db.read(lambda c: store.inbox_items_by_id(c, self._tables, ids))
 
     async def item(self, item_id: int) -> InboxItem | None:
         """One message by inbox id."""

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from shared.channels.text import split_message
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Busy, Conflict, DeadlineExceeded, GatewayError, NotFound, Unavailable
 from shared.lifecycle.backoff import Backoff
+from shared.lifecycle.faultpoints import fault_point
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 from shared.storage import Database
@@ -65,6 +66,7 @@ class Outbox:
         max_attempts: tries, made while the channel is online, after which a message is given up.
         backoff: delays between tries.
         spool: folder for copies of the files that go out; without one none can.
+        longest_wait_s: however far the clock was set back, no message waits longer for its next try.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Outbox:
         max_attempts: int = 40,
         backoff: Backoff | None = None,
         spool: Path | None = None,
+        longest_wait_s: float = 600.0,
     ) -> None:
         self._db = db
         self._tables = tables
@@ -85,10 +88,13 @@ class Outbox:
         self._clock = clock
         self._nonce_window = timedelta(seconds=nonce_window_s)
         self._max_attempts = max_attempts
+        self._longest_wait_s = longest_wait_s
         self._backoff = backoff or Backoff(base_s=1.0, ceiling_s=60.0)
         self._spool = Spool(spool)
         self._lanes: dict[ChatId, asyncio.Event] = {}
         self._waiters: dict[tuple[str, int], set[asyncio.Future[OutboxRow]]] = {}
+        self._waited: dict[int, datetime | None] = {}
+        """Rows that waited for their next try, by a clock that nobody sets."""
         self._pool: TaskPool | None = None
         self._started = asyncio.Event()
 
@@ -179,6 +185,7 @@ class Outbox:
     async def _put(self, key: str, drafts: Sequence[Draft], also: Also | None, *, whole: bool) -> list[OutboxRow]:
         now = self._clock.now()
         rows = await self._db.write(lambda c: store.put(c, self._tables, key, drafts, whole=whole, now=now, also=also))
+        fault_point("outbox.stored")
         self._wake(rows)
         return rows
 
@@ -190,6 +197,7 @@ class Outbox:
         rows = await self._db.write(
             lambda c: store.rewrite(c, self._tables, key, drafts, shown=shown, now=now, also=also)
         )
+        fault_point("outbox.stored")
         self._tell(rows)
         self._wake(rows)
         return rows
@@ -227,6 +235,14 @@ class Outbox:
     async def rows(self, key: str) -> list[OutboxRow]:
         """The messages of a key, in order."""
         return await self._db.read(lambda c: store.outbox_rows(c, self._tables, key))
+
+    async def shown_keys(self, prefix: str) -> list[str]:
+        """Keys beginning with `prefix` of which something is shown, or still to be sent."""
+        return await self._db.read(lambda c: store.shown_keys(c, self._tables, prefix))
+
+    async def withdraw(self, key: str) -> None:
+        """Take the messages of a key back, or do not send them."""
+        await self.rewrite(key, (), shown={})
 
     async def dead_letters(self, limit: int = _LIST_LIMIT) -> list[OutboxRow]:
         """Messages the platform refused (``failed``) or that were given up (``dead``), oldest first."""
@@ -327,8 +343,10 @@ class Outbox:
         except Unavailable:
             await asyncio.sleep(_ONLINE_WAIT_S)  # its platform is not configured: it stays stored for the next start
             return True
-        if (wait_s := self._wait_s(row)) > 0:
+        waited = self._waited.pop(row.id, None)
+        if waited != row.next_try_at and (wait_s := self._wait_s(row)) > 0:
             await asyncio.sleep(wait_s)
+            self._waited[row.id] = row.next_try_at
         elif await channel.wait_online(_ONLINE_WAIT_S):
             await self._try(row, backoff)
         elif channel.status.state in ("failed", "off"):
@@ -336,7 +354,9 @@ class Outbox:
         return True
 
     def _wait_s(self, row: OutboxRow) -> float:
-        return 0.0 if row.next_try_at is None else (row.next_try_at - self._clock.now()).total_seconds()
+        if row.next_try_at is None:
+            return 0.0
+        return min((row.next_try_at - self._clock.now()).total_seconds(), self._longest_wait_s)
 
     async def _try(self, row: OutboxRow, backoff: Backoff) -> None:
         """Bring one row to the platform, and note how that went."""
@@ -344,6 +364,7 @@ class Outbox:
         begun = await self._db.write(lambda c: store.begin_try(c, self._tables, row.id, now=now))
         if begun is None:
             return
+        fault_point("outbox.try_noted")
         try:
             shown = await self._act(begun, in_doubt=row.doubt_at is not None)
         except Busy as error:
@@ -360,7 +381,9 @@ class Outbox:
             await self._postpone(begun, f"internal error: {type(error).__name__}", backoff.next_delay_s())
         else:
             backoff.reset()
+            fault_point("outbox.delivered")
             await self._settle(begun, shown)
+            fault_point("outbox.settled")
 
     async def _act(self, row: OutboxRow, *, in_doubt: bool) -> _Shown:
         """Send, edit or delete; returns what the platform shows now."""

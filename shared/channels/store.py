@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, case, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal, or_, select, update
 
 from shared.channels.base import Attachment, Button, ChatId, InboundMessage, MessageId, Sender, age_order
 from shared.channels.schema import ChannelTables
@@ -262,14 +262,21 @@ def _with_fates(attachments: Sequence[Attachment], fates: Sequence[Attachment]) 
 
 
 def claim(
-    connection: Connection, tables: ChannelTables, chat: ChatId, *, run_id: str, now: datetime, context_limit: int
+    connection: Connection,
+    tables: ChannelTables,
+    chat: ChatId,
+    *,
+    run_id: str,
+    now: datetime,
+    context_limit: int,
+    even_if_early: bool = False,
 ) -> list[InboxItem]:
     """Take the first batch that is open in a chat, oldest first; nothing when none of the chat is due.
 
     A batch is one scheduled prompt alone, or all that people wrote up to the next scheduled prompt.
     """
     inbox = tables.inbox
-    batch = _first_batch(connection, tables, chat, now)
+    batch = _first_batch(connection, tables, chat, now, even_if_early=even_if_early)
     if batch is None:
         return []
     if batch.is_prompt:
@@ -302,11 +309,13 @@ class _Batch:
     is_prompt: bool
 
 
-def _first_batch(connection: Connection, tables: ChannelTables, chat: ChatId, now: datetime) -> _Batch | None:
+def _first_batch(
+    connection: Connection, tables: ChannelTables, chat: ChatId, now: datetime, *, even_if_early: bool
+) -> _Batch | None:
     """Where the first open batch of a chat ends; nothing when none of the chat is due."""
     inbox = tables.inbox
-    is_due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= now)
-    is_prompt = func.coalesce(inbox.c.payload["task_run"].as_string(), "") != ""
+    is_due = or_(inbox.c.next_try_at.is_(None), inbox.c.next_try_at <= now, literal(even_if_early))
+    is_prompt = _is_prompt(tables)
     is_open = (inbox.c.chat == chat) & (inbox.c.state == "new")
     first, due, prompt = connection.execute(
         select(
@@ -362,13 +371,55 @@ def use_context(
     )
 
 
-def reset_claims(connection: Connection, tables: ChannelTables, *, reason: str) -> int:
-    """Open again what a process that is gone had taken; returns how many."""
+def reset_claims(connection: Connection, tables: ChannelTables, *, reason: str, keep: Sequence[int] = ()) -> int:
+    """Open again what a process that is gone had taken, but for the ids in `keep`; returns how many."""
     inbox = tables.inbox
     result = connection.execute(
-        update(inbox).where(inbox.c.state == "claimed").values(state="new", reason=reason, next_try_at=None)
+        update(inbox)
+        .where(inbox.c.state == "claimed", inbox.c.id.not_in(list(keep)))
+        .values(state="new", reason=reason, next_try_at=None)
     )
     return result.rowcount
+
+
+def give_back(connection: Connection, tables: ChannelTables, ids: Sequence[int], *, reason: str) -> None:
+    """Open claimed messages again as if they had not been taken: the try does not count."""
+    inbox = tables.inbox
+    connection.execute(
+        update(inbox)
+        .where(inbox.c.id.in_(list(ids)), inbox.c.state == "claimed")
+        .values(state="new", attempts=inbox.c.attempts - 1, reason=reason, next_try_at=None)
+    )
+
+
+def stop(
+    connection: Connection,
+    tables: ChannelTables,
+    chats: Sequence[ChatId],
+    *,
+    states: Sequence[InboxState],
+    reason: str,
+    now: datetime,
+) -> None:
+    """Settle all messages of some chats that are in one of the states; a prompt nobody had begun is ignored."""
+    inbox = tables.inbox
+    is_withdrawn = (inbox.c.state == "new") & (inbox.c.attempts == 0) & _is_prompt(tables)
+    connection.execute(
+        update(inbox)
+        .where(inbox.c.chat.in_(list(chats)), inbox.c.state.in_(list(states)))
+        .values(state=case((is_withdrawn, "ignored"), else_="done"), reason=reason, next_try_at=None, settled_at=now)
+    )
+
+
+def _is_prompt(tables: ChannelTables) -> ColumnElement[bool]:
+    return func.coalesce(tables.inbox.c.payload["task_run"].as_string(), "") != ""
+
+
+def count_waiting(connection: Connection, tables: ChannelTables, chat: ChatId) -> int:
+    """Messages of a chat that nobody has taken yet."""
+    inbox = tables.inbox
+    query = select(func.count()).where(inbox.c.chat == chat, inbox.c.state == "new")
+    return connection.execute(query).scalar_one()
 
 
 def open_chats(connection: Connection, tables: ChannelTables) -> list[OpenChat]:
@@ -401,6 +452,13 @@ def waiting(connection: Connection, tables: ChannelTables, chat: ChatId, limit: 
     rows = connection.execute(
         select(inbox).where(inbox.c.chat == chat, inbox.c.state == "new").order_by(inbox.c.id).limit(limit)
     ).all()
+    return [_inbox_item(row) for row in rows]
+
+
+def inbox_items_by_id(connection: Connection, tables: ChannelTables, ids: Sequence[int]) -> list[InboxItem]:
+    """The messages of some ids that there are, oldest first."""
+    inbox = tables.inbox
+    rows = connection.execute(select(inbox).where(inbox.c.id.in_(list(ids))).order_by(inbox.c.id)).all()
     return [_inbox_item(row) for row in rows]
 
 
@@ -540,7 +598,9 @@ def rewrite(
         if row.message_id or (row.state == "pending" and row.doubt_at is not None):
             _change(connection, tables, row.id, text="", buttons=[], files=[], state="pending")
         elif row.state == "pending":
-            _change(connection, tables, row.id, state="failed", reason="withdrawn before it was sent")
+            # Nobody saw it and nobody misses it: that is no dead letter.
+            gone = {"text": "", "buttons": [], "state": "sent", "sent_at": now}
+            _change(connection, tables, row.id, reason="withdrawn before it was sent", **gone)
     if also is not None:
         also(connection)
     return outbox_rows(connection, tables, key)
@@ -661,6 +721,18 @@ def outbox_in_state(
         select(outbox).where(outbox.c.state.in_(list(states))).order_by(outbox.c.id.desc()).limit(limit)
     ).all()
     return [_outbox_row(row) for row in reversed(rows)]
+
+
+def shown_keys(connection: Connection, tables: ChannelTables, prefix: str) -> list[str]:
+    """Keys with a prefix of which something is shown or is still to be sent."""
+    outbox = tables.outbox
+    query = (
+        select(outbox.c.key)
+        .where(outbox.c.key.startswith(prefix, autoescape=True), outbox.c.state.in_(["pending", "sent"]))
+        .where(outbox.c.text != "")
+        .distinct()
+    )
+    return list(connection.scalars(query))
 
 
 def pending_chats(connection: Connection, tables: ChannelTables) -> list[ChatId]:

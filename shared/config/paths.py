@@ -97,6 +97,11 @@ class Paths:
         """The operator's policy files, laid over the shipped ones."""
         return self.state / "policies"
 
+    @property
+    def sandbox_marker(self) -> Path:
+        """Marks the state directory of a sandbox; a real installation never has it."""
+        return self.state / "sandbox"
+
     # --- tenants -----------------------------------------------------------------
     def tenant(self, name: str) -> Path:
         """A tenant's own state; no other tenant may read it."""

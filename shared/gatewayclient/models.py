@@ -115,10 +115,11 @@ class WorkerInfo(_Value):
 class WorkerEvent(_Value):
     """Something about a worker that is not one of its output lines.
 
-    ``exit`` ends the stream. ``evicted`` and ``idle`` name why the gateway ended it.
+    ``exit`` ends the stream. ``evicted`` and ``idle`` name why the gateway ended it. ``taken`` confirms one message of
+    input and is seen by `stream` alone.
     """
 
-    event: Literal["exit", "stderr"]
+    event: Literal["exit", "stderr", "taken"]
     code: int = 0
     reason: Literal["", "stopped", "evicted", "idle", "oom", "crashed", "gateway"] = ""
     text: str = ""

@@ -10,6 +10,7 @@ from shared.config.paths import Paths
 from shared.config.process import log_level, tenant_key
 from shared.gatewayclient.client import GatewayClient
 from shared.gatewayclient.models import TenantStartup
+from shared.lifecycle import faultpoints
 from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.singleton import SingleInstance
 from shared.obs.log import configure_logging
@@ -30,11 +31,12 @@ async def tenant_process(
 
     Raises:
         Occupied: another instance of this tenant runs.
-        ConfigError: the process was not started by the supervisor or a unit.
+        ConfigError: the process was not started by the supervisor or a unit, or is armed outside a sandbox.
         Unavailable: the gateway did not come up in time.
     """
     make_undumpable()
     configure_logging(name, level=log_level(), stream=log_stream)
+    faultpoints.arm(paths)
     lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
     lock.acquire()
     try:

@@ -3,12 +3,18 @@
 Server to client: a binary message is an 8-byte big-endian line number and one stdout line without its newline;
 a text message is a `WorkerEvent`. Client to server: a binary message is bytes for stdin. Line numbers count from
 the container's start, so a client that reconnects says where it stopped and hears every line exactly once.
+
+Input is confirmed: ``taken`` events count the messages of a connection that reached the worker. What was not
+confirmed when a connection broke is sent again on the next one, so it arrives at least once. A worker must know what
+it has seen: the Claude command line knows its prompts by uuid, and ignores a second answer to a request of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, unix_connect
@@ -38,6 +44,11 @@ class WorkerStream:
         self._headers = dict(headers)
         self._after = after
         self._connection: ClientConnection | None = None
+        self._input: deque[bytes] = deque()
+        """What the worker has not got for certain, oldest first."""
+        self._sent = 0
+        """How many of these were sent on the connection there is."""
+        self._sending = asyncio.Lock()
         self._connecting = asyncio.Lock()
         self._closed = False
 
@@ -57,13 +68,26 @@ class WorkerStream:
             NotFound: the worker is gone.
             Unavailable: the gateway went away and did not come back in time.
         """
-        while True:
-            connection = await self._connect()
-            try:
-                await connection.send(data)
-                return
-            except ConnectionClosed:
-                self._drop(connection)
+        self._input.append(data)
+        try:
+            while not await self._send_input(await self._connect()):
+                pass
+        except (NotFound, Unavailable):
+            with suppress(ValueError):
+                self._input.remove(data)  # the caller was told that it failed
+            raise
+
+    async def _send_input(self, connection: ClientConnection) -> bool:
+        """Send what was not sent on this connection yet; false when it broke."""
+        try:
+            async with self._sending:
+                while self._connection is connection and self._sent < len(self._input):
+                    data = self._input[self._sent]
+                    self._sent += 1
+                    await connection.send(data)
+        except ConnectionClosed:
+            self._drop(connection)
+        return self._connection is connection
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, bytes] | WorkerEvent]:
         while not self._closed:
@@ -72,10 +96,14 @@ class WorkerStream:
             except NotFound:
                 yield WorkerEvent(event="exit", code=-1, reason="gateway")
                 return
+            await self._send_input(connection)
             try:
                 async for message in connection:
                     if isinstance(message, str):
                         event = WorkerEvent.model_validate_json(message)
+                        if event.event == "taken":
+                            self._forget_input(connection)
+                            continue
                         yield event
                         if event.event == "exit":
                             return
@@ -94,9 +122,15 @@ class WorkerStream:
         if self._connection is not None:
             await self._connection.close()
 
+    def _forget_input(self, connection: ClientConnection) -> None:
+        if self._connection is connection and self._sent:
+            self._input.popleft()
+            self._sent -= 1
+
     def _drop(self, connection: ClientConnection) -> None:
         if self._connection is connection:
             self._connection = None
+            self._sent = 0
 
     async def _connect(self) -> ClientConnection:
         async with self._connecting:

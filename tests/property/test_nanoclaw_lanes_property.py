@@ -14,8 +14,8 @@ STEPS = st.lists(st.tuples(CHATS, st.integers(0, 3)), max_size=40)
 
 
 @settings(deadline=None, max_examples=60)
-@given(steps=STEPS, limit=st.integers(1, 4))
-def test_nothing_is_lost_overlaps_or_exceeds_the_limit(steps, limit):
+@given(steps=STEPS, limit=st.integers(1, 4), refusals=st.lists(st.booleans(), max_size=20))
+def test_nothing_is_lost_overlaps_or_exceeds_the_limit(steps, limit, refusals):
     open_items: dict[str, list[int]] = {}
     seen: dict[str, list[int]] = {}
     running: set[str] = set()
@@ -24,6 +24,10 @@ def test_nothing_is_lost_overlaps_or_exceeds_the_limit(steps, limit):
         assert chat not in running
         running.add(chat)
         assert len(running) <= limit
+        if refusals and refusals.pop():
+            await asyncio.sleep(0)
+            running.discard(chat)
+            return Turn(again=True, delay_s=0.001, for_place=True)
         taken, open_items[chat] = open_items.get(chat, []), []
         await asyncio.sleep(0)
         seen.setdefault(chat, []).extend(taken)

@@ -11,6 +11,7 @@ from nanoclaw.agent.tools.base import JsonObject, Place, Tool, ToolCall, ToolSet
 from nanoclaw.groups import Group
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Conflict, GatewayError, Invalid
+from shared.lifecycle.faultpoints import fault_point
 from shared.obs.log import get_logger
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class ToolServer:
             place = self._place_of(group, name)
             run_id = place.run_id
             said = await tool.handler(ToolCall(group, place, arguments))
+            fault_point("run.tool_done")
         except GatewayError as error:
             outcome = "refused"
             return _answer(error.detail, is_error=True)

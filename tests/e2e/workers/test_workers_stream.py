@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -103,6 +104,25 @@ async def test_half_a_message_of_the_gateway_before_does_not_spoil_the_next(dock
         with suppress(asyncio.CancelledError):
             await reading
         await stream.close()
+    finally:
+        await engine.remove(container.id)
+        await engine.close()
+
+
+async def test_a_hundred_megabytes_without_a_newline_are_read_through_in_bounded_memory(docker_host, tmp_path) -> None:
+    engine = DockerEngine(docker_host)
+    script = "head -c 100000000 /dev/zero | tr '\\000' x; echo; echo after"
+    container, attachment = await engine.start(a_spec(tmp_path, script), deadline_s=30)
+    try:
+        stream = WorkerStream(engine, container.id, ring_bytes=1024 * 1024)
+        tracemalloc.start()
+        await stream.run(attachment)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        stream.finish(WorkerEvent(event="exit"))
+        lines = [item async for item in stream.follow(0) if not isinstance(item, WorkerEvent)]
+        assert lines == [(1, b""), (2, b"after")]
+        assert peak < 50_000_000
     finally:
         await engine.remove(container.id)
         await engine.close()

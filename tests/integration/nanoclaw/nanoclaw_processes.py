@@ -15,11 +15,16 @@ KEY = "a-tenant-key"
 
 @asynccontextmanager
 async def a_gateway_socket(paths, **startup):
-    """Answers `startup` and an empty list of workers on the tenant's socket, to whoever has the key."""
+    """Answers `startup` and an empty list of workers on the tenant's socket, to whoever has the key.
+
+    Gives the list of what it was asked.
+    """
+    asked: list[str] = []
 
     async def serve(reader, writer):
         while head := await reader.readuntil(b"\r\n\r\n"):
             target = head.split()[1].decode()
+            asked.append(target)
             body: object = []
             status = "200 OK"
             if f"Bearer {KEY}".encode() not in head:
@@ -43,7 +48,7 @@ async def a_gateway_socket(paths, **startup):
     socket.parent.mkdir(parents=True)
     server = await asyncio.start_unix_server(guarded, socket)
     try:
-        yield
+        yield asked
     finally:
         server.close()
 

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nanoclaw_standins import Attached
+
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.spec import build_command, build_environment
 from shared.config.paths import Paths
@@ -21,12 +23,18 @@ LINE_LIMIT = 1 << 24
 
 @dataclass
 class MessagesApi:
-    """Answers ``echo <number of user turns>: <last user text>``; with ``USE_TOOL`` it calls a tool of ours first."""
+    """Answers ``echo <number of user turns>: <last user text>``; with ``USE_TOOL`` it calls a tool of ours first.
+
+    While `is_held`, requests wait for `go_on`.
+    """
 
     requests: list[dict] = field(default_factory=list)
     fail_with: int = 0
     refuses: Callable[[dict], bool] | None = None
     tool: tuple[str, dict] = ("send_message", {"text": "said by tool"})
+    is_held: bool = False
+    waits: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def offered(self) -> list[str]:
@@ -57,6 +65,9 @@ class MessagesApi:
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 if method == "POST" and path.partition("?")[0] == "/v1/messages":
                     status, kind, data = self._answer(json.loads(body))
+                    if self.is_held:
+                        self.waits.set()
+                        await self.go_on.wait()
                 else:
                     status, kind, data = 200, "application/json", b"{}"
                 writer.write(f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n".encode())
@@ -133,33 +144,11 @@ class CliWorker:
         async for line in self.process.stderr:
             self._put(WorkerEvent(event="stderr", text=line.decode()))
 
-
-class Attached:
-    """One attachment to a worker, from a line on."""
-
-    def __init__(self, worker: CliWorker, after: int) -> None:
-        self.worker, self.after, self.next = worker, after, 0
-
-    async def __aiter__(self):
-        while True:
-            while self.next < len(self.worker.history):
-                item = self.worker.history[self.next]
-                self.next += 1
-                if isinstance(item, WorkerEvent) or item[0] > self.after:
-                    yield item
-                if isinstance(item, WorkerEvent) and item.event == "exit":
-                    return
-            self.worker.news.clear()
-            await self.worker.news.wait()
-
     async def write(self, data: bytes) -> None:
-        if self.worker.process.returncode is not None:
+        if self.process.returncode is not None:
             raise NotFound("gone")
-        self.worker.process.stdin.write(data)
-        await self.worker.process.stdin.drain()
-
-    async def close(self) -> None:
-        return None
+        self.process.stdin.write(data)
+        await self.process.stdin.drain()
 
 
 class CliGateway:

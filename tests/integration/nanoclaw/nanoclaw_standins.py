@@ -178,39 +178,72 @@ class Asked:
         return last_text(self.prompt)
 
 
+class Attached:
+    """One attachment to a worker's output, from a line on; what it writes goes to the worker."""
+
+    def __init__(self, worker, after: int) -> None:
+        self.worker, self.after, self.next = worker, after, 0
+
+    async def __aiter__(self):
+        while True:
+            while self.next < len(self.worker.history):
+                item = self.worker.history[self.next]
+                self.next += 1
+                if isinstance(item, WorkerEvent) or item[0] > self.after:
+                    yield item
+                if isinstance(item, WorkerEvent) and item.event == "exit":
+                    return
+            self.worker.news.clear()
+            await self.worker.news.wait()
+
+    async def write(self, data: bytes) -> None:
+        await self.worker.write(data)
+
+    async def close(self) -> None:
+        return None
+
+
 class ScriptedWorker:
-    """Speaks the command line's stream-json protocol; what it answers is decided by the gateway's `reply`."""
+    """Speaks the command line's stream-json protocol; what it answers is decided by the gateway's `reply`.
+
+    Like the real one it repeats the control responses it takes, asks nothing twice that came under the same uuid, and
+    gives up a turn when interrupted (`deaf` ones do not).
+    """
 
     def __init__(self, gateway: ScriptedGateway, worker_id: str, request: WorkerRequest) -> None:
         self.gateway, self.worker_id, self.request = gateway, worker_id, request
         self.session = request.session_id
         self.turn = 0
-        self.out: asyncio.Queue[tuple[int, bytes] | WorkerEvent] = asyncio.Queue()
+        self.history: list[tuple[int, bytes] | WorkerEvent] = []
+        self.news = asyncio.Event()
         self.lines = 0
         self.ended = False
+        self.deaf = False
         self.answers: dict[str, asyncio.Future] = {}
+        self.seen: set[str] = set()
+        self.turns: dict[str, asyncio.Task] = {}
         self.tasks: set[asyncio.Task] = set()
         self.hooks: dict = {}
 
     def emit(self, message: dict) -> None:
+        self.emit_raw(json.dumps(message).encode())
+
+    def emit_raw(self, line: bytes) -> None:
         self.lines += 1
-        self.out.put_nowait((self.lines, json.dumps(message).encode()))
+        self._put((self.lines, line))
+
+    def _put(self, item: tuple[int, bytes] | WorkerEvent) -> None:
+        self.history.append(item)
+        self.news.set()
 
     def end(self, code: int = 0, reason: str = "stopped", stderr: str = "") -> None:
         if not self.ended:
             self.ended = True
             if stderr:
-                self.out.put_nowait(WorkerEvent(event="stderr", text=stderr))
-            self.out.put_nowait(WorkerEvent(event="exit", code=code, reason=reason))
+                self._put(WorkerEvent(event="stderr", text=stderr))
+            self._put(WorkerEvent(event="exit", code=code, reason=reason))
             for task in self.tasks:
                 task.cancel()
-
-    async def __aiter__(self):
-        while True:
-            item = await self.out.get()
-            yield item
-            if isinstance(item, WorkerEvent) and item.event == "exit":
-                return
 
     async def write(self, data: bytes) -> None:
         if self.ended:
@@ -218,24 +251,30 @@ class ScriptedWorker:
         for line in data.splitlines():
             message = json.loads(line)
             task = asyncio.get_running_loop().create_task(self.handle(message))
+            if message["type"] == "user":
+                self.turns.setdefault(message["uuid"], task)
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def close(self) -> None:
-        return None
-
     async def handle(self, message: dict) -> None:
-        if message["type"] == "control_request":
+        if message["type"] == "control_request" and message["request"]["subtype"] == "interrupt":
+            await self._interrupted(message["request_id"])
+        elif message["type"] == "control_request":
             if self.request.resume and self.session not in self.gateway.transcripts:
-                self.end(1, "crashed", f"No conversation found with session ID: {self.request.session_id}")
+                self.end(1, "crashed", self.gateway.resume_fails_with)
                 return
             self.hooks = message["request"].get("hooks") or self.hooks
             body = {"subtype": "success", "request_id": message["request_id"], "response": {"commands": []}}
             self.emit({"type": "control_response", "response": body})
         elif message["type"] == "control_response":
             body = message["response"]
-            self.answers[body["request_id"]].set_result(body)
+            if not self.answers[body["request_id"]].done():
+                self.emit(message)
+                self.answers[body["request_id"]].set_result(body)
         elif message["type"] == "user":
+            if message["uuid"] in self.seen:
+                return
+            self.seen.add(message["uuid"])
             self.turn += 1
             self.gateway.transcripts.setdefault(self.session, []).append(message["message"]["content"])
             content = message["message"]["content"]
@@ -243,6 +282,17 @@ class ScriptedWorker:
             asked = Asked(self.worker_id, self.session, self.turn, blocks[0]["text"] if blocks else content, blocks)
             self.gateway.asked.append(asked)
             await self.gateway.reply(self, asked, message["uuid"])
+
+    async def _interrupted(self, request_id: str) -> None:
+        if self.deaf:
+            return
+        body = {"subtype": "success", "request_id": request_id, "response": {"still_queued": []}}
+        self.emit({"type": "control_response", "response": body})
+        for prompt_uuid, turn in self.turns.items():
+            if not turn.done():
+                turn.cancel()
+                reason = "aborted_streaming"
+                self.result("", prompt_uuid, subtype="error_during_execution", is_error=True, terminal_reason=reason)
 
     def say(self, text: str) -> None:
         content = [{"type": "text", "text": text}]
@@ -325,6 +375,7 @@ class ScriptedGateway:
     web: Callable[[FetchRequest | WebSearchRequest], FetchedPage | SearchAnswer] | None = None
     notes: tuple[str, ...] = ()
     no_room: bool = False
+    resume_fails_with: str = "No conversation found with session ID: x"
 
     async def fetch_page(self, request: FetchRequest) -> FetchedPage:
         return self.web(request)
@@ -386,11 +437,8 @@ class ScriptedGateway:
         with contextlib.suppress(NotFound):
             self._find(worker_id).end()
 
-    def attach(self, worker_id: str, after: int = 0) -> ScriptedWorker:
-        worker = self.live[worker_id]
-        if after:
-            worker.out = asyncio.Queue()  # what was written before is not heard again
-        return worker
+    def attach(self, worker_id: str, after: int = 0) -> Attached:
+        return Attached(self.live[worker_id], after)
 
     @asynccontextmanager
     async def model(self, route, body, *, run_id):

@@ -12,7 +12,7 @@ from nanoclaw_standins import paths_in
 
 async def test_it_runs_without_a_token_answers_the_operator_and_stops_cleanly(tmp_path):
     paths = paths_in(tmp_path)
-    async with a_gateway_socket(paths, settings={"ASSISTANT_NAME": "Kim"}):
+    async with a_gateway_socket(paths, settings={"ASSISTANT_NAME": "Kim"}) as asked:
         process = await start(paths, "run", "--tenant", "nanoclaw")
         await until(paths.control_socket("nanoclaw"))
         code, out, _ = await finish(await start(paths, "status", "--json"))
@@ -28,10 +28,15 @@ async def test_it_runs_without_a_token_answers_the_operator_and_stops_cleanly(tm
         assert code == 1
         assert "already belongs" in err
 
+        before = [target for target in asked if "workers" in target or "startup" in target]
         code, _, err = await finish(await start(paths, "run"))
         assert code == 75
         assert str(process.pid) in err
+        assert "stop it first" in err
         assert "Traceback" not in err
+        after = [target for target in asked if "workers" in target or "startup" in target]
+        assert after == before, "a second instance touches nothing: no worker is asked for, none is ended"
+        assert paths.pid_file("nanoclaw").read_text() == str(process.pid)
 
         process.send_signal(signal.SIGTERM)
         code, _, err = await finish(process)

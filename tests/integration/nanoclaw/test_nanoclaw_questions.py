@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from nanoclaw_standins import ScriptedGateway, a_message, a_policy, a_tenant
+from nanoclaw_standins import MemoryChannel, ScriptedGateway, a_message, a_policy, a_tenant
 from sqlalchemy import text
 
 from shared.channels.base import Attachment, ButtonPress, Sender
@@ -151,7 +151,7 @@ async def test_a_restart_in_the_wait_repeats_the_run_which_finds_an_answer_given
         await channel.handlers.on_message(a_message("go"))
         await until_asked(channel)
         posted = dict(channel.sent["dc:1"])
-    gateway.states["w1"] = "busy"  # it was in the middle of the turn
+    gateway.live["w1"].end(137, "oom")  # its worker is gone as well
     waiting = asyncio.Event()
 
     async def reply(worker, asked, prompt_uuid):
@@ -168,6 +168,26 @@ async def test_a_restart_in_the_wait_repeats_the_run_which_finds_an_answer_given
         await tenant.lanes.idle()
     assert texts[-1] == "heard: ann answered: blue"
     assert sum("Which one?" in shown for shown in texts) == 1  # not asked twice
+
+
+async def test_a_question_outlives_a_restart_with_the_run_that_waits_for_its_answer(tmp_path):
+    gateway, place = asking(), {}
+
+    def one_channel(handlers):
+        channel = place.setdefault("channel", MemoryChannel(handlers))
+        channel.handlers = handlers
+        return channel
+
+    async with a_tenant(tmp_path, gateway, policy(runs={"drain_s": 0}), one_channel) as (_, channel):
+        await channel.handlers.on_message(a_message("go"))
+        await until_asked(channel)
+    async with a_tenant(tmp_path, gateway, policy(), one_channel) as (tenant, channel):
+        await channel.press("blue")
+        texts = await channel.says(lambda texts: texts[-1].startswith("heard"))
+        await tenant.lanes.idle()
+    assert texts[-1] == "heard: ann answered: blue"
+    assert sum("Which one?" in shown for shown in texts) == 1
+    assert len(gateway.asked) == len(gateway.leases) == 1
 
 
 async def test_a_repeated_run_that_asks_something_else_does_not_get_the_old_answer(tmp_path):

@@ -5,31 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 from nanoclaw_real_cli import a_cli_gateway, blocks_of
 from nanoclaw_standins import a_message, a_policy, a_tenant, paths_in
 
-from gateway.workers.image.cli_file import local_cli
 from nanoclaw.tasks.models import OPERATOR
 from shared.channels.base import Attachment
-from shared.errors import GatewayError
 from tests.support import pictures
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def cli() -> Path:
-    try:
-        return local_cli()
-    except GatewayError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"the Claude command line is not here: {error.detail}")
 
 
 async def test_a_conversation_with_a_tool_survives_a_tenant_restart_and_the_loss_of_its_worker(cli, tmp_path):

@@ -122,12 +122,11 @@ async def test_killed_between_claim_and_run_the_task_runs_exactly_once(tmp_path)
 
 
 async def test_killed_in_mid_run_the_task_is_answered_once_and_not_claimed_again(tmp_path):
-    hung = asyncio.Event()
+    hung, go_on = asyncio.Event(), asyncio.Event()
 
     async def reply(worker, asked, prompt_uuid):
-        if len(gateway.asked) == 1:
-            hung.set()
-            await asyncio.Event().wait()
+        hung.set()
+        await go_on.wait()
         await echo(worker, asked, prompt_uuid)
 
     gateway, clock = ScriptedGateway(reply=reply), FakeClock(START)
@@ -138,11 +137,12 @@ async def test_killed_in_mid_run_the_task_is_answered_once_and_not_claimed_again
         for _ in range(5):  # the original starts it again a minute later
             await pass_time(tenant, 61)
         assert (await tenant.schedule.claim_due()).runs == ()
+    go_on.set()
     async with a_tenant(tmp_path, gateway, clock=clock) as (tenant, channel):
         texts = await channel.says(bool)
         [run] = await settled(tenant)
         assert (run.state, run.scheduled_at) == ("ok", START + timedelta(hours=1))
-        assert len(texts) == 1
+        assert len(texts) == len(gateway.asked) == 1
         assert (await tenant.tasks.visible(OPERATOR))[0].id == task.id
 
 

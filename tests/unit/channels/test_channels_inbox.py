@@ -192,3 +192,57 @@ async def test_messages_behind_a_prompt_that_waits_for_its_next_try_do_not_overt
         await inbox.append(message(5, "hello"))
         (again,) = await inbox.claim(CHAT, run_id="run_2")
     assert (again.message.text, again.run_id, again.attempts) == ("tick", "run_1", 2)
+
+
+async def test_what_is_given_back_was_not_tried(tmp_path):
+    async with channel_database(tmp_path) as (db, tables):
+        inbox = Inbox(db, tables)
+        await inbox.append(message(1))
+        (item,) = await inbox.claim(CHAT, run_id="run_1")
+        await inbox.give_back([item.id], reason="no place")
+        assert await inbox.count_waiting(CHAT) == 1
+        (again,) = await inbox.claim(CHAT, run_id="run_2")
+        assert (again.attempts, again.run_id) == (1, "run_1")
+        assert await inbox.count_waiting(CHAT) == 0
+
+
+async def test_claims_that_go_on_are_kept_when_the_others_are_opened(tmp_path):
+    async with channel_database(tmp_path) as (db, tables):
+        inbox = Inbox(db, tables)
+        for id_, chat in ((1, CHAT), (2, "dc:8")):
+            await inbox.append(message(id_, chat=chat))
+        (kept,) = await inbox.claim(CHAT)
+        await inbox.claim("dc:8")
+        assert await inbox.reset_claims(keep=[kept.id]) == 1
+        assert [item.state for item in await inbox.items([kept.id, 2, 99])] == ["claimed", "new"]
+
+
+async def test_a_stop_settles_what_waits_and_what_runs_and_leaves_answers_and_other_chats(tmp_path):
+    async with channel_database(tmp_path) as (db, tables):
+        inbox = Inbox(db, tables)
+        for id_, chat in ((1, CHAT), (2, CHAT), (3, "dc:8")):
+            await inbox.append(message(id_, chat=chat))
+        first, second = await inbox.claim(CHAT)
+        await inbox.finish([first.id], run_id="run_1")
+        await inbox.append(message(4))
+        await db.write(inbox.stopping([CHAT], "stopped by ann", states=["new"]))
+        assert (await inbox.item(second.id)).state == "claimed"
+        await db.write(inbox.stopping([CHAT], "stopped by ann", states=["new", "claimed"]))
+        found = {item.message.id: (item.state, item.reason) for item in await inbox.items([1, 2, 3, 4])}
+    assert found == {
+        "1": ("done", "answered"),
+        "2": ("done", "stopped by ann"),
+        "3": ("new", ""),
+        "4": ("done", "stopped by ann"),
+    }
+
+
+async def test_who_waited_by_a_clock_that_does_not_jump_may_take_what_is_not_due(tmp_path):
+    clock = FakeClock()
+    async with channel_database(tmp_path) as (db, tables):
+        inbox = Inbox(db, tables, clock)
+        await inbox.append(message(1))
+        (item,) = await inbox.claim(CHAT)
+        await inbox.retry([item.id], 3600)
+        assert await inbox.claim(CHAT) == []
+        assert len(await inbox.claim(CHAT, even_if_early=True)) == 1

@@ -214,3 +214,36 @@ async def test_answer_and_mark_become_durable_together(tmp_path):
         assert (await inbox.item(item.id)).state == "done"
         await outbox.deliver("run_1", timeout_s=5)
     assert channel.texts(CHAT) == ["answer"]
+
+
+async def test_what_is_withdrawn_is_taken_back_or_never_sent_and_is_no_dead_letter(tmp_path):
+    channel = platform()
+    async with channel_database(tmp_path) as (db, tables):
+        outbox = Outbox(db, tables, lambda _chat: channel, backoff=QUICK)
+        await outbox.post("note_1", CHAT, "never sent")
+        assert await outbox.shown_keys("note_") == ["note_1"]
+        await outbox.withdraw("note_1")
+        async with delivering(outbox):
+            await outbox.post("note_2", CHAT, "sent")
+            await outbox.post("other_3", CHAT, "stays")
+            await outbox.deliver("other_3", timeout_s=5)
+            assert channel.texts(CHAT) == ["sent", "stays"]
+            assert await outbox.shown_keys("note_") == ["note_2"]
+            await outbox.withdraw("note_2")
+            assert await outbox.flush(5)
+            assert channel.texts(CHAT) == ["stays"]
+            assert await outbox.shown_keys("note_") == []
+            assert await outbox.dead_letters() == []
+
+
+async def test_a_clock_that_is_set_back_holds_nothing_up_for_longer_than_the_longest_wait(tmp_path):
+    clock, channel = FakeClock(), platform()
+    channel.faults = [Fault("send", Unavailable("no answer"))]
+    slow = Backoff(base_s=3600, ceiling_s=3600)  # the clock stands still: to it, the next try is never due
+    async with (
+        channel_database(tmp_path) as (db, tables),
+        running(db, tables, channel, clock=clock, backoff=slow, longest_wait_s=0.05) as outbox,
+    ):
+        await outbox.post("run_1", CHAT, "hello")
+        assert await outbox.deliver("run_1", timeout_s=5)
+    assert channel.texts(CHAT) == ["hello"]

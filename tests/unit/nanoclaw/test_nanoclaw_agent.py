@@ -152,6 +152,65 @@ async def test_silence_is_noticed_but_a_long_job_is_not_silent():
     await session.close()
 
 
+async def test_an_interruption_is_repeated_until_the_turn_is_over():
+    """The command line does not give up a prompt that it has not begun yet (``still_queued``)."""
+    stream = Stream()
+    write, asked = stream.write, []
+
+    async def answering(data: bytes) -> None:
+        await write(data)
+        message = json.loads(data)
+        if message["type"] == "user":
+            asked.append(message["uuid"])
+        if message.get("request", {}).get("subtype") == "interrupt":
+            asked.append("interrupt")
+            body = {"subtype": "success", "request_id": message["request_id"], "response": {"still_queued": []}}
+            stream.put({"type": "control_response", "response": body})
+            if asked.count("interrupt") == 2:
+                aborted = {"subtype": "error_during_execution", "is_error": True, "terminal_reason": "aborted_tools"}
+                stream.put(result("", user_message_uuids=[asked[0]], **aborted))
+
+    stream.write = answering
+    session = AgentSession("w", stream, HOST)
+    await session.open()
+    turn = asyncio.get_running_loop().create_task(collect(session))
+    await asyncio.sleep(0.01)
+    assert await session.interrupt()
+    [done] = await turn
+    assert done.is_aborted
+    assert asked.count("interrupt") == 2
+    assert session.is_alive
+    assert await session.interrupt(), "with no turn under way there is nothing to wait for"
+    await session.close()
+
+
+async def test_an_interruption_nobody_heeds_is_over_in_time_and_so_is_one_of_a_worker_that_dies():
+    stream = Stream()
+    session = AgentSession("w", stream, HOST)
+    assert not await session.interrupt(), "nothing is connected"
+    await session.open()
+    turn = asyncio.get_running_loop().create_task(collect(session))
+    await asyncio.sleep(0.01)
+    assert not await session.interrupt(within_s=0.05)
+    stopping = asyncio.get_running_loop().create_task(session.interrupt(within_s=5))
+    await asyncio.sleep(0.01)
+    stream.put(WorkerEvent(event="exit", code=137, reason="oom"))
+    assert not await stopping
+    with pytest.raises(WorkerLost):
+        await turn
+    await session.close()
+
+
+async def test_a_refusal_that_calls_itself_a_success_is_an_error():
+    stream = Stream()
+    session = AgentSession("w", stream, HOST)
+    await session.open()
+    stream.put(result("API Error: 401", api_error_status=401))
+    [done] = await collect(session)
+    assert (done.is_error, done.status) == (True, 401)
+    await session.close()
+
+
 async def test_a_worker_that_ends_in_mid_turn_is_lost_and_stays_so():
     stream = Stream()
     session = AgentSession("w", stream, HOST)

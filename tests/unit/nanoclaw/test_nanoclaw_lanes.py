@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nanoclaw.lanes import DONE, Lanes, Turn
+from shared.errors import Unavailable
 
 
 class Turns:
@@ -120,3 +121,97 @@ async def test_draining_gives_up_at_its_deadline():
     assert not await lanes.drain(0.01)
     await lanes.close()
     assert turns.log == ["a"]
+
+
+class Waits:
+    """Remembers who waits, as the lanes tell it."""
+
+    def __init__(self):
+        self.now: set[str] = set()
+
+    def began(self, lane: str) -> None:
+        self.now.add(lane)
+
+    def ended(self, lane: str) -> None:
+        self.now.discard(lane)
+
+
+NO_PLACE = Turn(again=True, delay_s=3600, for_place=True)
+
+
+async def test_who_got_no_worker_tries_again_as_soon_as_a_run_ends():
+    turns, waits = Turns(), Waits()
+    turns.results["late"] = [NO_PLACE]
+    turns.gates["long"] = asyncio.Event()
+    lanes = Lanes(turns, max_running=5, waiting=waits)
+    lanes.wake("long")
+    lanes.wake("late")
+    await asyncio.sleep(0.01)
+    assert turns.log == ["long", "late"]
+    assert waits.now == {"late"}
+    assert [(v.chat, v.state, v.position) for v in lanes.view()] == [("long", "running", 0), ("late", "waiting", 1)]
+    turns.gates["long"].set()
+    await asyncio.wait_for(lanes.idle(), 5)
+    assert turns.log == ["long", "late", "late"]
+    assert waits.now == set()
+    await lanes.close()
+
+
+async def test_who_waits_for_a_worker_goes_before_who_comes_later_in_the_order_of_waiting():
+    turns = Turns()
+    turns.results |= {"a": [NO_PLACE, NO_PLACE], "b": [NO_PLACE]}
+    lanes = Lanes(turns, max_running=1)
+    for name in ("a", "b"):
+        lanes.wake(name)
+        await asyncio.sleep(0.005)
+    assert turns.log == ["a", "a", "b"], "the arrival of another lane is worth a try, in order"
+    assert [view.chat for view in lanes.view()] == ["a", "b"]
+    turns.log.clear()
+    lanes.wake("c")
+    await asyncio.wait_for(lanes.idle(), 5)
+    assert turns.log == ["a", "b", "c"]
+    await lanes.close()
+
+
+async def test_who_waits_for_a_worker_does_not_spin_and_tries_again_after_a_while_at_the_latest():
+    turns = Turns()
+    turns.results["a"] = [Turn(again=True, delay_s=0.03, for_place=True)]
+    lanes = Lanes(turns, max_running=1)
+    lanes.wake("a")
+    await asyncio.sleep(0.015)
+    assert turns.log == ["a"]
+    await asyncio.wait_for(lanes.idle(), 5)
+    assert turns.log == ["a", "a"]
+    await lanes.close()
+
+
+async def test_a_rest_can_be_ended_early_and_a_turn_that_begins_is_not_waiting():
+    turns, waits = Turns(), Waits()
+    turns.results["a"] = [Turn(again=True, delay_s=3600)]
+    lanes = Lanes(turns, max_running=1, waiting=waits)
+    lanes.wake("a")
+    await asyncio.sleep(0.005)
+    lanes.wake("a")
+    assert turns.log == ["a"]
+    lanes.hurry("a")
+    lanes.hurry("nobody")
+    await asyncio.wait_for(lanes.idle(), 5)
+    assert turns.log == ["a", "a"]
+    assert waits.now == set()
+    await lanes.close()
+
+
+async def test_a_store_that_fails_makes_the_lane_rest_not_end():
+    calls = []
+
+    async def turn(name: str) -> Turn:
+        calls.append(name)
+        if len(calls) == 1:
+            raise Unavailable("the database refused a write: disk full", code="storage.write")
+        return DONE
+
+    lanes = Lanes(turn, max_running=1, after_defect_s=0.001)
+    lanes.wake("a")
+    await lanes.idle()
+    assert calls == ["a", "a"]
+    await lanes.close()

@@ -24,12 +24,21 @@ class Bed:
     def __init__(self, turn=DONE):
         self.clock = FakeClock()
         self.inbox = Waiting(self.clock)
-        self.taken, self.prepared, self.turn = [], [], turn
-        self.turns = Turns(self.inbox, self.take, prepare=self.prepare, clock=self.clock)
+        self.taken, self.early, self.prepared, self.turn = [], [], [], turn
+        self.going_on = ""
+        self.turns = Turns(
+            self.inbox,
+            self.take,
+            prepare=self.prepare,
+            going_on=lambda chats: self.going_on if self.going_on in chats else "",
+            clock=self.clock,
+        )
 
-    async def take(self, chat):
-        assert self.prepared[-1] == chat
+    async def take(self, chat, *, even_if_early):
+        assert chat == self.going_on or self.prepared[-1] == chat
+        self.going_on = ""
         self.taken.append(chat)
+        self.early.append(even_if_early)
         self.inbox.chats = [waiting for waiting in self.inbox.chats if waiting.chat != chat]
         return self.turn
 
@@ -37,11 +46,14 @@ class Bed:
         self.prepared.append(chat)
 
 
-async def test_a_lane_without_threads_is_its_chat_and_costs_no_look():
+async def test_a_lane_without_threads_is_its_chat():
     bed = Bed()
     bed.turns.belongs("dc:1", "dc:1")
+    bed.inbox.add("dc:1", 1)
     assert await bed.turns.take("dc:1") == DONE
-    assert (bed.taken, bed.inbox.asked) == (["dc:1"], 0)
+    assert bed.taken == ["dc:1"]
+    assert await bed.turns.take("dc:1") == DONE
+    assert bed.taken == ["dc:1"]
 
 
 async def test_a_channel_and_its_threads_take_turns_the_longest_waiting_first():
@@ -73,3 +85,32 @@ async def test_a_chat_to_be_tried_again_lets_the_others_come_first():
     bed.inbox.add("dc:8", 2)
     assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=0.0)
     assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=5.0)
+
+
+async def test_a_run_of_an_earlier_process_goes_on_before_anything_else_begins():
+    bed = Bed()
+    bed.turns.belongs("dc:8", "dc:1")
+    bed.inbox.add("dc:1", 1)
+    bed.going_on = "dc:8"
+    assert (await bed.turns.take("dc:1")).again
+    assert await bed.turns.take("dc:1") == DONE
+    assert (bed.taken, bed.prepared) == (["dc:8", "dc:1"], ["dc:1"])
+
+
+async def test_a_chat_that_got_no_worker_keeps_its_lane_waiting_for_a_place():
+    bed = Bed(Turn(again=True, delay_s=5.0, for_place=True))
+    bed.turns.belongs("dc:8", "dc:1")
+    bed.inbox.add("dc:1", 1)
+    bed.inbox.add("dc:8", 2)
+    assert (await bed.turns.take("dc:1")).for_place
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_the_longest_rest():
+    bed = Bed()
+    bed.inbox.add("dc:1", 1, after_s=7200)
+    assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=60.0)
+    bed.clock.advance(59)
+    assert await bed.turns.take("dc:1") == Turn(again=True, delay_s=1.0)
+    bed.clock.advance(1)
+    assert await bed.turns.take("dc:1") == DONE
+    assert (bed.taken, bed.early) == (["dc:1"], [True])

@@ -44,6 +44,15 @@ def test_stale_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     assert path.read_text() == str(os.getpid()) != left_by
 
 
+@pytest.mark.parametrize("left", ["1", "4194304", "", "no number at all\n"])
+def test_what_is_in_the_file_does_not_hold_the_lock(tmp_path: Path, left: str) -> None:
+    """Not the number of a living process of somebody else, nor one of a dead one, nor garbage: the lock decides."""
+    path = tmp_path / "host.pid"
+    path.write_text(left)
+    SingleInstance(path, what="x").acquire()
+    assert path.read_bytes() == str(os.getpid()).encode(), "the number and nothing else"
+
+
 async def test_control_socket_answers_and_refuses_in_one_shape(tmp_path: Path) -> None:
     async def echo(params: dict[str, object]) -> object:
         return params

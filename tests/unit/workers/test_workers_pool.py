@@ -426,3 +426,19 @@ async def test_the_folder_of_the_shared_memory_has_no_worker(tmp_path) -> None:
     async with a_house(tmp_path) as house:
         with pytest.raises(Invalid, match="memory of all groups"):
             await house.lease("global")
+
+
+async def test_orphans_are_cleaned_up_by_label_and_never_by_name(tmp_path) -> None:
+    async with a_house(tmp_path) as house:
+        ours = await house.lease("main")
+        # Another installation on the same engine, with containers of the very same names.
+        paths = Paths.resolve(tmp_path / "other", tmp_path / "other-run")
+        theirs = WorkerPool(
+            house.engine, WorkerPolicy(stop_grace_s=1), paths, Doors(paths), instance="another", sandbox=True
+        )
+        await theirs.start()
+        assert theirs.list() == []
+        await theirs.end_all()
+        await theirs.stop(end_workers=True)
+        await house.say(ours, "hello")
+        assert await house.hear(ours) == (1, b"got hello")

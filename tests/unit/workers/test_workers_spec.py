@@ -97,7 +97,7 @@ def test_no_request_chooses_a_variable_of_the_environment(request, policy) -> No
 @given(requests)
 def test_no_value_of_a_request_can_be_read_as_an_option(request) -> None:
     fixed = {
-        "--output-format", "--verbose", "--include-partial-messages", "--input-format",
+        "--output-format", "--verbose", "--include-partial-messages", "--replay-user-messages", "--input-format",
         "--permission-mode", "--setting-sources",
         "--strict-mcp-config", "--system-prompt-snapshot=off", "-p", "stream-json", "bypassPermissions", "user,project",
         "/usr/local/bin/claude",
