@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import GatewayError
-from shared.http.sse import iter_sse
 from shared.providers.events import (
     Completed,
-    Failed,
     ProviderEvent,
     ReasoningDelta,
     StopReason,
@@ -21,6 +17,7 @@ from shared.providers.events import (
     Usage,
 )
 from shared.providers.failures import failure_of
+from shared.providers.reading import count, cut, mapping, read_events
 
 Message = Mapping[str, Any]
 
@@ -97,22 +94,9 @@ def build_request(
     return body
 
 
-async def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ProviderEvent]:
+def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ProviderEvent]:
     """Parse a 200 answer's body; every failure, a broken connection included, is a `Failed` at the end."""
-    parser = _Parser()
-    try:
-        async for event in iter_sse(chunks):
-            if event.data == "[DONE]":
-                break
-            for parsed in parser.take(event.data):
-                yield parsed
-                if isinstance(parsed, Failed):
-                    return
-    except GatewayError as error:
-        yield Failed("cut", error.detail, code=error.code)
-        return
-    for parsed in parser.finish():
-        yield parsed
+    return read_events(chunks, _Parser())
 
 
 @dataclass(slots=True)
@@ -129,24 +113,18 @@ class _Parser:
         self._stop: StopReason | None = None
         self._usage = Usage()
 
-    def take(self, data: str) -> list[ProviderEvent]:
-        try:
-            chunk = json.loads(data)
-        except (ValueError, RecursionError):
-            return [Failed("server", "the provider sent an event that is not JSON")]
-        if not isinstance(chunk, dict):
-            return []
+    def take(self, chunk: Mapping[str, Any]) -> list[ProviderEvent]:
         if chunk.get("error"):
             return [failure_of(chunk["error"])]
         if isinstance(chunk.get("usage"), dict):
             self._usage = _usage(chunk["usage"])
         events: list[ProviderEvent] = []
         for choice in _list(chunk.get("choices")):
-            events += self._choice(_mapping(choice))
+            events += self._choice(mapping(choice))
         return events
 
     def _choice(self, choice: Mapping[str, Any]) -> list[ProviderEvent]:
-        delta = _mapping(choice.get("delta"))
+        delta = mapping(choice.get("delta"))
         events: list[ProviderEvent] = []
         if isinstance(thought := delta.get("reasoning_text"), str) and thought:
             events.append(ReasoningDelta(thought))
@@ -154,7 +132,7 @@ class _Parser:
             self._text.append(text)
             events.append(TextDelta(text))
         for position, part in enumerate(_list(delta.get("tool_calls"))):
-            self._call(choice.get("index", 0), _mapping(part), position)
+            self._call(choice.get("index", 0), mapping(part), position)
         if finish := choice.get("finish_reason"):
             self._stop = _STOPS.get(str(finish), "stop")
         return events
@@ -163,14 +141,14 @@ class _Parser:
         index = part.get("index", position)
         key = (choice if isinstance(choice, int) else 0, index if isinstance(index, int) else position)
         call = self._calls.setdefault(key, _Call())
-        function = _mapping(part.get("function"))
+        function = mapping(part.get("function"))
         call.id = str(part.get("id") or call.id)
         call.name = str(function.get("name") or call.name)
         call.arguments += str(function.get("arguments") or "")
 
     def finish(self) -> list[ProviderEvent]:
         if self._stop is None:
-            return [Failed("cut", "the answer ended before it was complete", code="cut")]
+            return cut()
         calls = [ToolCall(call.id, call.name, call.arguments) for _, call in sorted(self._calls.items())]
         stop: StopReason = "tool_calls" if calls and self._stop == "stop" else self._stop
         return [*calls, Completed(self._usage, stop, (assistant_message("".join(self._text), calls),))]
@@ -178,20 +156,12 @@ class _Parser:
 
 def _usage(fields: Mapping[str, Any]) -> Usage:
     return Usage(
-        input_tokens=_count(fields.get("prompt_tokens")),
-        output_tokens=_count(fields.get("completion_tokens")),
-        cached_tokens=_count(_mapping(fields.get("prompt_tokens_details")).get("cached_tokens")),
-        reasoning_tokens=_count(_mapping(fields.get("completion_tokens_details")).get("reasoning_tokens")),
+        input_tokens=count(fields.get("prompt_tokens")),
+        output_tokens=count(fields.get("completion_tokens")),
+        cached_tokens=count(mapping(fields.get("prompt_tokens_details")).get("cached_tokens")),
+        reasoning_tokens=count(mapping(fields.get("completion_tokens_details")).get("reasoning_tokens")),
     )
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -8,11 +8,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Seq
 from dataclasses import replace
 from typing import Any
 
-from shared.errors import GatewayError, Invalid
-from shared.http.sse import iter_sse
+from shared.errors import Invalid
 from shared.providers.events import (
     Completed,
-    Failed,
     ProviderEvent,
     ReasoningDelta,
     StopReason,
@@ -22,6 +20,7 @@ from shared.providers.events import (
     Usage,
 )
 from shared.providers.failures import failure_of
+from shared.providers.reading import count, cut, mapping, read_events, text_of
 
 Block = Mapping[str, Any]
 Message = Mapping[str, Any]
@@ -100,19 +99,9 @@ def build_request(
     return body
 
 
-async def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ProviderEvent]:
+def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ProviderEvent]:
     """Parse a 200 answer's body; every failure, a broken connection included, is a `Failed` at the end."""
-    parser = _Parser()
-    try:
-        async for event in iter_sse(chunks):
-            for parsed in parser.take(event.data):
-                yield parsed
-                if isinstance(parsed, Completed | Failed):
-                    return
-    except GatewayError as error:
-        yield Failed("cut", error.detail, code=error.code)
-        return
-    yield Failed("cut", "the answer ended before it was complete", code="cut")
+    return read_events(chunks, _Parser())
 
 
 class _Parser:
@@ -123,31 +112,28 @@ class _Parser:
         self._usage = Usage()
         self._stop: StopReason = "stop"
 
-    def take(self, data: str) -> list[ProviderEvent]:
-        try:
-            event = json.loads(data)
-        except (ValueError, RecursionError):
-            return [Failed("server", "the provider sent an event that is not JSON")]
-        if not isinstance(event, dict):
-            return []
+    def take(self, event: Mapping[str, Any]) -> list[ProviderEvent]:
         match event.get("type"):
             case "message_start":
-                self._count(_mapping(_mapping(event.get("message")).get("usage")))
+                self._count(mapping(mapping(event.get("message")).get("usage")))
             case "content_block_start":
-                self._open, self._arguments = dict(_mapping(event.get("content_block"))), ""
-                return _text(TextDelta, self._open.get("text"))
+                self._open, self._arguments = dict(mapping(event.get("content_block"))), ""
+                return text_of(TextDelta, self._open.get("text"))
             case "content_block_delta":
-                return self._delta(_mapping(event.get("delta")))
+                return self._delta(mapping(event.get("delta")))
             case "content_block_stop":
                 return self._close()
             case "message_delta":
-                self._stop = _STOPS.get(str(_mapping(event.get("delta")).get("stop_reason")), self._stop)
-                self._count(_mapping(event.get("usage")))
+                self._stop = _STOPS.get(str(mapping(event.get("delta")).get("stop_reason")), self._stop)
+                self._count(mapping(event.get("usage")))
             case "message_stop":
                 return [Completed(self._usage, self._stop, tuple(self._blocks))]
             case "error":
                 return [failure_of(event.get("error") or "the model failed")]
         return []
+
+    def finish(self) -> list[ProviderEvent]:
+        return cut()
 
     def _delta(self, delta: Mapping[str, Any]) -> list[ProviderEvent]:
         if self._open is None:
@@ -166,7 +152,7 @@ class _Parser:
     def _append(self, name: str, piece: object, kind: type[TextDelta] | type[ReasoningDelta]) -> list[ProviderEvent]:
         if self._open is not None and isinstance(piece, str):
             self._open[name] = str(self._open.get(name) or "") + piece
-        return _text(kind, piece)
+        return text_of(kind, piece)
 
     def _close(self) -> list[ProviderEvent]:
         block, self._open = self._open, None
@@ -185,26 +171,14 @@ class _Parser:
     def _count(self, usage: Mapping[str, Any]) -> None:
         """The input is told at the beginning, cached parts of it apart; the output at the end."""
         if "input_tokens" in usage:
-            cached = _number(usage.get("cache_read_input_tokens"))
-            created = _number(usage.get("cache_creation_input_tokens"))
-            total = _number(usage.get("input_tokens")) + cached + created
+            cached = count(usage.get("cache_read_input_tokens"))
+            created = count(usage.get("cache_creation_input_tokens"))
+            total = count(usage.get("input_tokens")) + cached + created
             self._usage = replace(self._usage, input_tokens=total, cached_tokens=cached)
-        said = max(self._usage.output_tokens, _number(usage.get("output_tokens")))
+        said = max(self._usage.output_tokens, count(usage.get("output_tokens")))
         self._usage = replace(self._usage, output_tokens=said)
 
 
 def _call_id(call_id: str) -> str:
     """Calls made by another provider's model have ids that this format refuses."""
     return _ID.sub("_", call_id)[:_MAX_ID_CHARS] or "call"
-
-
-def _text(kind: type[TextDelta] | type[ReasoningDelta], text: object) -> list[ProviderEvent]:
-    return [kind(text)] if isinstance(text, str) and text else []
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from shared.errors import GatewayError
-from shared.http.sse import iter_sse
 from shared.providers.events import (
     Completed,
-    Failed,
     ProviderEvent,
     ReasoningDelta,
     StopReason,
@@ -20,6 +16,7 @@ from shared.providers.events import (
     Usage,
 )
 from shared.providers.failures import failure_of
+from shared.providers.reading import count, cut, mapping, read_events, text_of
 
 Item = Mapping[str, Any]
 
@@ -96,19 +93,9 @@ def build_request(
     return body
 
 
-async def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ProviderEvent]:
+def parse_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ProviderEvent]:
     """Parse a 200 answer's body; every failure, a broken connection included, is a `Failed` at the end."""
-    parser = _Parser()
-    try:
-        async for event in iter_sse(chunks):
-            for parsed in parser.take(event.data):
-                yield parsed
-                if isinstance(parsed, Completed | Failed):
-                    return
-    except GatewayError as error:
-        yield Failed("cut", error.detail, code=error.code)
-        return
-    yield Failed("cut", "the answer ended before it was complete", code="cut")
+    return read_events(chunks, _Parser())
 
 
 class _Parser:
@@ -117,31 +104,28 @@ class _Parser:
         self._told: set[str] = set()
         self._called = False
 
-    def take(self, data: str) -> list[ProviderEvent]:
-        try:
-            event = json.loads(data)
-        except (ValueError, RecursionError):
-            return [] if data == "[DONE]" else [Failed("server", "the provider sent an event that is not JSON")]
-        if not isinstance(event, dict):
-            return []
+    def take(self, event: Mapping[str, Any]) -> list[ProviderEvent]:
         kind = str(event.get("type", ""))
         if kind in {"response.output_text.delta", "response.refusal.delta"}:
             self._told.add(str(event.get("output_index", event.get("item_id"))))
-            return _text(TextDelta, event.get("delta"))
+            return text_of(TextDelta, event.get("delta"))
         if kind == "response.reasoning_summary_text.delta":
-            return _text(ReasoningDelta, event.get("delta"))
+            return text_of(ReasoningDelta, event.get("delta"))
         if kind == "response.output_item.done":
             return self._item(event)
         if kind in {"response.completed", "response.done", "response.incomplete"}:
-            return [self._completed(_mapping(event.get("response")))]
+            return [self._completed(mapping(event.get("response")))]
         if kind == "response.failed":
-            return [failure_of(_mapping(event.get("response")).get("error") or "the model failed")]
+            return [failure_of(mapping(event.get("response")).get("error") or "the model failed")]
         if kind == "error":
             return [failure_of(event.get("error") or {key: value for key, value in event.items() if key != "type"})]
         return []
 
+    def finish(self) -> list[ProviderEvent]:
+        return cut()
+
     def _item(self, event: Mapping[str, Any]) -> list[ProviderEvent]:
-        item = _mapping(event.get("item"))
+        item = mapping(event.get("item"))
         self._items.append(item)
         if item.get("type") == "function_call":
             self._called = True
@@ -150,34 +134,22 @@ class _Parser:
             # Some answers carry the text only here.
             content = item.get("content")
             parts = content if isinstance(content, list) else []
-            return _text(TextDelta, "".join(str(_mapping(part).get("text") or "") for part in parts))
+            return text_of(TextDelta, "".join(str(mapping(part).get("text") or "") for part in parts))
         return []
 
     def _completed(self, response: Mapping[str, Any]) -> Completed:
-        usage = _mapping(response.get("usage"))
+        usage = mapping(response.get("usage"))
         stop: StopReason = "tool_calls" if self._called else "stop"
         if response.get("status") == "incomplete":
-            reason = _mapping(response.get("incomplete_details")).get("reason")
+            reason = mapping(response.get("incomplete_details")).get("reason")
             stop = "content_filter" if reason == "content_filter" else "length"
         return Completed(
             Usage(
-                input_tokens=_count(usage.get("input_tokens")),
-                output_tokens=_count(usage.get("output_tokens")),
-                cached_tokens=_count(_mapping(usage.get("input_tokens_details")).get("cached_tokens")),
-                reasoning_tokens=_count(_mapping(usage.get("output_tokens_details")).get("reasoning_tokens")),
+                input_tokens=count(usage.get("input_tokens")),
+                output_tokens=count(usage.get("output_tokens")),
+                cached_tokens=count(mapping(usage.get("input_tokens_details")).get("cached_tokens")),
+                reasoning_tokens=count(mapping(usage.get("output_tokens_details")).get("reasoning_tokens")),
             ),
             stop,
             tuple(self._items),
         )
-
-
-def _text(kind: type[TextDelta] | type[ReasoningDelta], text: object) -> list[ProviderEvent]:
-    return [kind(text)] if isinstance(text, str) and text else []
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
