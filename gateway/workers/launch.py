@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from gateway.workers.folders import prepare_folders
 from gateway.workers.lifelog import LifeLog, log_name
@@ -138,7 +139,7 @@ class Launcher:
         worker.mounts, worker.notes = given.mounts, given.notes
 
 
-def describe(worker: Worker, spec: ContainerSpec, request: WorkerRequest) -> str:
+def describe(worker: Worker, spec: ContainerSpec, request: WorkerRequest, moment: datetime) -> str:
     """The head of a worker's log: what it is and what it sees. Host paths of extra mounts only."""
     kind = "standby" if request.standby else "isolated" if request.isolated else "resident"
     mounts = []
@@ -146,7 +147,7 @@ def describe(worker: Worker, spec: ContainerSpec, request: WorkerRequest) -> str
         source = f" <- {mount.source}" if mount.target.startswith(f"{EXTRA_DIR}/") else ""
         mounts.append(f"{mount.target} {'ro' if mount.read_only else 'rw'}{source}")
     pairs = (
-        ("time", worker.started_at),
+        ("time", worker.log.stamp(moment) if worker.log else ""),
         ("group", worker.group),
         ("main", "yes" if worker.group == MAIN_GROUP else "no"),
         ("container", worker.name),

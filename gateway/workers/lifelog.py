@@ -57,10 +57,13 @@ class LifeLog:
         limit = None if final else _SIZE_LIMIT
         append_beneath(self._group, (LOGS,), self._name, text.encode(errors="replace"), limit_bytes=limit)
 
+    def stamp(self, moment: datetime) -> str:
+        """A time as it is written here."""
+        return moment.astimezone(self._zone).isoformat(timespec="milliseconds")
+
     def event(self, moment: datetime, text: str) -> str:
         """One line with its time."""
-        local = moment.astimezone(self._zone)
-        return f"{local.isoformat(timespec='milliseconds')} {text}\n"
+        return f"{self.stamp(moment)} {text}\n"
 
     @staticmethod
     def facts(pairs: Sequence[tuple[str, str]], mounts: Sequence[str], notes: Sequence[str]) -> str:

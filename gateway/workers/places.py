@@ -90,21 +90,31 @@ def _place_for_standby(seats: Sequence[Seat], policy: WorkerPolicy, *, is_full: 
 RestDecision = Literal["keep", "pause", "end"]
 
 
-def decide_rest(
-    state: WorkerState, policy: WorkerPolicy, *, unused_s: float, quiet: bool, can_pause: bool
-) -> RestDecision:
-    """Say what becomes of a worker now.
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is known of a worker when it is looked at.
 
-    Args:
+    Attributes:
         state: only resting and busy workers are judged; all others are kept.
-        policy: the times.
-        unused_s: seconds since it was last used; pausing does not begin them anew.
-        quiet: it has written nothing since the last look.
-        can_pause: the engine is able to.
+        unused_s: seconds since its last run, or since its start; pausing does not begin them anew.
+        silent_s: seconds since anything was said to it.
+        is_quiet: it has written nothing since the last look.
+        had_a_run: one that is still being made ready is left to its tenant, which waits for its first answer.
     """
-    if state not in {"busy", "idle", "paused"}:
+
+    state: WorkerState
+    unused_s: float
+    silent_s: float
+    is_quiet: bool
+    had_a_run: bool
+
+
+def decide_rest(rest: Rest, policy: WorkerPolicy, *, can_pause: bool) -> RestDecision:
+    """Say what becomes of a worker now."""
+    if rest.state not in {"busy", "idle", "paused"}:
         return "keep"
-    if unused_s >= policy.idle_timeout_s:
+    if rest.unused_s >= policy.idle_timeout_s:
         return "end"
-    due = policy.pause_after_s > 0 and unused_s >= policy.pause_after_s
-    return "pause" if due and state == "idle" and quiet and can_pause else "keep"
+    if rest.state != "idle" or not (can_pause and rest.is_quiet and rest.had_a_run) or policy.pause_after_s == 0:
+        return "keep"
+    return "pause" if min(rest.unused_s, rest.silent_s) >= policy.pause_after_s else "keep"

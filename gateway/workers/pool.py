@@ -27,7 +27,7 @@ from gateway.workers.engine import Attachment, Container, Engine
 from gateway.workers.launch import Launcher, Owner, describe
 from gateway.workers.notes import WorkerNotes
 from gateway.workers.pausing import Freezer
-from gateway.workers.places import decide_place, decide_rest
+from gateway.workers.places import Rest, decide_place, decide_rest
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.reconcile import Checkpoint
 from gateway.workers.records import Records
@@ -175,6 +175,7 @@ class WorkerPool:
             desk=InOrder(self._tasks, worker_id),
             state="busy" if noted.run_id else "idle",
             is_standby=noted.standby,
+            had_a_run=not noted.standby,
             is_isolated=bool(labels.get(f"{LABEL}isolated")),
             image_id=labels.get(f"{LABEL}image", ""),
             run_id=noted.run_id,
@@ -289,7 +290,7 @@ class WorkerPool:
         worker.state, worker.used_at, worker.began = "idle", now, now
         self._follow(worker, attachment, None)
         self._announce()
-        self._records.started(worker, describe(worker, spec, request))
+        self._records.started(worker, describe(worker, spec, request, self._clock.now()))
         _log.info(
             "worker.started",
             worker=worker.worker_id,
@@ -331,7 +332,7 @@ class WorkerPool:
             now = self._clock.monotonic()
             run_id = "".join(filter(str.isprintable, run_id))  # it stands in logs
             worker.state, worker.run_id, worker.used_at, worker.run_began = "busy", run_id, now, now
-            worker.is_standby = False
+            worker.is_standby, worker.had_a_run = False, True
             worker.runs += 1
         self._records.run_began(worker)
 
@@ -399,7 +400,7 @@ class WorkerPool:
         if worker.state == "paused" or worker.freezing.locked():
             async with worker.freezing:
                 await self._freezer.unpause(worker)
-                worker.used_at = self._clock.monotonic()
+        worker.spoken_at = self._clock.monotonic()
         await worker.stream.write(data)
         fault_point("worker.input_written")
 
@@ -496,13 +497,14 @@ class WorkerPool:
             worker.lines_then = stream.lines
             if worker.state == "busy" and (stream.readers or not quiet):
                 worker.used_at = now
-            decision = decide_rest(
-                worker.state,
-                self._policy,
+            rest = Rest(
+                state=worker.state,
                 unused_s=now - worker.used_at,
-                quiet=quiet,
-                can_pause=self._freezer.can_pause,
+                silent_s=now - worker.spoken_at,
+                is_quiet=quiet,
+                had_a_run=worker.had_a_run,
             )
+            decision = decide_rest(rest, self._policy, can_pause=self._freezer.can_pause)
             try:
                 if decision == "end":
                     await self._end(worker, "idle")

@@ -30,6 +30,8 @@ class Worker:
         mounts: the extra ones.
         notes: what it does without, for people.
         used_at: monotonic seconds of its last use.
+        spoken_at: monotonic seconds of the last input.
+        had_a_run: under this gateway or, as far as is known, an earlier one.
         lines_then: lines it had written at the last look.
         run_began: monotonic seconds.
         freezing: held while it is paused or unpaused.
@@ -56,6 +58,8 @@ class Worker:
     start_ms: float = 0.0
     started_at: str = ""
     used_at: float = 0.0
+    spoken_at: float = 0.0
+    had_a_run: bool = False
     began: float = 0.0
     run_began: float = 0.0
     runs: int = 0

@@ -28,6 +28,8 @@ _log = get_logger(__name__)
 _GATEWAY_RESTART_S = 20.0
 _ADOPTION_S = 5.0
 _REPLAY_S = 20.0
+_READY_S = 15.0
+"""How long an agent that is started ahead may take; a message of its group would wait so long."""
 
 T = TypeVar("T")
 
@@ -358,7 +360,12 @@ class Residents:
         try:
             if run_id:
                 await self._gateway.mark_busy(info.worker_id, run_id)
-            await session.open()
+            async with asyncio.timeout(None if run_id else _READY_S):
+                await session.open()
+        except TimeoutError:
+            await session.close()
+            await self._end(info.worker_id)
+            raise WorkerLost("the agent was not ready in time", group=group.folder) from None
         except BaseException:
             await session.close()
             await self._end(info.worker_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.workers.places import Seat, decide_place, decide_rest
+from gateway.workers.places import Rest, Seat, decide_place, decide_rest
 from gateway.workers.policy import WorkerPolicy
 
 seats = st.lists(
@@ -53,22 +53,29 @@ def test_a_standby_worker_is_given_a_free_place_within_its_memory_or_refused(tak
         assert known < policy.standby_memory_mb * 1024 * 1024
 
 
+def rested(state, unused_s, **more) -> Rest:
+    facts = {"silent_s": unused_s, "is_quiet": True, "had_a_run": True} | more
+    return Rest(state, unused_s, **facts)
+
+
 @given(st.floats(0, 1e5), st.booleans(), st.booleans(), st.sampled_from(["starting", "stopping", "gone"]))
-def test_a_worker_on_its_way_is_left_alone(unused_s, quiet, can_pause, state) -> None:
-    assert decide_rest(state, WorkerPolicy(), unused_s=unused_s, quiet=quiet, can_pause=can_pause) == "keep"
+def test_a_worker_on_its_way_is_left_alone(unused_s, is_quiet, can_pause, state) -> None:
+    assert decide_rest(rested(state, unused_s, is_quiet=is_quiet), WorkerPolicy(), can_pause=can_pause) == "keep"
 
 
 def test_what_becomes_of_a_resting_worker() -> None:
     policy = WorkerPolicy(pause_after_s=10, idle_timeout_s=100)
 
-    def rest(state, unused_s, *, quiet=True, can_pause=True, policy=policy):
-        return decide_rest(state, policy, unused_s=unused_s, quiet=quiet, can_pause=can_pause)
+    def rest(state, unused_s, *, can_pause=True, policy=policy, **more):
+        return decide_rest(rested(state, unused_s, **more), policy, can_pause=can_pause)
 
     assert rest("idle", 9) == "keep"
     assert rest("idle", 10) == "pause"
-    assert rest("idle", 10, quiet=False) == "keep"
+    assert rest("idle", 10, is_quiet=False) == "keep"
     assert rest("idle", 10, can_pause=False) == "keep"
+    assert rest("idle", 50, had_a_run=False) == "keep", "its tenant is still making it ready"
+    assert rest("idle", 50, silent_s=1) == "keep", "it was just asked something"
     assert rest("paused", 99) == "keep"
     assert rest("busy", 99) == "keep"
-    assert {rest(state, 100) for state in ("idle", "paused", "busy")} == {"end"}
+    assert {rest(state, 100, had_a_run=False, silent_s=0) for state in ("idle", "paused", "busy")} == {"end"}
     assert rest("idle", 50, policy=policy.model_copy(update={"pause_after_s": 0})) == "keep"

@@ -252,9 +252,17 @@ async def is_frozen(house: House, worker: WorkerInfo) -> bool:
     return container.paused
 
 
+async def used(house: House, group: str) -> WorkerInfo:
+    """A worker that has had a run."""
+    worker = await house.lease(group)
+    await house.pool.mark_busy("nanoclaw", worker.worker_id, "run_0")
+    await house.pool.mark_idle("nanoclaw", worker.worker_id)
+    return worker
+
+
 async def test_a_resting_worker_is_paused_and_its_next_run_lets_it_go_on(tmp_path) -> None:
     async with a_house(tmp_path, pause_after_s=10, idle_timeout_s=100) as house:
-        worker = await house.lease("a")
+        worker = await used(house, "a")
         house.clock.advance(9)
         await house.pool.sweep()
         assert state_of(house, worker) == "idle"
@@ -270,9 +278,17 @@ async def test_a_resting_worker_is_paused_and_its_next_run_lets_it_go_on(tmp_pat
         assert state_of(house, worker) == "busy"
 
 
+async def test_a_worker_that_is_still_being_made_ready_is_not_frozen_under_its_tenants_hands(tmp_path) -> None:
+    async with a_house(tmp_path, pause_after_s=1, idle_timeout_s=100) as house:
+        worker = await house.lease("a", standby=True)
+        house.clock.advance(50)
+        await house.pool.sweep()
+        assert state_of(house, worker) == "idle"
+
+
 async def test_the_idle_time_goes_on_while_a_worker_is_paused_and_a_paused_one_can_be_ended(tmp_path) -> None:
     async with a_house(tmp_path, pause_after_s=10, idle_timeout_s=100) as house:
-        worker = await house.lease("a")
+        worker = await used(house, "a")
         house.clock.advance(10)
         await house.pool.sweep()
         house.clock.advance(89)
