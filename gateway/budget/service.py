@@ -120,8 +120,10 @@ class Budget:
             BudgetExhaustedError: no room; the detail quotes the counter and says when it resets.
         """
         reservation = Reservation(new_id("bud"), run_id, estimate)
+        if not self.policy.budgets:
+            return reservation
         spent = self.tariff.of_estimate(provider, model, estimate)
-        bucket = self.policy.bucket_of(provider, auth, model)
+        bucket = self.tariff.bucket_of(provider, auth, model)
         now = self._clock.now()
         demands = []
         for name, limit in self.policy.budgets.items():
@@ -192,7 +194,7 @@ class Budget:
             total_ms=record.total_ms,
             tenant_group=record.group,
             run_id=run_id[:_RUN_ID_CHARS],
-            bucket=self.policy.bucket_of(record.provider, record.auth, record.model) if record.auth else "",
+            bucket=self.tariff.bucket_of(record.provider, record.auth, record.model) if record.auth else "",
             auth=record.auth,
             outcome=record.outcome,
             cached_tokens=record.cached_tokens,

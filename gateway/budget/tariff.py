@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from shared.providers.catalog import Catalog, shipped_catalog
 
 _BYTES_PER_TOKEN = 3
 _FIRST_ERROR = 400
+_REMEMBERED = 256
 
 
 class Tariff:
@@ -20,11 +22,14 @@ class Tariff:
 
     def __init__(self, policy: BudgetsPolicy, catalog: Catalog | None = None) -> None:
         self.policy = policy
+        # Both match patterns, for the same few models at every call.
+        self.bucket_of = functools.lru_cache(_REMEMBERED)(policy.bucket_of)
+        self._price_of = functools.lru_cache(_REMEMBERED)(policy.price_of)
         self._catalog = catalog or shipped_catalog()
 
     def cost(self, provider: str, model: str, *, fresh: int, cached: int, output: int) -> Spent:
         """The cost of a call that was sent; `fresh` input tokens are those not read from a cache."""
-        rates = self.policy.price_of(model).rates_for(fresh + cached)
+        rates = self._price_of(model).rates_for(fresh + cached)
         usd = math.ceil(fresh * rates.input + cached * rates.cached + output * rates.output)
         # The list of models costs nothing, nor do embeddings.
         is_premium = provider == "copilot" and bool(model) and not model.startswith("text-embedding-")

@@ -31,7 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.budget import Budget, LimitPolicy
+from gateway.budget.policy import LimitPolicy
+from gateway.budget.service import Budget
 from gateway.copilotapi.options import CopilotApiOptions
 from gateway.copilotapi.server import running_api
 from gateway.copilotapi.signin import CopilotSignIn
