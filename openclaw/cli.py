@@ -7,105 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from openclaw.approvals.cli import approvals
+from openclaw.cli_target import TENANT, Target, json_option, target_options
 from shared.cli import guarded, paths_of, print_json, print_table, state_option
 from shared.errors import GatewayError, Invalid, NotFound
 
 if TYPE_CHECKING:
     from shared.openclawclient.client import OpenClawClient
 
-T = TypeVar("T")
-
-_TENANT = "openclaw"
 _SHORT_ID = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which gateway a command speaks to; without a URL, the running tenant is asked for its own."""
-
-    state: Path | None
-    tenant: str
-    url: str | None
-    token: str | None
-    timeout_s: float
-
-    def control(self, op: str, **params: Any) -> Any:  # noqa: ANN401 - the operation's own result
-        """Ask over the control socket."""
-        from shared.lifecycle.control import call
-
-        return call(paths_of(self.state).control_socket(self.tenant), op, **params)
-
-    def address(self) -> tuple[str, str]:
-        """WebSocket address and token.
-
-        Raises:
-            Invalid: an address without a token.
-        """
-        if self.url and not self.token:
-            raise Invalid("gateway url override requires explicit credentials: add --token", code="openclaw.token")
-        if self.url and self.token:
-            return self.url, self.token
-        found = self.control("dashboard")
-        return found["ws_url"], self.token or found["token"]
-
-    def with_client(self, work: Callable[[OpenClawClient], Awaitable[T]]) -> T:
-        """Connect as this machine's command line and do something."""
-        import asyncio
-
-        from shared.openclawclient.client import OpenClawClient
-        from shared.openclawclient.device import DeviceKey
-        from shared.secrets.files import Secret
-
-        url, token = self.address()
-        key = DeviceKey.load_or_create(paths_of(self.state).tenant(self.tenant) / "identity" / "device.json")
-
-        async def connected() -> T:
-            client = OpenClawClient(url, token=Secret(token), device=key, timeout_s=self.timeout_s)
-            async with client:
-                return await work(client)
-
-        return asyncio.run(connected())
-
-    def request(self, method: str, params: object = None) -> Any:  # noqa: ANN401 - the method's own payload
-        """Call one method."""
-        return self.with_client(lambda client: client.request(method, params))
-
-
-def _target(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--state --tenant --url --token --timeout``, handed over as one `Target`."""
-    import functools
-
-    @functools.wraps(function)
-    def wrapped(
-        *args: Any,  # noqa: ANN401 - click's
-        state: Path | None,
-        tenant: str,
-        url: str | None,
-        token: str | None,
-        timeout: float,
-        **kwargs: Any,  # noqa: ANN401 - click's
-    ) -> Any:  # noqa: ANN401 - the command's own
-        return function(Target(state, tenant, url, token, timeout / 1000), *args, **kwargs)
-
-    for option in (
-        click.option("--tenant", default=_TENANT, show_default=True, help="Which OpenClaw, if there are several."),
-        click.option("--url", default=None, help="WebSocket address of another gateway; needs --token."),
-        click.option("--token", default=None, help="Gateway token (default: the running tenant's)."),
-        click.option("--timeout", type=float, default=10_000, show_default=True, help="Milliseconds to wait."),
-    ):
-        wrapped = option(wrapped)
-    return state_option(wrapped)
-
-
-def _json(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,7 +30,7 @@ def cli() -> None:
 
 
 @cli.command(hidden=True)
-@click.option("--tenant", default=_TENANT)
+@click.option("--tenant", default=TENANT)
 @state_option
 def run(state: Path | None, tenant: str) -> int:
     """Run the tenant process; the supervisor and the service unit call this."""
@@ -164,8 +79,8 @@ def login_github_copilot(state: Path | None) -> int:
 
 
 @cli.command()
-@_target
-@_json
+@target_options
+@json_option
 def status(target: Target, *, as_json: bool) -> None:
     """Show how OpenClaw is doing."""
     report = target.control("status")
@@ -179,8 +94,8 @@ def status(target: Target, *, as_json: bool) -> None:
 
 
 @cli.command()
-@_target
-@_json
+@target_options
+@json_option
 def health(target: Target, *, as_json: bool) -> None:
     """Ask the gateway for its health."""
     report = target.request("health")
@@ -195,9 +110,9 @@ def health(target: Target, *, as_json: bool) -> None:
 
 
 @cli.command()
-@_target
+@target_options
 @click.option("--no-open", is_flag=True, help="Accepted for compatibility; nothing is opened.")
-@_json
+@json_option
 def dashboard(target: Target, *, no_open: bool, as_json: bool) -> None:  # noqa: ARG001 - a flag of the original
     """Print the Control UI's address with the token in it."""
     found = target.control("dashboard")
@@ -219,8 +134,8 @@ def gateway() -> None:
 @gateway.command("call")
 @click.argument("method")
 @click.option("--params", default="{}", show_default=True, help="Parameters as JSON.")
-@_target
-@_json
+@target_options
+@json_option
 def gateway_call(target: Target, method: str, params: str, *, as_json: bool) -> None:
     """Call any method of the protocol."""
     try:
@@ -236,8 +151,8 @@ def gateway_call(target: Target, method: str, params: str, *, as_json: bool) -> 
 
 
 @gateway.command("status")
-@_target
-@_json
+@target_options
+@json_option
 def gateway_status(target: Target, *, as_json: bool) -> None:
     """Show where the gateway listens and whether it answers; exit 0 also when it does not."""
     report: dict[str, Any] = {"rpc": {"ok": False, "url": target.url or ""}}
@@ -282,8 +197,8 @@ def _listing(target: Target) -> dict[str, list[dict[str, Any]]]:
 
 
 @devices.command("list")
-@_target
-@_json
+@target_options
+@json_option
 def devices_list(target: Target, *, as_json: bool) -> None:
     """List devices that wait and devices that are paired."""
     found = _listing(target)
@@ -314,8 +229,8 @@ def _tokens(device: dict[str, Any]) -> str:
 @devices.command("approve")
 @click.argument("request_id", required=False)
 @click.option("--latest", is_flag=True, help="Approve the newest request.")
-@_target
-@_json
+@target_options
+@json_option
 def devices_approve(target: Target, request_id: str | None, *, latest: bool, as_json: bool) -> None:
     """Approve a device: REQUEST_ID, or the newest request without one."""
     if request_id is None or latest:
@@ -332,8 +247,8 @@ def devices_approve(target: Target, request_id: str | None, *, latest: bool, as_
 
 @devices.command("reject")
 @click.argument("request_id")
-@_target
-@_json
+@target_options
+@json_option
 def devices_reject(target: Target, request_id: str, *, as_json: bool) -> None:
     """Turn a request down."""
     answer = _devices(target, "device.pair.reject", "devices.reject", {"requestId": request_id})
@@ -345,8 +260,8 @@ def devices_reject(target: Target, request_id: str, *, as_json: bool) -> None:
 
 @devices.command("remove")
 @click.argument("device_id")
-@_target
-@_json
+@target_options
+@json_option
 def devices_remove(target: Target, device_id: str, *, as_json: bool) -> None:
     """Forget a paired device and end its connections."""
     answer = target.request("device.pair.remove", {"deviceId": device_id})
@@ -358,8 +273,8 @@ def devices_remove(target: Target, device_id: str, *, as_json: bool) -> None:
 
 @devices.command("clear")
 @click.option("--yes", is_flag=True, help="Really forget every paired device.")
-@_target
-@_json
+@target_options
+@json_option
 def devices_clear(target: Target, *, yes: bool, as_json: bool) -> None:
     """Forget every paired device; this command line's own one goes last."""
     if not yes:
@@ -382,8 +297,8 @@ def devices_clear(target: Target, *, yes: bool, as_json: bool) -> None:
 @click.option("--device", "device_id", required=True, help="Device id.")
 @click.option("--role", required=True, help="Role of the token, as a rule operator.")
 @click.option("--scope", "scopes", multiple=True, help="Keep only these scopes.")
-@_target
-@_json
+@target_options
+@json_option
 def devices_rotate(target: Target, device_id: str, role: str, scopes: tuple[str, ...], *, as_json: bool) -> None:  # noqa: ARG001 - always JSON
     """Replace a device's token; prints JSON."""
     params: dict[str, Any] = {"deviceId": device_id, "role": role}
@@ -393,8 +308,8 @@ def devices_rotate(target: Target, device_id: str, role: str, scopes: tuple[str,
 @devices.command("revoke")
 @click.option("--device", "device_id", required=True, help="Device id.")
 @click.option("--role", required=True, help="Role of the token, as a rule operator.")
-@_target
-@_json
+@target_options
+@json_option
 def devices_revoke(target: Target, device_id: str, role: str, *, as_json: bool) -> None:  # noqa: ARG001 - always JSON
     """End a device's token and its connections; prints JSON."""
     print_json(target.request("device.token.revoke", {"deviceId": device_id, "role": role}))
@@ -410,8 +325,8 @@ def pairing() -> None:
 
 @pairing.command("list")
 @click.argument("channel", default="discord")
-@_target
-@_json
+@target_options
+@json_option
 def pairing_list(target: Target, channel: str, *, as_json: bool) -> None:
     """List people who were given a code."""
     found = target.control("pairing.list", channel=channel)
@@ -425,8 +340,8 @@ def pairing_list(target: Target, channel: str, *, as_json: bool) -> None:
 @pairing.command("approve")
 @click.argument("channel")
 @click.argument("code", required=False)
-@_target
-@_json
+@target_options
+@json_option
 def pairing_approve(target: Target, channel: str, code: str | None, *, as_json: bool) -> None:
     """Approve a code: openclaw pairing approve discord CODE."""
     if code is None:
@@ -447,9 +362,9 @@ def channels() -> None:
 
 
 @channels.command("status")
-@_target
+@target_options
 @click.option("--probe", is_flag=True, help="Ask the platform, too.")
-@_json
+@json_option
 def channels_status(target: Target, *, probe: bool, as_json: bool) -> None:
     """Show every channel; exit 0 also when the gateway does not answer."""
     try:
@@ -478,8 +393,8 @@ def channels_status(target: Target, *, probe: bool, as_json: bool) -> None:
 
 @cli.command()
 @click.option("--limit", type=click.IntRange(1, 5000), default=200, show_default=True, help="How many lines.")
-@_target
-@_json
+@target_options
+@json_option
 def logs(target: Target, limit: int, *, as_json: bool) -> None:
     """Show the newest log lines."""
     found = target.request("logs.tail", {"limit": limit})
@@ -528,6 +443,9 @@ def exec_explain(
         click.echo(f"hosts: {', '.join(told['hosts'])}")
     rows = [(finding.verdict, finding.rule, finding.reason) for finding in decision.findings]
     print_table(("SAYS", "RULE", "WHY"), rows, empty="")
+
+
+cli.add_command(approvals)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ of the tenant sees one frozen value.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -16,6 +16,9 @@ from shared.config.paths import Paths
 from shared.config.toml import load_policy
 
 MODEL_REF = r"^[a-z][a-z0-9-]{0,40}/[A-Za-z0-9._:-]{1,80}$"
+OPERATOR: Final = "operator"
+"""The name of whoever uses this machine's command line, in the list of approvers."""
+Approver = Annotated[str, Field(pattern=r"^(operator|[0-9]{1,20})$")]
 UserId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
 
 
@@ -117,6 +120,23 @@ class AgentPolicy(_Table):
     history_chars: int = Field(default=400_000, ge=10_000)
 
 
+class ApprovalsPolicy(_Table):
+    """Who decides about commands that `policies/exec.toml` does not cover; the same list for every way to decide.
+
+    Attributes:
+        approvers: Discord user ids, and ``operator`` for the command line of this machine; empty: nobody, so that
+            every such command is refused.
+        channel: id of the Discord channel where cards are shown; empty: a direct message to every approver.
+        expires_s: seconds until an undecided request ends; what nobody decided does not run.
+        max_pending: requests that may wait at once.
+    """
+
+    approvers: tuple[Approver, ...] = (OPERATOR,)
+    channel: Annotated[str, Field(pattern=r"^([0-9]{1,20})?$")] = ""
+    expires_s: float = Field(default=1800, ge=10, le=86_400)
+    max_pending: int = Field(default=10, ge=1, le=100)
+
+
 class OpenClawPolicy(_Table):
     """Everything in ``policies/openclaw.toml``.
 
@@ -133,6 +153,7 @@ class OpenClawPolicy(_Table):
     auth: AuthPolicy = AuthPolicy()
     discord: DiscordPolicy = DiscordPolicy()
     agent: AgentPolicy = AgentPolicy()
+    approvals: ApprovalsPolicy = ApprovalsPolicy()
 
     @field_validator("trusted_proxies")
     @classmethod

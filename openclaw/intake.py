@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Final
 
+from openclaw.approvals.answers import DiscordAnswers
 from openclaw.config import DiscordPolicy
 from openclaw.discord_policy import decide_discord
 from openclaw.pairing import DmPairing, pairing_reply
@@ -45,6 +46,7 @@ class DiscordIntake:
 
     Args:
         channel: the connector, for typing and reactions.
+        answers: takes what people write about approvals.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class DiscordIntake:
         outbox: Outbox,
         channel: Channel,
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        answers: DiscordAnswers,
     ) -> None:
         self._services = services
         self._policy: DiscordPolicy = services.policy.discord
@@ -61,6 +65,7 @@ class DiscordIntake:
         self._inbox = inbox
         self._outbox = outbox
         self._channel = channel
+        self._answers = answers
         self._clock = clock
         self._tasks = TaskPool("discord")
         self._serving: set[ChatId] = set()
@@ -90,6 +95,8 @@ class DiscordIntake:
     async def on_message(self, message: InboundMessage) -> None:
         """Store a message with what is to become of it, and see to it that somebody works on it."""
         decision = decide_discord(message, self._policy, self._pairing.allowed)
+        if (decision.kind == "answer" or self._answers.may_answer(message.sender)) and await self._approve(message):
+            return
         if decision.kind == "ignore":
             await self._inbox.append(message, state="ignored", reason=decision.reason)
             return
@@ -112,6 +119,15 @@ class DiscordIntake:
     async def on_delete(self, chat: ChatId, message: MessageId) -> None:
         """Drop a message that its author took back, unless somebody answers it already."""
         await self._inbox.take_back(chat, message)
+
+    async def _approve(self, message: InboundMessage) -> bool:
+        """Take a ``/approve`` message; false when it is something else. Repeating it changes nothing."""
+        reply = await self._answers.on_text(message)
+        if reply is None:
+            return False
+        await self._outbox.post(f"approve_{message.id}", message.chat, reply, reply_to=message.id)
+        await self._inbox.append(message, state="ignored", reason="an answer to an approval")
+        return True
 
     async def _stop_runs(self, message: InboundMessage) -> None:
         """A stop cannot wait behind the run it is meant for."""
@@ -240,8 +256,9 @@ class DiscordIntake:
 def _origin(message: InboundMessage) -> SessionOrigin:
     number = message.chat.rpartition(":")[2]
     if message.chat_kind == "dm":
-        return SessionOrigin("direct", SOURCE, to=f"user:{message.sender.id}")
-    return SessionOrigin("channel", SOURCE, display_name=f"#{message.chat_name}", to=f"channel:{number}")
+        return SessionOrigin("direct", SOURCE, to=f"user:{message.sender.id}", chat=message.chat)
+    name = f"#{message.chat_name}"
+    return SessionOrigin("channel", SOURCE, display_name=name, to=f"channel:{number}", chat=message.chat)
 
 
 def reply_of(outcome: Outcome) -> tuple[str, str]:

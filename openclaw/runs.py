@@ -303,7 +303,7 @@ class Runs:
                 return await self.loop.run(
                     instructions,
                     turns_of(entries, max_chars=self._policy.history_chars),
-                    context=ToolContext(run.row.run_id, run.row.session_key),
+                    context=ToolContext(run.row.run_id, run.row.session_key, run.origin.chat if run.origin else ""),
                     session_id=session.session_id,
                     record=lambda message: self._transcripts.append(session.session_id, run.row.run_id, message),
                     events=RunEvents(on_text=teller.text, on_tool=teller.tool),

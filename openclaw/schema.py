@@ -121,3 +121,38 @@ runs = Table(
     Column("ended_at", UtcTime),
     Index("runs_open", "state"),
 )
+
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("approval_id", String(40), primary_key=True),
+    Column("session_key", String(200), nullable=False),
+    Column("run_id", String(200), nullable=False),
+    # Where the request came from; empty for the Control UI.
+    Column("chat", Text, nullable=False),
+    Column("question", JsonValue, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("requested_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("decided_at", UtcTime),
+    Column("decided_by", Text, nullable=False),
+    # Set before the command starts: it runs at most once, whatever happens.
+    Column("started_at", UtcTime),
+    Column("outcome", Text),
+    # Set when the conversation has heard the outcome.
+    Column("told_at", UtcTime),
+    Index("approvals_open", "told_at"),
+)
+
+exec_grants = Table(
+    "exec_grants",
+    metadata,
+    Column("grant_id", String(40), primary_key=True),
+    Column("grant", JsonValue, nullable=False),
+    Column("approval_id", String(40), nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime),
+)

@@ -44,12 +44,17 @@ def discord_session(chat: str, kind: Literal["guild", "thread", "dm"]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SessionOrigin:
-    """Where a session's messages come from."""
+    """Where a session's messages come from.
+
+    Attributes:
+        chat: the chat that is answered, as its channel addresses it; empty for the Control UI. Not kept.
+    """
 
     chat_type: ChatType = "direct"
     channel: str = "webchat"
     display_name: str | None = None
     to: str | None = None
+    chat: str = ""
 
 
 class Sessions:

@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import TextIO
 
 from openclaw import schema
+from openclaw.agent.commands import Commands
+from openclaw.agent.exec_tool import ExecTool
+from openclaw.agent.json_query import JSON_QUERY
 from openclaw.agent.models import ModelClient
 from openclaw.agent.tools import ToolRegistry
+from openclaw.approvals.answers import DiscordAnswers
+from openclaw.approvals.cards import ApprovalCards
+from openclaw.approvals.continuation import Continuation
+from openclaw.approvals.control import approval_operations
+from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy, load_config
 from openclaw.control import operations
 from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running_gateway
@@ -27,7 +35,9 @@ from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
+from shared.containment.egress import EgressProxy
 from shared.errors import ConfigError, ExitCode, Unavailable
+from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 from shared.gatewayclient import TenantStartup
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
@@ -58,6 +68,8 @@ class Tenant:
         secret: the gateway token.
         make_channel: makes the Discord connector; None without a token.
         drain_s: how long running answers may go on at the end.
+        exec_policy: which commands the agent may run; the installation's own when left out.
+        egress: the way out of its commands.
     """
 
     def __init__(
@@ -71,6 +83,8 @@ class Tenant:
         make_channel: MakeChannel | None,
         clock: Clock = SYSTEM_CLOCK,
         drain_s: float = _DRAIN_S,
+        exec_policy: ExecPolicy | None = None,
+        egress: EgressProxy | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -80,6 +94,8 @@ class Tenant:
         self._secret = secret
         self._clock = clock
         self._drain_s = drain_s
+        self._exec_policy = exec_policy
+        self._egress = egress or EgressProxy()
         self._make_channel = make_channel if policy.discord.enabled else None
         self._tasks = TaskPool(f"tenant.{name}")
         self._parts: list[asyncio.Task[object]] = []
@@ -88,6 +104,8 @@ class Tenant:
         self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
         self.inbox = Inbox(self.db, schema.channels, clock)
         self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
+        self.approvals = Approvals(self.db, policy.approvals, clock)
+        self._answers = DiscordAnswers(self.approvals)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningGateway]:
@@ -97,6 +115,10 @@ class Tenant:
             Occupied: another program holds the port.
         """
         folder = self.paths.tenant(self.name)
+        exec_policy = self._exec_policy or load_exec_policy(self.paths)
+        commands = Commands(self.name, self.paths, exec_policy, self._egress, self._clock)
+        cards = ApprovalCards(self.name, self.paths, self.approvals, self.outbox, lambda: self._channel, self._clock)
+        exec_tool = ExecTool(commands, self.approvals, cards.announce)
         options = GatewayOptions(
             name=self.name,
             policy=self.policy,
@@ -104,7 +126,7 @@ class Tenant:
             secret=self._secret,
             models=self._models,
             log_file=log_file(folder),
-            tools=ToolRegistry(),
+            tools=ToolRegistry((exec_tool.tool, JSON_QUERY)),
             discord=self.report,
             clock=self._clock,
             drain_s=self._drain_s,
@@ -112,15 +134,23 @@ class Tenant:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.close)
             await self.db.open()
+            await stack.enter_async_context(self._egress.serving())
             gateway = await stack.enter_async_context(running_gateway(options, self.db))
             stack.push_async_callback(self._tasks.close)
             control = ControlServer(
                 self.paths.control_socket(self.name),
-                operations(gateway, self._secret, self.inbox, self.stop_requested),
+                {
+                    **operations(gateway, self._secret, self.inbox, self.stop_requested),
+                    **approval_operations(self.approvals),
+                },
             )
             await control.start()
             stack.push_async_callback(control.stop)
             await self._start_discord(gateway)
+            services = gateway.services
+            continuation = Continuation(self.approvals, commands, cards, services.sessions, services.runs, self.outbox)
+            stack.push_async_callback(continuation.stop)
+            await continuation.start()
             stack.push_async_callback(self._wind_down, gateway)
             yield gateway
 
@@ -129,13 +159,16 @@ class Tenant:
             return
         handlers = ChannelHandlers(
             on_message=self._on_message,
+            on_press=self._answers.on_press,
             on_edit=self._on_edit,
             on_delete=self._on_delete,
             known_chats=self.inbox.cursors,
             marks=Marks(self.db, schema.channels),
         )
         self._channel = self._make_channel(handlers)
-        self._intake = DiscordIntake(gateway.services, self.inbox, self.outbox, self._channel, self._clock)
+        self._intake = DiscordIntake(
+            gateway.services, self.inbox, self.outbox, self._channel, self._clock, answers=self._answers
+        )
         self._parts = [self._tasks.start(self.outbox.run(), name="outbox")]
         await self._intake.start()
         self._parts.append(self._tasks.start(self._channel.run(), name="channel"))

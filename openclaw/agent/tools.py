@@ -15,10 +15,15 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """On whose behalf a tool runs."""
+    """On whose behalf a tool runs.
+
+    Attributes:
+        chat: the chat that is answered; empty for the Control UI.
+    """
 
     run_id: str
     session_key: str
+    chat: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from shared.errors import GatewayError
 
@@ -292,3 +292,17 @@ class Channel(Protocol):
 
 MakeChannel = Callable[[ChannelHandlers], Channel]
 """Makes a connector for a tenant that wants to be told these things."""
+
+
+@runtime_checkable
+class DirectChats(Protocol):
+    """A channel that can begin a direct message with a person it knows by id."""
+
+    async def direct_chat(self, user_id: str) -> ChatId:
+        """The chat of a person's direct messages.
+
+        Raises:
+            Unavailable: not connected; try later.
+            NotFound: there is no such person. `Denied`: they take no messages from us.
+        """
+        ...

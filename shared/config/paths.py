@@ -119,6 +119,18 @@ class Paths:
         """Copies of files on their way out, until the platform has them."""
         return self.tenant(tenant) / "data" / "outbox"
 
+    def session_workspace(self, tenant: str, session: str) -> Path:
+        """Where the commands of one OpenClaw session run, and the only folder they may write in."""
+        return self.tenant(tenant) / "workspaces" / session
+
+    def empty_home(self, tenant: str) -> Path:
+        """The home of contained commands: nothing is in it, and nothing can be written there."""
+        return self.tenant(tenant) / "data" / "empty-home"
+
+    def approval_files(self, tenant: str) -> Path:
+        """Long commands on their way to an approver, until the outbox has copied them."""
+        return self.tenant(tenant) / "data" / "approvals"
+
     def group(self, tenant: str, folder: str) -> Path:
         """A NanoClaw group's folder: the agent's working directory."""
         return self.tenant(tenant) / "groups" / folder

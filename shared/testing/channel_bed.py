@@ -244,6 +244,11 @@ class MemoryChannel:
                 return shown.id
         return None
 
+    async def direct_chat(self, user_id: str) -> ChatId:
+        """A person's direct messages."""
+        _raise(self._fault("direct"))
+        return f"dc:9{user_id}"
+
     async def react(self, chat: ChatId, message: MessageId, emoji: str) -> None:
         """Add a reaction."""
         self._find(message)

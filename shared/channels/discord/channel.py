@@ -372,6 +372,14 @@ class DiscordChannel:
     def _place(self, client: BotClient, chat: ChatId) -> discord.PartialMessageable:
         return client.get_partial_messageable(channel_of(chat))
 
+    async def direct_chat(self, user_id: str) -> ChatId:
+        """The chat of a person's direct messages, which Discord opens when there is none."""
+        client = self._ready_client()
+        with translated("open a direct message"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                channel = await client.create_dm(discord.Object(int(user_id)))
+        return chat_of(channel.id)
+
     async def send(self, message: OutboundMessage) -> MessageId:
         """Write one message; safe to repeat with the same nonce, which Discord is told to enforce."""
         place = self._place(self._ready_client(), message.chat)

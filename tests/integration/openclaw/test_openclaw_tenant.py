@@ -4,105 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from openclaw_rig import TOKEN, ScriptedModel
+from openclaw_house import OWNER, POLICY, STRANGER, house
+from openclaw_rig import TOKEN
 
-from openclaw.config import OpenClawPolicy
-from openclaw.gateway import RunningGateway
 from openclaw.tenant import Tenant
-from shared.channels.base import InboundMessage, Sender
-from shared.clock import SYSTEM_CLOCK
 from shared.config.paths import Paths
 from shared.errors import Occupied
-from shared.gatewayclient import GatewayClient
-from shared.http.unixserver import AsgiListeners
-from shared.lifecycle.control import RemoteError, call
+from shared.lifecycle.control import RemoteError
 from shared.openclawclient.client import OpenClawClient
 from shared.openclawclient.device import DeviceKey
 from shared.secrets.files import Secret
-from shared.testing.channel_bed import MemoryChannel
-
-OWNER = Sender("200", "owner")
-STRANGER = Sender("300", "stranger")
-POLICY = OpenClawPolicy.model_validate({"port": 0, "discord": {"group_policy": "allowlist", "guilds": {"1": {}}}})
-
-
-@dataclass
-class House:
-    tenant: Tenant
-    gateway: RunningGateway
-    channel: MemoryChannel
-    model: ScriptedModel
-    handlers: object
-
-    async def say_directly(self, text: str, sender: Sender, message_id: str = "") -> None:
-        message = InboundMessage(
-            chat=f"dc:9{sender.id}",
-            chat_name=sender.name,
-            chat_kind="dm",
-            id=message_id or str(secrets.randbelow(1 << 60)),
-            sender=sender,
-            text=text,
-            addressed=True,
-            sent_at=SYSTEM_CLOCK.now(),
-        )
-        await self.handlers.on_message(message)
-
-    async def texts(self, chat: str, count: int) -> list[str]:
-        async with asyncio.timeout(5):
-            while len(found := self.channel.texts(chat)) < count:
-                await asyncio.sleep(0.01)
-        return found
-
-    async def settled(self, text: str, chat: str) -> None:
-        async with asyncio.timeout(5):
-            while text not in self.channel.texts(chat):
-                await asyncio.sleep(0.01)
-
-    async def answered(self, count: int) -> None:
-        async with asyncio.timeout(5):
-            while (await self.tenant.inbox.counts()).get("done", 0) < count:
-                await asyncio.sleep(0.01)
-
-    async def control(self, op: str, **params: object):
-        return await asyncio.to_thread(call, self.tenant.paths.control_socket("openclaw"), op, **params)
-
-
-@pytest.fixture
-def paths(tmp_path):
-    runtime = Path("/tmp") / f"oc-{secrets.token_hex(4)}"
-    runtime.mkdir(mode=0o700)
-    yield Paths(state=tmp_path, runtime=runtime)
-    for left in runtime.iterdir():
-        left.unlink()
-    runtime.rmdir()
-
-
-@asynccontextmanager
-async def house(paths: Paths, policy: OpenClawPolicy = POLICY, *, platform: MemoryChannel | None = None):
-    model = ScriptedModel()
-    socket = paths.runtime / "m.sock"
-    handlers = []
-
-    def make(given):
-        handlers.append(given)
-        channel = MemoryChannel(given)
-        if platform is not None:
-            channel.shown, channel._next_id = platform.shown, platform._next_id
-        return channel
-
-    client = GatewayClient(socket, Secret("k"))
-    async with AsgiListeners(model) as listeners:
-        await listeners.add_unix(socket, state={})
-        tenant = Tenant("openclaw", paths, client, policy, Secret(TOKEN), make_channel=make, drain_s=0.0)
-        async with tenant.running() as gateway:
-            yield House(tenant, gateway, tenant._channel, model, handlers[0])
-    await client.close()
 
 
 async def test_a_mention_is_answered_in_its_channel(paths):

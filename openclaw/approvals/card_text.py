@@ -1,0 +1,108 @@
+"""What an approver reads: everything that will run, with nothing hidden in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from openclaw.approvals.decide import action_of
+from openclaw.approvals.models import IN_WORDS, Approval
+from shared.channels.base import Button
+
+_COMMAND_CHARS: Final = 700
+_ARGV_CHARS: Final = 500
+_LINE_CHARS: Final = 150
+_TICK: Final = "\u02cb"
+_MARKS: Final = {"requested": "🟠", "allow_once": "🟢", "allow_always": "🔵", "deny": "🔴", "expired": "⚪"}
+
+
+def visible(text: str) -> str:
+    """A text in which every character shows: what is invisible or changes direction is written as its number."""
+    return "".join(c if c.isprintable() else f"\\u{{{ord(c):x}}}" for c in text)
+
+
+def in_code(text: str) -> str:
+    """A text that cannot end the code it stands in."""
+    return visible(text).replace("`", _TICK)
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]} …"
+
+
+def _line(text: str) -> str:
+    return f"`{_shortened(in_code(text), _LINE_CHARS)}`"
+
+
+def is_long(approval: Approval) -> bool:
+    """Whether the card cannot show everything, so that a file must."""
+    question = approval.question
+    parts = (question.reason, question.cwd, question.program, ", ".join(sorted(question.env)))
+    return (
+        len(in_code(question.command)) > _COMMAND_CHARS
+        or len(in_code(_argv(approval))) > _ARGV_CHARS
+        or any(len(in_code(part)) > _LINE_CHARS for part in parts)
+    )
+
+
+def _argv(approval: Approval) -> str:
+    return json.dumps(approval.question.argv, ensure_ascii=True)
+
+
+def card_text(approval: Approval) -> str:
+    """The card, below 2,000 characters."""
+    question = approval.question
+    expires = int(approval.expires_at.timestamp())
+    lines = [
+        f"{_MARKS[approval.state]} **{_headline(approval)}**",
+        f"```\n{_shortened(in_code(question.command), _COMMAND_CHARS)}\n```",
+        f"Not covered: {_line(question.reason)}",
+        f"Runs {_line(question.program)} with",
+        f"```json\n{_shortened(in_code(_argv(approval)), _ARGV_CHARS)}\n```",
+        f"In: {_line(question.cwd or 'the workspace of its session')}, for {_line(approval.session_key)}",
+    ]
+    if question.env:
+        lines.append(f"Variables: {_line(', '.join(sorted(question.env)))}")
+    if is_long(approval):
+        lines.append("**Not everything fits here: read the file before you decide.**")
+    if approval.state == "requested":
+        always = f"not possible, {_line(question.always)}" if question.always else "exactly these words in this folder"
+        lines += [f"Always would allow: {always}", f"Expires <t:{expires}:R>"]
+    lines.append(f"-# {approval.approval_id}")
+    return "\n".join(lines)
+
+
+def _headline(approval: Approval) -> str:
+    if approval.state == "requested":
+        return "The agent wants to run a command"
+    words = IN_WORDS[approval.state].capitalize()
+    return f"{words} by {_line(approval.decided_by)}" if approval.decided_by else f"{words}: nobody decided in time"
+
+
+def file_text(approval: Approval) -> str:
+    """Everything, for a file beside the card."""
+    question = approval.question
+    lines = [
+        f"id: {approval.approval_id}",
+        f"program: {visible(question.program)}",
+        f"folder: {visible(question.cwd) or 'the workspace of its session'}",
+        f"variables: {', '.join(visible(name) for name in sorted(question.env)) or 'none'}",
+        f"not covered because: {visible(question.reason)}",
+        "",
+        "command as the agent wrote it (invisible characters as \\u{…}):",
+        visible(question.command),
+        "",
+        "arguments as they are executed, one a line:",
+        *(json.dumps(word, ensure_ascii=True) for word in question.argv),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def buttons(approval: Approval) -> tuple[Button, ...]:
+    """What can be pressed: nothing once it is decided."""
+    if approval.state != "requested":
+        return ()
+    once = Button(action_of(approval.approval_id, "allow_once"), "Allow once", "success")
+    always = Button(action_of(approval.approval_id, "allow_always"), "Always allow", "primary")
+    deny = Button(action_of(approval.approval_id, "deny"), "Deny", "danger")
+    return (once, deny) if approval.question.always else (once, always, deny)
