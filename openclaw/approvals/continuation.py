@@ -109,6 +109,9 @@ class Continuation:
             return await self._run(approval)
         except GatewayError as error:
             return f"It was not run after all: {error.detail}"
+        except OSError as error:
+            _log.exception("approval.run_failed", approval=approval.approval_id)
+            return f"It could not be run on this machine ({error.strerror or type(error).__name__}); the operator was told."
 
     async def _run(self, approval: Approval) -> str:
         """Run what was shown, and only that: policy, program and arguments are looked at once more."""

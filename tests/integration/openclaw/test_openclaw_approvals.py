@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 from openclaw_house import OWNER, STRANGER, House, house
+from openclaw_rig import TOKEN
 
 from openclaw.approvals import store
 from openclaw.approvals.models import Press
 from openclaw.config import OpenClawPolicy
 from shared.channels.base import ButtonPress
 from shared.clock import FakeClock
+from shared.containment.egress import EgressProxy
 from shared.errors import Unavailable
+from shared.http.unixserver import AsgiListeners
 from shared.lifecycle.control import RemoteError
+from shared.openclawclient.client import OpenClawClient
+from shared.openclawclient.device import DeviceKey
+from shared.secrets.files import Secret
 from shared.testing.channel_bed import Fault, Shown
 
 CHAT = "dc:5"
@@ -157,7 +163,8 @@ async def test_a_command_that_a_crash_cut_is_told_and_not_run_again(paths):
         assert (await it.tenant.approvals.press(Press(approval_id, "allow_once", "operator", "operator"))).counts
         assert await it.tenant.db.write(lambda c: store.claim(c, approval_id, now))
     async with house(paths, BOTH, platform=it.channel) as it:
-        await shown(it, CHAT, "restarted before it ended")
+        await shown(it, CHAT, "check what came of it")
+        assert "restarted before it ended" in event_turns(it)[0]
         assert not list(paths.tenant("openclaw").rglob("made"))
 
 
@@ -222,13 +229,13 @@ async def test_a_refused_command_is_explained_and_nobody_is_asked(paths):
 
 async def test_a_long_command_comes_as_a_file(paths):
     async with house(paths, policy("200", channel="77")) as it:
-        hidden = "x" * 3000 + " `rm` \u202egnp.txt"
+        hidden = "x" * 3000 + " `rm` \u3164"
         await ask(it, f"echo '{hidden}'")
         found = await card(it, "dc:77")
         assert "read the file" in found.text
         ((name, data),) = found.files
         assert name == "command.txt"
-        assert "\\u{202e}gnp" in data.decode()
+        assert "`rm` \\u{3164}'" in data.decode()
         assert "x" * 3000 in data.decode()
         assert not list(paths.approval_files("openclaw").iterdir())
 
@@ -280,3 +287,46 @@ async def test_the_command_line_shows_and_decides(paths):
         code, out = await openclaw("deny", row["id"])
         assert (code, "decided before" in out) == (1, True)
         assert await openclaw("grants") == (0, "Nothing was allowed for good.\n")
+
+
+@pytest.mark.slow
+async def test_a_request_from_the_control_ui_is_answered_in_its_session(paths):
+    async with house(paths, BOTH) as it:
+        async with OpenClawClient(it.gateway.ws_url, token=Secret(TOKEN), device=DeviceKey.generate()) as client:
+            message = '!tool exec {"command":"echo by-the-operator"}'
+            await client.request("chat.send", {"sessionKey": "main", "message": message, "idempotencyKey": "k1"})
+            found = await card(it)
+            await it.control("approvals.decide", id=found.text.rpartition(" ")[2], answer="allow")
+            async with asyncio.timeout(30):
+                while True:
+                    history = await client.request("chat.history", {"sessionKey": "main"})
+                    texts = [m["content"][0].get("text", "") for m in history["messages"]]
+                    if "echo: by-the-operator" in texts:
+                        break
+                    await asyncio.sleep(0.05)
+        assert "by operator." in event_turns(it)[0]
+
+
+@pytest.mark.slow
+async def test_an_everyday_call_runs_at_once_and_reaches_public_addresses_only(paths):
+    asked: list[str] = []
+
+    async def api(scope, _receive, send):
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b'{"id": 7}'})
+
+    async def loopback(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    async with AsgiListeners(api) as listeners:
+        port = await listeners.add_tcp("127.0.0.1", 0, state={})
+        command = f"curl -sS -f 'http://api.example.org:{port}/v1/me?fields=id'"
+        open_proxy = EgressProxy(resolve=loopback, is_allowed=lambda _host, _port, _address: True)
+        async with house(paths, BOTH, egress=open_proxy) as it:
+            await ask(it, command)
+            assert '{"id": 7}' in (await shown(it, CHAT, "tool said: exit code 0")).text
+        async with house(paths, BOTH, egress=EgressProxy(resolve=loopback)) as it:
+            await ask(it, command)
+            assert "403" in (await shown(it, CHAT, "tool said: exit code 22")).text
+    assert asked == ["/v1/me"]

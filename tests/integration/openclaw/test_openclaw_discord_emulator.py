@@ -33,10 +33,10 @@ async def stage():
 
 
 @asynccontextmanager
-async def on_discord(folder: Path, emulator: DiscordEmulator, cast, token: str):
+async def on_discord(folder: Path, emulator: DiscordEmulator, cast, token: str, **more):
     runtime = Path("/tmp") / f"oc-{secrets.token_hex(4)}"
     runtime.mkdir(mode=0o700)
-    policy = OpenClawPolicy.model_validate({"port": 0, "discord": {"guilds": {cast.guild_id: {}}}})
+    policy = OpenClawPolicy.model_validate({"port": 0, "discord": {"guilds": {cast.guild_id: {}}}, **more})
     client = GatewayClient(runtime / "m.sock", Secret("k"))
     try:
         async with AsgiListeners(ScriptedModel()) as listeners:
@@ -111,6 +111,30 @@ async def test_an_edit_that_mentions_the_bot_is_answered_once(tmp_path):
         texts = [m.content for m in world.state.messages[channel].values() if str(m.author_id) == bot]
     assert len(texts) == 2
     assert "too late" not in "".join(texts)
+
+
+@pytest.mark.slow
+async def test_a_click_in_the_approvers_direct_messages_lets_a_command_run(tmp_path):
+    async with stage() as (world, cast, emulator):
+        owner, friend = world.find_user("owner"), world.find_user("friend")
+        bot, channel = cast.bots["openclaw"], int(cast.channel_id)
+        approvals = {"approvers": ["operator", str(owner.id)]}
+        where = (tmp_path, emulator, cast, cast.bot_tokens["openclaw"])
+        async with on_discord(*where, approvals=approvals) as (tenant, _):
+            await online(tenant)
+            await world.say(friend, channel, f'<@{bot}> !tool exec {{"command":"echo from-a-click"}}')
+            await said(world, channel, bot, "approval-pending")
+            dm = await world.open_dm(owner, world.add_application("openclaw"))
+            await said(world, dm, bot, "wants to run a command")
+        async with on_discord(*where, approvals=approvals) as (tenant, _):  # restarted before the click
+            await online(tenant)
+            (card,) = world.state.messages[dm].values()
+            once = next(b for b in card.components[0]["components"] if b["label"] == "Allow once")
+            await world.click(owner, card.id, once["custom_id"])
+            await said(world, channel, bot, "echo: from-a-click")
+            card = world.state.messages[dm][card.id]
+            assert "Allowed once by" in card.content
+            assert card.components == []
 
 
 async def test_a_refused_token_ends_the_tenant_with_77(tmp_path):
