@@ -111,7 +111,7 @@ class Continuation:
             return f"It was not run after all: {error.detail}"
         except OSError as error:
             _log.exception("approval.run_failed", approval=approval.approval_id)
-            return f"It could not be run on this machine ({error.strerror or type(error).__name__}); the operator was told."
+            return f"It could not be run on this machine ({error.strerror or type(error).__name__}), and never will be."
 
     async def _run(self, approval: Approval) -> str:
         """Run what was shown, and only that: policy, program and arguments are looked at once more."""

@@ -326,7 +326,7 @@ async def test_an_everyday_call_runs_at_once_and_reaches_public_addresses_only(p
         async with house(paths, BOTH, egress=open_proxy) as it:
             await ask(it, command)
             assert '{"id": 7}' in (await shown(it, CHAT, "tool said: exit code 0")).text
-        async with house(paths, BOTH, egress=EgressProxy(resolve=loopback)) as it:
+        async with house(paths, BOTH, platform=it.channel, egress=EgressProxy(resolve=loopback)) as it:
             await ask(it, command)
             assert "403" in (await shown(it, CHAT, "tool said: exit code 22")).text
     assert asked == ["/v1/me"]
