@@ -124,8 +124,8 @@ class ApprovalsPolicy(_Table):
     """Who decides about commands that `policies/exec.toml` does not cover; the same list for every way to decide.
 
     Attributes:
-        approvers: Discord user ids, and ``operator`` for the command line of this machine; empty: nobody, so that
-            every such command is refused.
+        approvers: Discord user ids, and ``operator`` for the command line of this machine and for paired clients with
+            the scope ``operator.approvals``; empty: nobody, so that every such command is refused.
         channel: id of the Discord channel where cards are shown; empty: a direct message to every approver.
         expires_s: seconds until an undecided request ends; what nobody decided does not run.
         max_pending: requests that may wait at once.

@@ -10,7 +10,7 @@ from openclaw.gateway import RunningGateway
 from openclaw.health import summary_line
 from shared.channels.inbox import Inbox
 from shared.errors import Invalid
-from shared.lifecycle.control import Operation
+from shared.lifecycle.control import Operation, required_text
 from shared.secrets.files import Secret
 
 
@@ -40,11 +40,11 @@ def operations(gateway: RunningGateway, secret: Secret, inbox: Inbox, stop: asyn
         return services.devices.listing()
 
     async def devices_approve(params: dict[str, Any]) -> dict[str, Any]:
-        request_id = _text(params, "request_id")
+        request_id = required_text(params, "request_id")
         return {"requestId": request_id, "device": await services.devices.approve(request_id)}
 
     async def devices_reject(params: dict[str, Any]) -> dict[str, Any]:
-        request_id = _text(params, "request_id")
+        request_id = required_text(params, "request_id")
         return {"requestId": request_id, "deviceId": await services.devices.reject(request_id)}
 
     async def pairing_list(params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def operations(gateway: RunningGateway, secret: Secret, inbox: Inbox, stop: asyn
 
     async def pairing_approve(params: dict[str, Any]) -> dict[str, Any]:
         _discord_only(params)
-        sender_id, name = await services.dm_pairing.approve(_text(params, "code"))
+        sender_id, name = await services.dm_pairing.approve(required_text(params, "code"))
         return {"id": sender_id, "name": name}
 
     async def stop_tenant(_params: dict[str, Any]) -> str:
@@ -70,13 +70,6 @@ def operations(gateway: RunningGateway, secret: Secret, inbox: Inbox, stop: asyn
         "pairing.approve": pairing_approve,
         "stop": stop_tenant,
     }
-
-
-def _text(params: dict[str, Any], name: str) -> str:
-    value = params.get(name)
-    if not isinstance(value, str) or not value:
-        raise Invalid(f"{name} is missing")
-    return value
 
 
 def _discord_only(params: dict[str, Any]) -> None:

@@ -14,12 +14,14 @@ from openclaw.agent.loop import AgentLoop
 from openclaw.agent.models import CooldownFile, ModelClient, Models
 from openclaw.agent.prompt import read_workspace
 from openclaw.agent.tools import ToolRegistry
+from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
 from openclaw.connection import LIMITS, Limits
 from openclaw.devices import Devices
 from openclaw.hub import Hub, HubPolicy
 from openclaw.pairing import DmPairing
 from openclaw.presence import Presence
+from openclaw.protocol.methods.approvals import telling
 from openclaw.protocol.methods.table import method_table
 from openclaw.runs import RunPolicy, Runs
 from openclaw.services import ChannelReport, Services
@@ -52,6 +54,7 @@ class GatewayOptions:
         models: where models are reached.
         discord: how the chat channel is doing.
         drain_s: how long running answers may go on when the gateway stops.
+        approvals: commands that wait for a person; made here when the owner has none of its own.
     """
 
     name: str
@@ -65,6 +68,7 @@ class GatewayOptions:
     limits: Limits = LIMITS
     clock: Clock = SYSTEM_CLOCK
     drain_s: float = 15.0
+    approvals: Approvals | None = None
 
 
 @dataclass(slots=True)
@@ -130,6 +134,8 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         workspace=lambda: read_workspace(options.folder / "workspace"),
         clock=clock,
     )
+    approvals = options.approvals or Approvals(db, policy.approvals, clock)
+    approvals.listeners.append(telling(hub.broadcast))
     services = Services(
         name=options.name,
         policy=policy,
@@ -140,6 +146,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         dm_pairing=dm_pairing,
         presence=presence,
         sessions=sessions,
+        approvals=approvals,
         transcripts=transcripts,
         runs=runs,
         hub=hub,

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
 from openclaw.devices import Devices
 from openclaw.pairing import DmPairing
@@ -57,6 +58,7 @@ class Services:
     dm_pairing: DmPairing
     presence: Presence
     sessions: Sessions
+    approvals: Approvals
     transcripts: Transcripts
     runs: Runs
     hub: Hub

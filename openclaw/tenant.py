@@ -130,6 +130,7 @@ class Tenant:
             discord=self.report,
             clock=self._clock,
             drain_s=self._drain_s,
+            approvals=self.approvals,
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.close)

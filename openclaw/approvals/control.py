@@ -10,7 +10,7 @@ from openclaw.approvals.service import Approvals
 from openclaw.config import OPERATOR
 from shared.errors import Conflict, Denied, Invalid, NotFound
 from shared.execpolicy.grants import Hole
-from shared.lifecycle.control import Operation
+from shared.lifecycle.control import Operation, required_text
 
 _ANSWERS: Mapping[str, Answer] = {"allow": "allow_once", "always": "allow_always", "deny": "deny"}
 
@@ -23,11 +23,11 @@ def approval_operations(approvals: Approvals) -> Mapping[str, Operation]:
         return [approval.as_json() for approval in found]
 
     async def show(params: dict[str, Any]) -> dict[str, Any]:
-        return (await approvals.get(_text(params, "id"))).as_json()
+        return (await approvals.get(required_text(params, "id"))).as_json()
 
     async def decide(params: dict[str, Any]) -> dict[str, Any]:
-        approval_id = _text(params, "id")
-        answer = _ANSWERS.get(_text(params, "answer"))
+        approval_id = required_text(params, "id")
+        answer = _ANSWERS.get(required_text(params, "answer"))
         if answer is None:
             raise Invalid("the answer is allow, always or deny", code="approvals.answer")
         ruling = await approvals.press(Press(approval_id, answer, OPERATOR, OPERATOR), _holes(params))
@@ -38,7 +38,7 @@ def approval_operations(approvals: Approvals) -> Mapping[str, Operation]:
         return [grant.as_json() for grant in await approvals.grants()]
 
     async def revoke(params: dict[str, Any]) -> dict[str, Any]:
-        grant_id = _text(params, "id")
+        grant_id = required_text(params, "id")
         await approvals.revoke(grant_id)
         return {"revoked": grant_id}
 
@@ -59,13 +59,6 @@ def _require(ruling: Ruling) -> None:
         raise NotFound(ruling.reason, code="approvals.unknown")
     if not ruling.counts:
         raise Conflict(ruling.reason, code="approvals.late")
-
-
-def _text(params: dict[str, Any], name: str) -> str:
-    value = params.get(name)
-    if not isinstance(value, str) or not value:
-        raise Invalid(f"{name} is missing")
-    return value
 
 
 def _holes(params: dict[str, Any]) -> list[tuple[int, Hole]]:

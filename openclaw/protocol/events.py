@@ -13,8 +13,22 @@ AGENT: Final = "agent"
 SHUTDOWN: Final = "shutdown"
 PAIR_REQUESTED: Final = "device.pair.requested"
 PAIR_RESOLVED: Final = "device.pair.resolved"
+APPROVAL_REQUESTED: Final = "exec.approval.requested"
+APPROVAL_RESOLVED: Final = "exec.approval.resolved"
 
-ADVERTISED: Final = (CHALLENGE, AGENT, CHAT, PRESENCE, TICK, HEALTH, SHUTDOWN, PAIR_REQUESTED, PAIR_RESOLVED)
+ADVERTISED: Final = (
+    CHALLENGE,
+    AGENT,
+    CHAT,
+    PRESENCE,
+    TICK,
+    HEALTH,
+    SHUTDOWN,
+    PAIR_REQUESTED,
+    PAIR_RESOLVED,
+    APPROVAL_REQUESTED,
+    APPROVAL_RESOLVED,
+)
 
 _DROPPABLE = frozenset({TICK, PRESENCE, "heartbeat", "cron", PAIR_REQUESTED, PAIR_RESOLVED})
 

@@ -74,6 +74,18 @@ class ControlServer:
             }
 
 
+def required_text(params: Mapping[str, Any], name: str) -> str:
+    """A parameter that must be there.
+
+    Raises:
+        Invalid: it is missing or empty.
+    """
+    value = params.get(name)
+    if not isinstance(value, str) or not value:
+        raise Invalid(f"{name} is missing")
+    return value
+
+
 class RemoteError(GatewayError):
     """The running process refused an operator command; code, detail and exit code are its own."""
 

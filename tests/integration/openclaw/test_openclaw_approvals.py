@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from openclaw.config import OpenClawPolicy
 from shared.channels.base import ButtonPress
 from shared.clock import FakeClock
 from shared.containment.egress import EgressProxy
-from shared.errors import Unavailable
+from shared.errors import GatewayError, Unavailable
 from shared.http.unixserver import AsgiListeners
 from shared.lifecycle.control import RemoteError
 from shared.openclawclient.client import OpenClawClient
@@ -63,6 +64,15 @@ async def card(it: House, chat: str = CARDS) -> Shown:
 
 def action(message: Shown, label: str) -> str:
     return next(button.action for button in message.buttons if button.label == label)
+
+
+async def event(heard: AsyncIterator[Any], name: str) -> dict[str, Any]:
+    """The payload of the next event of a name."""
+    async with asyncio.timeout(10):
+        async for found in heard:
+            if found.name == name:
+                return found.payload
+    raise AssertionError(f"no {name} came")
 
 
 def event_turns(it: House) -> list[str]:
@@ -330,3 +340,31 @@ async def test_an_everyday_call_runs_at_once_and_reaches_public_addresses_only(p
             await ask(it, command)
             assert "403" in (await shown(it, CHAT, "tool said: exit code 22")).text
     assert asked == ["/v1/me"]
+
+
+async def test_a_client_hears_of_requests_and_one_of_two_decides(paths):
+    async with (
+        house(paths, BOTH) as it,
+        OpenClawClient(it.gateway.ws_url, token=Secret(TOKEN), device=DeviceKey.generate()) as client,
+    ):
+        heard = client.events()
+        await ask(it, "touch made", env={"SECRET_X": "do-not-show"})
+        found = await card(it)
+        requested = await event(heard, "exec.approval.requested")
+        assert requested["request"]["command"] == "touch made"
+        assert requested["request"]["envKeys"] == ["SECRET_X"]
+        assert "do-not-show" not in json.dumps(requested)
+        assert (await client.request("exec.approval.list", {}))["approvals"] == [requested]
+        for params, told in (
+            ({"id": requested["id"], "decision": "maybe"}, "invalid decision"),
+            ({"id": "apr_0", "decision": "deny"}, "unknown approval id"),
+        ):
+            with pytest.raises(GatewayError, match=told):
+                await client.request("exec.approval.resolve", params)
+        answer = {"id": requested["id"], "decision": "deny"}
+        assert await client.request("exec.approval.resolve", answer) == {"ok": True}
+        resolved = await event(heard, "exec.approval.resolved")
+        assert (resolved["decision"], resolved["request"]) == ("deny", requested["request"])
+        with pytest.raises(GatewayError, match="decided before: denied by"):
+            await client.request("exec.approval.resolve", answer)
+        assert "decided before" in await it.channel.press(found.id, action(found, "Allow once"), sender=OWNER)
