@@ -157,6 +157,7 @@ async def test_every_advertised_method_answers_in_its_shape(tmp_path):
         "device.pair.remove",
         "device.token.rotate",
         "device.token.revoke",
+        "exec.approval.resolve",
     }
     async with running_rig(tmp_path) as rig, rig.client() as client:
         for method in client.hello["features"]["methods"]:
@@ -174,6 +175,7 @@ async def test_scopes_and_roles_hold(tmp_path):
             ("chat.send", "operator.write"),
             ("device.pair.list", "operator.pairing"),
             ("sessions.reset", "operator.admin"),
+            ("exec.approval.resolve", "operator.approvals"),
             ("no.such.method", "operator.admin"),
         ):
             with pytest.raises(RequestRefused, match=f"missing scope: {scope}"):
