@@ -13,7 +13,7 @@ from openclaw_house import OWNER, STRANGER, House, house
 from openclaw_rig import TOKEN
 
 from openclaw.approvals import store
-from openclaw.approvals.models import Press
+from openclaw.approvals.models import Approval, Press
 from openclaw.config import OpenClawPolicy
 from shared.channels.base import ButtonPress
 from shared.clock import FakeClock
@@ -73,6 +73,21 @@ async def event(heard: AsyncIterator[Any], name: str) -> dict[str, Any]:
             if found.name == name:
                 return found.payload
     raise AssertionError(f"no {name} came")
+
+
+async def waiting_for(it: House, count: int) -> list[Approval]:
+    """The requests that wait, once there are so many."""
+    async with asyncio.timeout(30):
+        while len(found := await it.tenant.approvals.listing()) < count:
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def told(it: House, approval_id: str) -> None:
+    """The conversation has heard the outcome."""
+    async with asyncio.timeout(30):
+        while not (await it.tenant.approvals.get(approval_id)).told_at:
+            await asyncio.sleep(0.02)
 
 
 def event_turns(it: House) -> list[str]:
@@ -146,9 +161,7 @@ async def test_of_two_ways_to_decide_exactly_one_wins_and_the_command_runs_once(
         won = [a for a in answers if a == "Allowed once." or isinstance(a, dict)]
         assert len(won) == 1
         assert all("decided before" in str(a) for a in answers if a not in won)
-        async with asyncio.timeout(30):
-            while not (await it.tenant.approvals.get(waiting.approval_id)).told_at:
-                await asyncio.sleep(0.02)
+        await told(it, waiting.approval_id)
         assert len(event_turns(it)) == 1
 
 
@@ -206,14 +219,10 @@ async def test_allowed_always_is_not_asked_again_until_it_is_revoked(paths):
         assert grant["words"] == ["echo", "again"]
         assert grant["last_used_at"]
         await ask(it, "echo other")
-        async with asyncio.timeout(30):
-            while len(await it.tenant.approvals.listing()) < 1:
-                await asyncio.sleep(0.02)
+        await waiting_for(it, 1)
         await it.control("approvals.revoke", id=grant["id"])
         await ask(it, "echo again")
-        async with asyncio.timeout(30):
-            while len(await it.tenant.approvals.listing()) < 2:
-                await asyncio.sleep(0.02)
+        await waiting_for(it, 2)
 
 
 @pytest.mark.slow
@@ -250,11 +259,13 @@ async def test_a_long_command_comes_as_a_file(paths):
         assert not list(paths.approval_files("openclaw").iterdir())
 
 
-@pytest.mark.parametrize(("approvers", "told"), [(("operator",), "openclaw approvals allow apr_"), ((), "nobody may")])
-async def test_without_a_reachable_approver_it_says_so_at_once(paths, approvers, told):
+@pytest.mark.parametrize(
+    ("approvers", "wanted"), [(("operator",), "openclaw approvals allow apr_"), ((), "nobody may")]
+)
+async def test_without_a_reachable_approver_it_says_so_at_once(paths, approvers, wanted):
     async with house(paths, policy(*approvers)) as it:
         await ask(it, "echo hello")
-        assert told in (await shown(it, CHAT, "tool said")).text
+        assert wanted in (await shown(it, CHAT, "tool said")).text
 
 
 async def test_direct_messages_that_fail_at_first_are_tried_again(paths, monkeypatch):
@@ -368,3 +379,17 @@ async def test_a_client_hears_of_requests_and_one_of_two_decides(paths):
         with pytest.raises(GatewayError, match="decided before: denied by"):
             await client.request("exec.approval.resolve", answer)
         assert "decided before" in await it.channel.press(found.id, action(found, "Allow once"), sender=OWNER)
+
+
+@pytest.mark.slow
+async def test_of_two_equal_requests_only_the_approved_one_runs_and_it_writes_in_its_own_folder(paths):
+    async with house(paths, BOTH) as it:
+        for count in (1, 2):
+            await ask(it, "touch made")
+            waiting = await waiting_for(it, count)
+        await it.control("approvals.decide", id=waiting[0].approval_id, answer="allow")
+        await told(it, waiting[0].approval_id)
+        (left,) = await it.tenant.approvals.listing()
+        assert (left.approval_id, left.started_at) == (waiting[1].approval_id, None)
+        (made,) = paths.tenant("openclaw").rglob("made")
+        assert made.parent.parent == paths.tenant("openclaw") / "workspaces"
