@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from openclaw.approvals.card_text import buttons, card_text, file_text, is_long
 from openclaw.approvals.models import Approval
@@ -14,7 +14,7 @@ from shared.channels.base import Channel, ChatId, DirectChats, OutboundFile
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
-from shared.errors import GatewayError, Unavailable
+from shared.errors import DeadlineExceeded, GatewayError, Unavailable
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 from shared.secrets.files import write_private
@@ -22,6 +22,7 @@ from shared.secrets.files import write_private
 _log = get_logger(__name__)
 
 _PATIENCE_S: Final = 8.0
+_DELIVERY_S: Final = 5.0
 _RETRY_S: Final = 15.0
 
 
@@ -64,7 +65,8 @@ class ApprovalCards:
     async def announce(self, approval: Approval) -> str:
         """Show a request to everybody who decides; says who was reached, nothing when nobody was.
 
-        Whoever cannot be reached because Discord is away is tried again until the request is over.
+        Reached is who has the card now. Whoever cannot be reached because Discord is away is tried again until the
+        request is over; whoever takes no messages from us is not.
         """
         channel = self._channel()
         if channel is None or not self._people or channel.status.state in ("off", "failed"):
@@ -72,30 +74,33 @@ class ApprovalCards:
         places = [self._policy.channel] if self._policy.channel else self._people
         trying = [self._tasks.start(self._show(approval, place), name="card", watched=True) for place in places]
         done, late = await asyncio.wait(trying, timeout=_PATIENCE_S)
-        reached = sum(task.result() for task in done)
+        reached = sum(task.result() == "shown" for task in done)
         for place, task in zip(places, trying, strict=True):
-            if task in late or not task.result():
+            if task in late or task.result() == "later":
                 self._tasks.start(self._keep_trying(approval, place), name="card.later")
         if not reached:
             return ""
         where = "in the approvals channel" if self._policy.channel else f"to {reached} approver(s) by direct message"
         return f"A card was sent {where}."
 
-    async def _show(self, approval: Approval, place: str) -> bool:
+    async def _show(self, approval: Approval, place: str) -> Literal["shown", "stored", "refused", "later"]:
+        key = self._key(approval, place)
         try:
-            chat = await self._chat(place)
-            await self._post(approval, chat, self._key(approval, place))
+            await self._post(approval, await self._chat(place), key)
+            await self._outbox.deliver(key, timeout_s=_DELIVERY_S)
+        except DeadlineExceeded:
+            return "stored"  # the outbox goes on by itself
         except GatewayError as error:
             _log.warning("approval.unreached", approval=approval.approval_id, place=place, reason=error.detail)
-            return False
-        return True
+            return "later" if error.retryable else "refused"
+        return "shown"
 
     async def _keep_trying(self, approval: Approval, place: str) -> None:
         while self._clock.now() < approval.expires_at:
             await asyncio.sleep(_RETRY_S)
             if (await self._approvals.get(approval.approval_id)).state != "requested":
                 return
-            if await self._show(approval, place):
+            if await self._show(approval, place) != "later":
                 return
 
     def _key(self, approval: Approval, place: str) -> str:

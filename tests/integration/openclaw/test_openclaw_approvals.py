@@ -18,7 +18,7 @@ from openclaw.config import OpenClawPolicy
 from shared.channels.base import ButtonPress
 from shared.clock import FakeClock
 from shared.containment.egress import EgressProxy
-from shared.errors import GatewayError, Unavailable
+from shared.errors import Denied, GatewayError, Unavailable
 from shared.http.unixserver import AsgiListeners
 from shared.lifecycle.control import RemoteError
 from shared.openclawclient.client import OpenClawClient
@@ -393,3 +393,11 @@ async def test_of_two_equal_requests_only_the_approved_one_runs_and_it_writes_in
         assert (left.approval_id, left.started_at) == (waiting[1].approval_id, None)
         (made,) = paths.tenant("openclaw").rglob("made")
         assert made.parent.parent == paths.tenant("openclaw") / "workspaces"
+
+
+async def test_an_approver_who_takes_no_messages_counts_as_not_reached(paths):
+    async with house(paths, BOTH) as it:
+        it.channel.faults.append(Fault("send", Denied("cannot send messages to this user")))
+        await ask(it, "echo hello")
+        assert "NO APPROVER COULD BE REACHED" in (await shown(it, CHAT, "approval-pending")).text
+        assert it.channel.texts(CARDS) == []
