@@ -1,4 +1,4 @@
-"""Emulators of Threads and Instagram: for now their sign-in and token endpoints."""
+"""Emulators of Threads and Instagram: sign-in, tokens, publishing, and a page of what is online."""
 
 from gateway.sandbox.meta.world import MetaWorld
 

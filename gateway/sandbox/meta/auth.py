@@ -9,7 +9,7 @@ from typing import Any
 from gateway.sandbox.meta.authorize import authorize_page
 from gateway.sandbox.meta.tokens import ACCOUNTS, YOUNGEST, Grant, MetaTokens, Network
 from gateway.sandbox.models.consent import query_of
-from gateway.sandbox.models.wire import Emulator, Operation, Reply, Request
+from gateway.sandbox.models.wire import Operation, Reply, Request
 
 _EXCHANGE: dict[Network, str] = {"threads": "th_exchange_token", "instagram": "ig_exchange_token"}
 _REFRESH: dict[Network, str] = {"threads": "th_refresh_token", "instagram": "ig_refresh_token"}
@@ -27,21 +27,17 @@ class Quirks:
     wrapped: bool = True
 
 
-def meta_auth(network: Network, version: str, tokens: MetaTokens, quirks: Quirks) -> Emulator:
-    """Sign-in and token calls of a network under one address."""
+def meta_auth(network: Network, version: str, tokens: MetaTokens, quirks: Quirks) -> list[Operation]:
+    """Sign-in and token calls of a network."""
     api = _Auth(network, tokens, quirks)
-    return Emulator(
-        network,
-        [
-            Operation("GET", "/oauth/authorize", "oauth.authorize", authorize_page(network, tokens)),
-            Operation("POST", "/oauth/access_token", "oauth.code", api.code),
-            Operation("GET", "/access_token", "oauth.exchange", api.exchange),
-            Operation("GET", "/refresh_access_token", "oauth.refresh", api.refresh),
-            Operation("GET", f"/{version}/me", "me", api.me),
-            Operation("GET", f"/{version}/debug_token", "debug_token", api.debug),
-        ],
-        not_found=graph_error("Unknown path components", 2500, 404),
-    )
+    return [
+        Operation("GET", "/oauth/authorize", "oauth.authorize", authorize_page(network, tokens)),
+        Operation("POST", "/oauth/access_token", "oauth.code", api.code),
+        Operation("GET", "/access_token", "oauth.exchange", api.exchange),
+        Operation("GET", "/refresh_access_token", "oauth.refresh", api.refresh),
+        Operation("GET", f"/{version}/me", "me", api.me),
+        Operation("GET", f"/{version}/debug_token", "debug_token", api.debug),
+    ]
 
 
 def graph_error(message: str, code: int, status: int = 400, subcode: int = 0) -> Reply:
@@ -140,14 +136,19 @@ class _Auth:
         return Reply.of({"access_token": grant.value, "token_type": "bearer", "expires_in": seconds})
 
     def _live(self, value: str) -> Grant | Reply:
-        grant = self._tokens.find(self._network, value)
-        if grant is None:
-            return graph_error("Cannot parse access token", 190)
-        if grant.revoked:
-            return graph_error("The user has removed the app", 190, subcode=458)
-        if self._tokens.now >= grant.expires_at:
-            return graph_error("Session has expired", 190, subcode=463)
-        return grant
+        return live_grant(self._tokens, self._network, value)
+
+
+def live_grant(tokens: MetaTokens, network: Network, value: str) -> Grant | Reply:
+    """A token that counts, or the refusal."""
+    grant = tokens.find(network, value)
+    if grant is None:
+        return graph_error("Cannot parse access token", 190)
+    if grant.revoked:
+        return graph_error("The user has removed the app", 190, subcode=458)
+    if tokens.now >= grant.expires_at:
+        return graph_error("Session has expired", 190, subcode=463)
+    return grant
 
 
 def _code_error(message: str) -> Reply:

@@ -1,4 +1,7 @@
-"""Threads and Instagram of the offline world behind one loopback port, and the person who allows an app."""
+"""Threads and Instagram of the offline world behind one loopback port, and the person who allows an app.
+
+``/feed/`` under the same address shows what is online.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,30 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from gateway.sandbox.faults import FaultPlan
-from gateway.sandbox.meta.auth import Quirks, meta_auth
+from gateway.sandbox.meta.auth import Quirks, graph_error, meta_auth
 from gateway.sandbox.meta.authorize import allowed_address, denied_address, problem_of
+from gateway.sandbox.meta.feed import feed
+from gateway.sandbox.meta.posts import MetaPosts
+from gateway.sandbox.meta.publishing import Publishing
 from gateway.sandbox.meta.tokens import App, Grant, MetaTokens, Network
 from gateway.sandbox.models.loopback import LoopbackWorld
-from gateway.sandbox.models.wire import Emulator
+from gateway.sandbox.models.wire import Emulator, Operation
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import NotFound
 
 VERSIONS: dict[Network, str] = {"threads": "v1.0", "instagram": "v25.0"}
+
+
+class _NetworkEmulator(Emulator):
+    """Sign-in calls have fixed paths, publishing calls have ids in them."""
+
+    def __init__(self, network: Network, sign_in: list[Operation], publishing: Publishing) -> None:
+        super().__init__(network, sign_in, not_found=graph_error("Unknown path components", 2500, 404))
+        self._publishing = publishing
+
+    def find(self, method: str, path: str) -> Operation:
+        """The operation meant by a request."""
+        return self._publishing.find(method, path) or super().find(method, path)
 
 
 class MetaWorld(LoopbackWorld):
@@ -41,6 +59,14 @@ class MetaWorld(LoopbackWorld):
         super().__init__(faults=faults, port=port, clock=clock, memory=memory)
         self.tokens = MetaTokens(clock)
         self.quirks = Quirks()
+        self.posts = MetaPosts(clock)
+
+    def _emulator(self, network: Network) -> Emulator:
+        return _NetworkEmulator(
+            network,
+            meta_auth(network, VERSIONS[network], self.tokens, self.quirks),
+            Publishing(network, VERSIONS[network], self.tokens, self.posts),
+        )
 
     def base(self, network: Network) -> str:
         """In place of every address of a network."""
@@ -82,7 +108,7 @@ class MetaWorld(LoopbackWorld):
         return denied_address(_query_of(url))
 
     def _emulators(self) -> Mapping[str, Emulator]:
-        return {network: meta_auth(network, VERSIONS[network], self.tokens, self.quirks) for network in VERSIONS}
+        return {**{network: self._emulator(network) for network in VERSIONS}, "feed": feed(self.posts)}
 
     def _issued(self) -> MetaTokens:
         return self.tokens

@@ -1,0 +1,116 @@
+"""What is to be posted, and what the networks answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Network = Literal["threads", "instagram"]
+Kind = Literal["text", "image", "carousel"]
+
+TITLES: dict[Network, str] = {"threads": "Threads", "instagram": "Instagram"}
+
+
+class Media(BaseModel):
+    """One picture of a post.
+
+    Attributes:
+        url: where the network fetches it.
+        alt_text: for people who do not see it.
+        sha256: of the bytes behind the address when the post was accepted; empty before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    alt_text: Annotated[str, Field(max_length=5000)] = ""
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+
+class Content(BaseModel):
+    """A post as somebody wants it.
+
+    Attributes:
+        text: the text, or Instagram's caption.
+        media: none makes a text post, one a picture, more a carousel.
+        reply_to: media id of the post it answers (Threads).
+        topic_tag: the post's one topic (Threads).
+        link: shown as a card under a text post (Threads).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: Network
+    text: Annotated[str, Field(max_length=20_000)] = ""
+    media: Annotated[tuple[Media, ...], Field(max_length=50)] = ()
+    reply_to: Annotated[str, Field(pattern=r"^[0-9]{0,40}$")] = ""
+    topic_tag: Annotated[str, Field(max_length=200)] = ""
+    link: Annotated[str, Field(max_length=2000)] = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What the networks call it."""
+        if not self.media:
+            return "text"
+        return "image" if len(self.media) == 1 else "carousel"
+
+    def digest(self, account: str) -> str:
+        """Names exactly this post of an account, in hex: another text, picture or target is another digest."""
+        parts = [
+            account,
+            self.network,
+            self.kind,
+            self.text,
+            [[media.sha256 or media.url, media.alt_text] for media in self.media],
+            self.reply_to,
+            self.topic_tag,
+            self.link,
+        ]
+        return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+ContainerState = Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    """How far a container is.
+
+    Attributes:
+        state: the networks' own word.
+        detail: what went wrong, for `ERROR`.
+    """
+
+    state: ContainerState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LivePost:
+    """A post that is online, from the account's own list."""
+
+    media_id: str
+    text: str
+    kind: Kind
+    posted_at: datetime
+    permalink: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Posts in the network's rolling window, as its endpoint tells it.
+
+    Attributes:
+        used: posts in the window.
+        total: posts it allows; 0 when the endpoint did not say.
+        window_s: length of the window in seconds.
+    """
+
+    used: int
+    total: int
+    window_s: int

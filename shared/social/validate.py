@@ -1,0 +1,238 @@
+"""What a network would refuse, said before it is asked. Source: reference notes on the Meta APIs, §3 §5 §7."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.obs.redact import redact_text
+from shared.social.images import ImageFacts
+from shared.social.models import TITLES, Content, Network
+
+PostCode = Literal[
+    "text_too_long",
+    "empty_post",
+    "too_many_links",
+    "too_many_hashtags",
+    "too_many_tags",
+    "invalid_field",
+    "carousel_size",
+    "media_required",
+    "media_format_unsupported",
+    "media_too_large",
+    "media_unreachable",
+    "media_rejected",
+    "media_processing_timeout",
+    "secret_in_content",
+    "auth_expired",
+    "permission_missing",
+    "quota_exceeded",
+    "rate_limited",
+    "blocked_by_platform",
+    "container_not_found",
+    "upstream_unavailable",
+    "publish_outcome_unknown",
+    "schedule_missed",
+    "approval_rejected",
+    "idempotency_conflict",
+    "duplicate_content",
+    "posting_not_allowed",
+    "held",
+]
+"""Stable codes for people and programs; docs/posts.md explains each."""
+
+
+class InstagramLimits(BaseModel):
+    """Instagram's caption limits; they have changed before, so an operator can.
+
+    Attributes:
+        caption: characters of a caption.
+        hashtags: hashtags in a caption.
+        tags: people named with @ in a caption.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    caption: int = Field(default=2200, ge=1, le=2200)
+    hashtags: int = Field(default=30, ge=0, le=30)
+    tags: int = Field(default=20, ge=0, le=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a post would be refused, or what is worth a second look."""
+
+    code: PostCode
+    detail: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the check found.
+
+    Attributes:
+        problems: reasons not to post.
+        warnings: it may be posted all the same.
+        length: the text's length as the network counts it.
+        limit: the network's limit for it.
+    """
+
+    length: int
+    limit: int
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def refuse(self, code: PostCode, detail: str) -> None:
+        """Add a reason not to post."""
+        self.problems.append(Problem(code, detail))
+
+
+THREADS_TEXT = 500
+_THREADS_LINKS, _THREADS_LINKS_SEEN = 5, 3
+_TOPIC = 50
+_ALT_TEXT = 1000
+_CAROUSEL: dict[Network, tuple[int, int]] = {"threads": (2, 20), "instagram": (2, 10)}
+_IMAGE_BYTES = 8 << 20
+_WIDTH = (320, 1440)
+_RATIO: dict[Network, tuple[float, float, str]] = {
+    "threads": (0.1, 10.0, "1:10 to 10:1"),
+    "instagram": (0.8, 1.91, "4:5 to 1.91:1"),
+}
+# A pixel of rounding is no other shape.
+_RATIO_SLACK = 0.01
+
+_URL = re.compile(r"https?://[^\s<>\"']+|\bwww\.[^\s<>\"']+", re.IGNORECASE)
+_HASHTAG = re.compile(r"(?<![\w&/#])#\w*[^\W\d_]\w*")
+_PERSON = re.compile(r"(?<![\w.@/])@[A-Za-z0-9_](?:[A-Za-z0-9._]{0,28}[A-Za-z0-9_])?")
+_EMOJI = re.compile(
+    "[\U0001f000-\U0001faff\u2600-\u27bf\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u231a\u231b\u2328\u23cf\u23e9-\u23f3"
+    "\u23f8-\u23fa\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u200d\ufe0f\u20e3\U000e0020-\U000e007f]"
+)
+_SHORT_VALUE = re.compile(r"([?&#][^=&#\s]+=)[^&#\s]{1,15}(?=[&#\s]|$)")
+_LONG_WORD = re.compile(r"\b[A-Za-z]{16,}\b")
+
+
+def threads_length(text: str) -> int:
+    """A text's length as Threads counts it: an emoji is as long as its UTF-8 bytes, all else is one each."""
+    return len(text) + sum(len(match[0].encode()) - 1 for match in _EMOJI.finditer(text))
+
+
+def links_in(text: str, *more: str) -> set[str]:
+    """Different links of a text, and further ones beside it."""
+    found = {match[0].rstrip(".,;:!?)»") for match in _URL.finditer(text)}
+    return found | {link for link in more if link}
+
+
+def has_secret(text: str) -> bool:
+    """Whether a text holds something that looks like a credential."""
+    # Short parameters and long plain words look like one to the redactor, which errs towards hiding.
+    return redact_text(plain := _LONG_WORD.sub("word", _SHORT_VALUE.sub(r"\1", text))) != plain
+
+
+def check_content(content: Content, limits: InstagramLimits | None = None) -> Findings:
+    """Check what can be told from the request alone.
+
+    Args:
+        content: the post.
+        limits: Instagram's; the network's own when None.
+    """
+    if content.network == "threads":
+        found = Findings(threads_length(content.text), THREADS_TEXT)
+        _check_threads(content, found)
+    else:
+        limits = limits or InstagramLimits()
+        found = Findings(len(content.text), limits.caption)
+        _check_instagram(content, limits, found)
+    title = TITLES[content.network]
+    if found.length > found.limit:
+        counted = ", emoji by their bytes" if content.network == "threads" else ""
+        found.refuse("text_too_long", f"the text counts {found.length} of {found.limit} on {title}{counted}")
+    if not content.text.strip() and not content.media and not content.link:
+        found.refuse("empty_post", "there is neither a text nor a picture")
+    low, high = _CAROUSEL[content.network]
+    if content.kind == "carousel" and not low <= len(content.media) <= high:
+        found.refuse("carousel_size", f"{len(content.media)} pictures: a carousel on {title} has {low} to {high}")
+    for media in content.media:
+        _check_media(media.url, media.alt_text, found)
+    if any(has_secret(part) for part in (content.text, content.link, *(m.alt_text for m in content.media))):
+        found.refuse("secret_in_content", "the post holds something that looks like a token or key; take it out")
+    return found
+
+
+def _check_threads(content: Content, found: Findings) -> None:
+    links = links_in(content.text, content.link)
+    if len(links) > _THREADS_LINKS:
+        found.refuse("too_many_links", f"{len(links)} different links; Threads takes at most {_THREADS_LINKS}")
+    elif len(links) > _THREADS_LINKS_SEEN:
+        found.warnings.append(f"{len(links)} links: Threads has been seen to refuse more than {_THREADS_LINKS_SEEN}")
+    tag = content.topic_tag
+    if tag and (len(tag) > _TOPIC or "." in tag or "&" in tag or not tag.strip()):
+        found.refuse("invalid_field", f"topic_tag {tag[:60]!r}: 1 to {_TOPIC} characters without '.' and '&'")
+    if content.link and content.media:
+        found.refuse("invalid_field", "link: only a text post can show a link card; put the link into the text")
+    if content.link and not _is_web_address(content.link):
+        found.refuse("invalid_field", f"link {content.link[:80]!r} is not a web address")
+
+
+def _check_instagram(content: Content, limits: InstagramLimits, found: Findings) -> None:
+    for name, value in (("reply_to", content.reply_to), ("topic_tag", content.topic_tag), ("link", content.link)):
+        if value:
+            found.refuse("invalid_field", f"{name}: Instagram has no such thing; leave it out")
+    if not content.media and content.text.strip():
+        found.refuse("media_required", "Instagram has no text posts: add a JPEG picture")
+    if (count := len(_HASHTAG.findall(content.text))) > limits.hashtags:
+        found.refuse("too_many_hashtags", f"{count} hashtags; at most {limits.hashtags} on Instagram")
+    if (count := len(_PERSON.findall(content.text))) > limits.tags:
+        found.refuse("too_many_tags", f"{count} people named with @; at most {limits.tags} on Instagram")
+
+
+def _check_media(url: str, alt_text: str, found: Findings) -> None:
+    if not _is_web_address(url):
+        found.refuse(
+            "media_unreachable",
+            f"{url[:80]!r} is no address that the network can fetch, and no public media host configured: give the "
+            "https address of a picture that is online",
+        )
+    if len(alt_text) > _ALT_TEXT:
+        found.refuse("invalid_field", f"alt_text counts {len(alt_text)} of {_ALT_TEXT} characters")
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isascii() and text.isprintable()
+    except ValueError:
+        return False
+
+
+def check_image(network: Network, facts: ImageFacts, *, place: str) -> Findings:
+    """Check a picture's header.
+
+    Args:
+        network: where it is to be posted.
+        facts: what the header says.
+        place: names the picture in messages.
+    """
+    found, title = Findings(0, 0), TITLES[network]
+    if facts.format not in ({"jpeg"} if network == "instagram" else {"jpeg", "png"}):
+        wanted = "JPEG only" if network == "instagram" else "JPEG or PNG"
+        kind = "no picture that we know" if facts.format == "unknown" else f"a {facts.format.upper()} picture"
+        found.refuse("media_format_unsupported", f"{place} is {kind}; {title} takes {wanted}. Convert it first")
+        return found
+    if facts.size > _IMAGE_BYTES:
+        found.refuse("media_too_large", f"{place} has {facts.size} bytes; {title} takes at most {_IMAGE_BYTES}")
+    if not facts.width or not facts.height:
+        found.refuse("media_format_unsupported", f"{place} has a header without a size; the file is damaged")
+        return found
+    low, high, words = _RATIO[network]
+    ratio = facts.width / facts.height
+    if not low - _RATIO_SLACK <= ratio <= high + _RATIO_SLACK:
+        shape = f"{facts.width}x{facts.height}"
+        found.refuse("media_format_unsupported", f"{place} is {shape}; {title} takes width to height {words}")
+    if not _WIDTH[0] <= facts.width <= _WIDTH[1]:
+        found.warnings.append(f"{place} is {facts.width} pixels wide; {title} scales it to {_WIDTH[0]}-{_WIDTH[1]}")
+    return found
