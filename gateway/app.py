@@ -38,6 +38,8 @@ from gateway.notices.service import Notices
 from gateway.notices.store import NoticeStore
 from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
+from gateway.social.control import operations as social_operations
+from gateway.social.setup import build_social
 from gateway.store import GatewayStore, TenantKey
 from gateway.workers.development import development_mounts
 from gateway.workers.engine import Engine, EngineInfo
@@ -204,6 +206,17 @@ class Gateway:
 
         self.egress = await self.build_egress(database, http)
         images = WorkerImages(engine, settings.policy.workers, self.pool)
+        self.social = build_social(
+            paths=paths,
+            database=database,
+            sign_ins=self.sign_ins,
+            oauth=oauth,
+            http=http,
+            sandbox=settings.policy.sandbox,
+        )
+        self.social.runner.start()
+        stack.push_async_callback(self.social.runner.stop)
+
         broker = build_broker(
             BrokerServices(
                 pool=self.pool,
@@ -217,6 +230,7 @@ class Gateway:
                     self.sign_ins.refresher,
                     {name: tenant.threads_group for name, tenant in settings.enabled_tenants().items()},
                 ),
+                social=self.social,
             ),
             keys=self.keys,
             routes_of=self.routes_of,
@@ -242,6 +256,7 @@ class Gateway:
                 "tenant_key": self.op_tenant_key,
                 "end_workers": self.op_end_workers,
                 **credential_operations(self.sign_ins),
+                **social_operations(self.social),
             },
         )
         await control.start()
@@ -276,6 +291,7 @@ class Gateway:
                 "slack_api_base": slack.api_base,
             },
             web_search=settings.egress.search_offer(tenant),
+            posting=self.social.policy.groups_of(tenant),
         )
 
     def routes_of(self, tenant: str) -> frozenset[str]:

@@ -15,8 +15,10 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from gateway.broker.auth import Caller
+from gateway.broker.posts import post_routes
 from gateway.egress.service import Egress
 from gateway.notices.service import Notices
+from gateway.social.service import Social
 from gateway.workers.pool import WorkerPool
 from shared.errors import GatewayError, NotFound
 from shared.gatewayclient.models import NoticeMessage, TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
@@ -41,6 +43,7 @@ class BrokerServices:
     prune_images: Callable[[], Awaitable[dict[str, Any]]]
     notices: Notices
     before_lease: Callable[[str, str], Awaitable[None]]
+    social: Social
 
 
 _TAKEN = WorkerEvent(event="taken").model_dump_json()
@@ -193,4 +196,4 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
 def broker_routes() -> list[ControllerRouterHandler]:
     """All routes of the tenant socket but the model's."""
     workers_of_tenant = [lease, workers, rebuild_image, prune_images, busy, idle, pause, end, stdio]
-    return [startup, *workers_of_tenant, fetch, search, notices, notice_delivered, notice_held]
+    return [startup, *workers_of_tenant, fetch, search, notices, notice_delivered, notice_held, *post_routes()]

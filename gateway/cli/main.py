@@ -21,6 +21,7 @@ class LazyGroup(click.Group):
         "copilot-api": "gateway.cli.copilot_api",
         "egress": "gateway.cli.egress",
         "notices": "gateway.cli.notices",
+        "posts": "gateway.cli.posts",
         "secrets": "gateway.cli.secrets",
         "usage": "gateway.cli.usage",
     }

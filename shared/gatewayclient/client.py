@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from json import loads as decode
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from shared.errors import (
     AuthRequired,
@@ -22,7 +23,14 @@ from shared.errors import (
     Unavailable,
     UpstreamError,
 )
-from shared.gatewayclient.models import NoticeMessage, TenantStartup, WorkerInfo, WorkerRequest
+from shared.gatewayclient.models import (
+    NoticeMessage,
+    PostInfo,
+    PostRequest,
+    TenantStartup,
+    WorkerInfo,
+    WorkerRequest,
+)
 from shared.gatewayclient.stream import WorkerStream
 from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
 from shared.http.unixclient import StreamedResponse, UnixClient
@@ -141,6 +149,28 @@ class GatewayClient:
         """Clear the engine's build cache and worker images nobody needs; answers with the bytes freed."""
         answer: dict[str, Any] = await self._call("POST", "/v1/workers/prune", timeout_s=600.0)
         return answer
+
+    async def publish_post(self, request: PostRequest) -> PostInfo:
+        """Hand a post to the gateway, which publishes it once, at its time, if a person or policy lets it.
+
+        Raises:
+            Invalid: it is refused; `code` is one of docs/posts.md.
+        """
+        body = request.model_dump(mode="json")
+        return PostInfo.model_validate(await self._call("POST", "/v1/posts", json=body, timeout_s=120.0))
+
+    async def posts(self, group: str) -> list[PostInfo]:
+        """A group's latest posts."""
+        return [PostInfo.model_validate(item) for item in await self._call("GET", f"/v1/posts?group={group}")]
+
+    async def post(self, post_id: str, group: str) -> PostInfo:
+        """One of a group's posts.
+
+        Raises:
+            NotFound: the group has no such post.
+        """
+        answer = await self._call("GET", f"/v1/posts/{quote(post_id, safe='')}?group={group}")
+        return PostInfo.model_validate(answer)
 
     async def rebuild_image(self) -> dict[str, Any]:
         """Build the worker image anew; answers with its tag and size."""

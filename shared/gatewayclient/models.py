@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.social.models import Content, Network
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 
@@ -37,6 +40,65 @@ class TenantStartup(_Value):
     """Addresses the tenant itself speaks to: ``discord_api_base``, ``discord_gateway_url``."""
     web_search: SearchOffer = SearchOffer()
     """Which of its groups are offered the web search."""
+
+    posting: dict[Network, tuple[str, ...]] = Field(default_factory=dict)
+    """Groups whose agents may post, by network; ``*`` is every group. The gateway decides anew at every post."""
+
+
+class PostRequest(_Value):
+    """A post that somebody wants published.
+
+    Attributes:
+        group: folder of the group whose agent asks; empty for the operator.
+        at: when it shall go out, with its zone; now when None.
+        idempotency_key: the same key and content is the same post, however often it is sent.
+        allow_duplicate: the same content within 24 hours is meant.
+        dry_run: check everything, keep and post nothing.
+    """
+
+    content: Content
+    group: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,30})?$")] = ""
+    at: AwareDatetime | None = None
+    idempotency_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$")] | None = None
+    allow_duplicate: bool = False
+    dry_run: bool = False
+
+
+class PostInfo(_Value):
+    """A post as the gateway knows it.
+
+    Attributes:
+        id: empty after a dry run.
+        error_code: stable; empty when nothing is wrong.
+        summary: one sentence for a person or an agent.
+        digest: what an approval is bound to.
+        warnings: of the local checks, when it was just submitted.
+    """
+
+    id: str
+    tenant: str
+    group: str
+    network: Network
+    account: str
+    kind: str
+    text: str
+    media: tuple[str, ...]
+    state: str
+    error_code: str
+    detail: str
+    summary: str
+    media_id: str
+    permalink: str
+    digest: str
+    idempotency_key: str | None
+    due_at: datetime
+    created_at: datetime
+    published_at: datetime | None
+    approved_by: str
+    is_new: bool = True
+    length: int = 0
+    limit: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 WorkerState = Literal["starting", "busy", "idle", "paused", "stopping", "gone"]

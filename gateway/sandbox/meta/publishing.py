@@ -6,14 +6,13 @@ import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-import httpx
-
 from gateway.sandbox.meta.auth import graph_error, live_grant
 from gateway.sandbox.meta.posts import Container, Fetched, MetaPosts, Post
 from gateway.sandbox.meta.tokens import ACCOUNTS, MetaTokens, Network
 from gateway.sandbox.models.consent import query_of
 from gateway.sandbox.models.wire import Operation, Reply, Request
-from shared.http.client import http_client
+from shared.errors import Unavailable
+from shared.http.fetch import fetch_file
 from shared.social.images import read_image
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -129,16 +128,14 @@ class Publishing:
         if urlsplit(url).hostname not in _LOOPBACK:
             return "unreachable"
         try:
-            async with http_client(timeout_s=10.0) as client:
-                answer = await client.get(url, headers={"user-agent": _CRAWLER, "range": "bytes=0-"})
-        except httpx.HTTPError:
+            file = await fetch_file(url, limit=16 << 20, headers={"user-agent": _CRAWLER, "range": "bytes=0-"})
+        except Unavailable:
             return "unreachable"
-        kind = answer.headers.get("content-type", "")
-        self._posts.fetched.append(Fetched(url, answer.status_code, kind, len(answer.content)))
-        if answer.status_code not in {200, 206} or not kind.startswith("image/"):
+        self._posts.fetched.append(Fetched(url, file.status, file.content_type, len(file.body)))
+        if file.status not in {200, 206} or not file.content_type.startswith("image/"):
             return "unreachable"
         known = {"jpeg"} if self._network == "instagram" else {"jpeg", "png"}
-        return "" if read_image(answer.content).format in known else "format"
+        return "" if read_image(file.body).format in known else "format"
 
     async def _publish(self, request: Request) -> Reply:
         container = self._posts.container(self._network, request.form().get("creation_id", ""))

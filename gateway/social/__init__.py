@@ -1,0 +1,1 @@
+"""Publishing at Threads and Instagram exactly once, with people in charge."""

@@ -1,0 +1,108 @@
+"""``policies/social.toml``: who may post where, and how."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from shared.gatewayclient.models import Slug
+from shared.social.models import Network
+from shared.social.validate import InstagramLimits
+
+ClockTime = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PostingRule(_Section):
+    """One tenant on one network.
+
+    Attributes:
+        groups: folders of the groups whose agents may post; ``"*"`` is every group. The operator always may.
+        mode: ``approval`` asks a person before every post; ``auto`` posts without asking.
+        daily_cap: posts in any 24 hours, below the network's own limit.
+        quiet_from: start of the hours in which nothing is posted, such as ``22:00``; empty for none.
+        quiet_until: their end; posts wait for it.
+        timezone: whose clock the quiet hours are on.
+    """
+
+    groups: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,30})$")], ...] = ()
+    mode: Literal["approval", "auto"] = "approval"
+    daily_cap: int = Field(default=10, ge=0, le=250)
+    quiet_from: ClockTime = ""
+    quiet_until: ClockTime = ""
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError) as error:
+            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> PostingRule:
+        if bool(self.quiet_from) != bool(self.quiet_until):
+            raise ValueError("quiet_from and quiet_until belong together")
+        return self
+
+    @property
+    def quiet(self) -> tuple[time, time] | None:
+        """Begin and end of the quiet hours."""
+        if not self.quiet_from or self.quiet_from == self.quiet_until:
+            return None
+        return time.fromisoformat(self.quiet_from), time.fromisoformat(self.quiet_until)
+
+    def lets(self, group: str) -> bool:
+        """Whether a group's agent may post."""
+        return "*" in self.groups or group in self.groups
+
+
+class NetworkRules(_Section):
+    """A tenant's networks; one that is left out is closed to it.
+
+    Attributes:
+        threads: posting at Threads.
+        instagram: posting at Instagram.
+    """
+
+    threads: PostingRule | None = None
+    instagram: PostingRule | None = None
+
+    def of(self, network: Network) -> PostingRule | None:
+        """The rule of a network."""
+        return self.threads if network == "threads" else self.instagram
+
+
+class SocialPolicy(_Section):
+    """Posting at social networks: closed to everybody unless opened here.
+
+    Attributes:
+        kill_switch: holds every post of every tenant; ``clawgate posts hold`` does the same while running.
+        grace_hours: a post that is later than this after its time is not made any more.
+        approval_hours: how long a post waits for a person before it counts as rejected.
+    """
+
+    kill_switch: bool = False
+    grace_hours: float = Field(default=12.0, gt=0, le=168)
+    approval_hours: float = Field(default=24.0, gt=0, le=168)
+    instagram: InstagramLimits = InstagramLimits()
+    tenants: dict[Slug, NetworkRules] = Field(default_factory=dict)
+
+    def rule(self, tenant: str, network: Network) -> PostingRule | None:
+        """What a tenant may do at a network; None when it is closed to it."""
+        rules = self.tenants.get(tenant)
+        return rules.of(network) if rules is not None else None
+
+    def groups_of(self, tenant: str) -> dict[Network, tuple[str, ...]]:
+        """Groups that may post, by network, for a tenant that offers its agents the tools."""
+        rules = self.tenants.get(tenant, NetworkRules())
+        networks: tuple[Network, ...] = ("threads", "instagram")
+        return {network: rule.groups for network in networks if (rule := rules.of(network)) and rule.groups}

@@ -1,0 +1,83 @@
+"""Builds the posting service from an installation's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.credentials.settings import OAuthPolicy
+from gateway.credentials.signins import SignIns
+from gateway.social.machine import SignedIn, TokenOf
+from gateway.social.media import MediaProbe
+from gateway.social.policy import SocialPolicy
+from gateway.social.service import Social
+from gateway.social.store import SocialStore
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.paths import Paths
+from shared.config.toml import load_policy
+from shared.errors import AuthRequired, ConfigError, NotFound
+from shared.http.client import HttpPool
+from shared.social.graph import SocialClient
+from shared.social.instagram import InstagramClient
+from shared.social.models import Network
+from shared.social.threads import ThreadsClient
+from shared.storage import Database
+
+
+def build_social(
+    *,
+    paths: Paths,
+    database: Database,
+    sign_ins: SignIns,
+    oauth: OAuthPolicy,
+    http: HttpPool,
+    sandbox: bool,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Social:
+    """The posting service; `Social.runner` has still to be started.
+
+    Args:
+        paths: of the installation.
+        database: the gateway's.
+        sign_ins: where tokens are.
+        oauth: addresses of the networks.
+        http: for their calls; never retries.
+        sandbox: pictures may be on this machine.
+        clock: tells when.
+
+    Raises:
+        ConfigError: policies/social.toml is wrong.
+    """
+    return Social(
+        SocialStore(database, clock),
+        social_clients(oauth, http),
+        token_of(sign_ins),
+        load_policy("social", SocialPolicy, paths),
+        media=MediaProbe(allow_private=sandbox),
+        clock=clock,
+    )
+
+
+def social_clients(oauth: OAuthPolicy, http: HttpPool) -> Mapping[Network, SocialClient]:
+    """Calls by network; the addresses are those of the sign-ins."""
+    threads, instagram = oauth.threads, oauth.instagram
+    return {
+        "threads": ThreadsClient(http, f"{threads.graph_base}/{threads.version}"),
+        "instagram": InstagramClient(http, f"{instagram.graph_base}/{instagram.version}"),
+    }
+
+
+def token_of(sign_ins: SignIns) -> TokenOf:
+    """Gives a tenant's current token from the keepers."""
+
+    async def current(tenant: str, network: Network) -> SignedIn:
+        fix = f"run `clawgate auth login {network} --tenant {tenant}`"
+        try:
+            token = await sign_ins.keeper_of(network, tenant).token()
+        except (NotFound, ConfigError) as error:
+            raise AuthRequired(error.detail, code="auth.unknown") from None
+        user_id = token.extra.get("user_id", "")
+        if not user_id:
+            raise AuthRequired(f"the {network} sign-in of {tenant} does not say whose it is; {fix}")
+        return SignedIn(token.access, user_id)
+
+    return current

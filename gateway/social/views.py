@@ -1,0 +1,77 @@
+"""A publication in words and as an answer; never "failed" while it may be online."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from gateway.social.models import Event, Job
+from shared.gatewayclient.models import PostInfo
+from shared.social.models import TITLES
+
+
+def summary_of(job: Job) -> str:
+    """One sentence that says how it stands and what comes next."""
+    title = TITLES[job.network]
+    match job.state:
+        case "awaiting_approval":
+            until = f" until {job.ask_until:%Y-%m-%d %H:%M} UTC" if job.ask_until else ""
+            return f"waits for a person{until}: `clawgate posts approve {job.id}`"
+        case "scheduled" | "queued":
+            if job.detail:
+                return f"waits: {job.detail}"
+            return f"goes out at {title} at {job.due_at:%Y-%m-%d %H:%M} UTC"
+        case "creating" | "processing" | "ready":
+            return f"is being prepared at {title}" + (f" ({job.detail})" if job.detail else "")
+        case "publishing":
+            return "may be online, checking" if job.is_unknown else f"is being published at {title}"
+        case "published":
+            return f"is online at {title}" + (f": {job.permalink}" if job.permalink else "")
+        case "needs_attention":
+            return f"may be online at {title}; a person has to look: `clawgate posts resolve {job.id} --posted yes|no`"
+        case "failed":
+            return f"is not online at {title}: {job.detail} ({job.error_code})"
+        case "rejected":
+            return f"was not approved: {job.detail}"
+        case "cancelled":
+            return "was cancelled and is not online"
+    assert_never(job.state)
+
+
+def info_of(
+    job: Job, *, is_new: bool = True, length: int = 0, limit: int = 0, warnings: tuple[str, ...] = ()
+) -> PostInfo:
+    """A job as callers see it."""
+    return PostInfo(
+        id=job.id,
+        tenant=job.tenant,
+        group=job.group,
+        network=job.network,
+        account=job.account,
+        kind=job.content.kind,
+        text=job.content.text,
+        media=tuple(media.url for media in job.content.media),
+        state=job.state,
+        error_code=job.error_code,
+        detail=job.detail,
+        summary=summary_of(job),
+        media_id=job.media_id,
+        permalink=job.permalink,
+        digest=job.digest,
+        idempotency_key=job.idempotency_key,
+        due_at=job.due_at,
+        created_at=job.created_at,
+        published_at=job.published_at,
+        approved_by=job.approved_by,
+        is_new=is_new,
+        length=length,
+        limit=limit,
+        warnings=warnings,
+    )
+
+
+def history_of(events: list[Event]) -> list[dict[str, str]]:
+    """A job's history for a person or a program."""
+    return [
+        {"at": event.at.isoformat(), "state": event.state, "code": event.code, "detail": event.detail}
+        for event in events
+    ]
