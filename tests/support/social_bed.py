@@ -45,6 +45,9 @@ def png(width: int = 800, height: int = 800) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height) + bytes(9)
 
 
+_MIGRATED: list[bytes] = []
+
+
 class PictureHost:
     """Serves pictures on loopback; `files` may change at any time."""
 
@@ -80,8 +83,17 @@ class Bed:
     async def service(self, policy: dict[str, Any] | None = None) -> Social:
         """A service on the same file, as a start after a kill has it: nothing of the one before is told."""
         self.policy = policy or self.policy
+        if _MIGRATED and not self._file.exists():
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.write_bytes(_MIGRATED[0])
         database = Database(self._file, migrations="gateway.migrations")
         await database.open()
+        if not _MIGRATED:
+            # Making the schema takes longer than a whole test: it is made once.
+            await database.close()
+            _MIGRATED.append(self._file.read_bytes())
+            database = Database(self._file, migrations="gateway.migrations")
+            await database.open()
         self._open.append(database)
 
         async def token_of(tenant: str, network: str) -> SignedIn:
