@@ -5,8 +5,8 @@ from sqlalchemy import Boolean, Column, Integer, String, Text
 
 from shared.storage import BigId, JsonValue, UtcTime
 
-revision = "0003"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
