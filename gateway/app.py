@@ -213,8 +213,9 @@ class Gateway:
             oauth=oauth,
             http=http,
             sandbox=settings.policy.sandbox,
+            tell=self.notices.tell,
         )
-        self.social.runner.start()
+        await self.social.start()
         stack.push_async_callback(self.social.runner.stop)
 
         broker = build_broker(

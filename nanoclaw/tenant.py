@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from nanoclaw.agent.host import AgentHost
 from nanoclaw.agent.residents import Residents
 from nanoclaw.agent.tools.chat import ChatTools
 from nanoclaw.agent.tools.groups import GroupTools
+from nanoclaw.agent.tools.posts import PostGateway, PostTools
 from nanoclaw.agent.tools.server import SERVER_NAME, ToolServer
 from nanoclaw.agent.tools.web import WebGateway, WebTools
 from nanoclaw.archive import archive
@@ -63,6 +64,7 @@ from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
+from shared.social.models import Network
 from shared.storage import Database
 
 _log = get_logger(__name__)
@@ -70,7 +72,7 @@ _FLUSH_S = 3.0
 _GATEWAY_WAIT_S = 60.0
 
 
-class Gateway(WorkerGateway, ModelGateway, WebGateway, Protocol):
+class Gateway(WorkerGateway, ModelGateway, WebGateway, PostGateway, Protocol):
     """All we ask of the gateway while running."""
 
 
@@ -85,6 +87,7 @@ class Tenant:
         connectors: the chat platforms it is on.
         zone: the owner's: for the times an agent sees, and for what is scheduled.
         web_search: which groups are offered it; none when left out.
+        posting: groups that may post, by network; none when left out.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Tenant:
         connectors: Connectors,
         zone: ZoneInfo,
         web_search: SearchOffer | None = None,
+        posting: Mapping[Network, Sequence[str]] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
@@ -195,6 +199,7 @@ class Tenant:
                 GroupTools(self.administration),
                 TaskTools(self.tasks),
                 WebTools(gateway, web_search or SearchOffer()),
+                PostTools(gateway, posting or {}),
             ],
             place_of=self.runs.place,
             group_of=self.registry.of_folder,
@@ -385,6 +390,7 @@ async def run(name: str, paths: Paths) -> int:
             connectors=connectors_of(startup.secrets, startup.upstreams, called=effective.assistant_name),
             zone=zone_of(startup.settings),
             web_search=startup.web_search,
+            posting=startup.posting,
         )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running(), delivering_notices(client, tenant.outbox, tenant.main_chat):

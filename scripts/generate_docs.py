@@ -20,6 +20,7 @@ from gateway.cli.main import cli as clawgate_cli
 from gateway.egress.policy import EgressPolicy
 from gateway.settings import GatewayPolicy
 from gateway.workers.mounts import MountsPolicy
+from gateway.social.policy import SocialPolicy
 from nanoclaw.cli import cli as nanoclaw_cli
 from nanoclaw.config import NanoclawPolicy
 from openclaw.cli import cli as openclaw_cli
@@ -40,6 +41,7 @@ POLICIES: dict[str, tuple[str, type[BaseModel]]] = {
     "openclaw": ("policies/openclaw.toml", OpenClawPolicy),
     "mounts": ("policies/mounts.toml", MountsPolicy),
     "exec": ("policies/exec.toml", ExecPolicy),
+    "social": ("policies/social.toml", SocialPolicy),
 }
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-NoticeKind = Literal["login_needed", "refresh_failing", "token_ending", "budget_exhausted"]
+NoticeKind = Literal[
+    "login_needed", "refresh_failing", "token_ending", "budget_exhausted", "post_waiting", "post_in_doubt"
+]
 NoticeState = Literal["waiting", "delivered", "withdrawn"]
 
 

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
-import socket
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from gateway.egress.addresses import checked_addresses
+from gateway.egress.decide import parse_target
 from gateway.social.models import PostRefused
-from shared.errors import Unavailable
-from shared.execpolicy.addresses import is_public
-from shared.http.fetch import fetch_file
+from shared.errors import GatewayError
+from shared.http.client import Headers
+from shared.http.pinned import PinnedHttp
 from shared.social.images import ImageFacts, read_image
 
 _LIMIT = 8 << 20
+_CALL_S = 20.0
 _OK = 200
-_PORTS = {"http": 80, "https": 443}
+_HEADERS: Headers = (
+    (b"User-Agent", b"Mozilla/5.0 (compatible; Clawgate)"),
+    (b"Accept", b"image/*"),
+    (b"Accept-Encoding", b"identity"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +39,45 @@ class MediaProbe:
     """Fetches pictures to check and to hash them; the bytes are thrown away.
 
     Args:
-        allow_private: also addresses of this machine and its network, for the offline world.
+        allow_loopback: also addresses of this machine, for the offline world.
     """
 
-    def __init__(self, *, allow_private: bool = False) -> None:
-        self._allow_private = allow_private
+    def __init__(self, *, allow_loopback: bool = False) -> None:
+        self._http = PinnedHttp()
+        self._allow_loopback = allow_loopback
 
     async def look(self, url: str) -> Picture:
-        """Fetch a picture.
+        """Fetch a picture from an address that was checked.
 
         Raises:
             PostRefused: `media_unreachable`: it is private, missing, redirected, behind a login, or too slow.
         """
-        address = await self._address_of(url)
         try:
-            file = await fetch_file(url, address=address, limit=_LIMIT)
-        except Unavailable as error:
-            raise _unreachable(url, error.detail) from None
-        if file.status != _OK:
-            raise _unreachable(url, f"it answers HTTP {file.status}; it must answer 200 without a login")
-        if not file.content_type.startswith("image/"):
-            raise _unreachable(url, "it is not served as a picture (content type image/…)")
-        return Picture(read_image(file.body), hashlib.sha256(file.body).hexdigest())
+            async with asyncio.timeout(_CALL_S):
+                return await self._look(url)
+        except PostRefused:
+            raise
+        except (GatewayError, TimeoutError) as error:
+            why = error.detail if isinstance(error, GatewayError) else "it takes too long"
+            raise _unreachable(url, why) from None
 
-    async def _address_of(self, url: str) -> str:
-        """The one address that is both checked and called, so that a name cannot change its mind in between."""
-        parts = urlsplit(url)
-        try:
-            port = parts.port or _PORTS.get(parts.scheme, 0)
-            found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-        except (OSError, ValueError, UnicodeError):
-            raise _unreachable(url, "its host is not known") from None
-        addresses = [str(entry[4][0]) for entry in found]
-        if not self._allow_private and not all(is_public(ipaddress.ip_address(one)) for one in addresses):
-            raise _unreachable(url, "it is on a private address, which no network can fetch")
-        return addresses[0]
+    async def _look(self, url: str) -> Picture:
+        target = parse_target(url)
+        address = (await checked_addresses(target, allow_loopback=self._allow_loopback))[0]
+        body = bytearray()
+        call = self._http.stream("GET", target.url, address=address, headers=_HEADERS, timeout_s=_CALL_S)
+        async with call as answer:
+            if answer.status != _OK:
+                raise _unreachable(url, f"it answers HTTP {answer.status}; it must answer 200 without a login")
+            if not answer.header("content-type").startswith("image/"):
+                raise _unreachable(url, "it is not served as a picture (content type image/…)")
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                # One byte more than is allowed tells that it is too large.
+                if len(body) > _LIMIT:
+                    break
+        data = bytes(body[: _LIMIT + 1])
+        return Picture(read_image(data), hashlib.sha256(data).hexdigest())
 
 
 def _unreachable(url: str, why: str) -> PostRefused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 
 from gateway.social.machine import Machine
@@ -33,12 +34,21 @@ class Runner:
         store: keeps them.
         machine: does a step.
         clock: tells when.
+        after_step: told of every job that was moved on.
     """
 
-    def __init__(self, store: SocialStore, machine: Machine, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: SocialStore,
+        machine: Machine,
+        clock: Clock,
+        *,
+        after_step: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._machine = machine
         self._clock = clock
+        self._after_step = after_step
         self._holder = new_id("poster")
         self._wake = asyncio.Event()
         self._tasks = TaskPool("social")
@@ -74,7 +84,7 @@ class Runner:
             if job is None or job.next_at is None or job.next_at > self._clock.now():
                 return
             try:
-                await self._machine.step(job, lease)
+                self._after_step(await self._machine.step(job, lease))
             except LeaseLost as error:
                 _log.warning("social.lease_lost", account=account, job=job.id, reason=error.detail)
                 return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from gateway.notices.models import OwnerNotice
 from gateway.social.decide import PublicationFacts, PublicationRequest, decide_publication
 from gateway.social.machine import Machine, TokenOf
 from gateway.social.media import MediaProbe
@@ -14,7 +15,7 @@ from gateway.social.models import WAITING, Event, Job, Origin, PostRefused, Stat
 from gateway.social.policy import SocialPolicy
 from gateway.social.runner import Runner
 from gateway.social.store import SocialStore
-from gateway.social.views import info_of
+from gateway.social.views import info_of, notice_of
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import AuthRequired, Conflict
 from shared.gatewayclient.models import PostInfo, PostRequest
@@ -25,6 +26,7 @@ from shared.social.problems import SocialError
 from shared.social.validate import Findings, check_content, check_image
 
 _PAST_SLACK = timedelta(minutes=1)
+_TOLD_AT_START = 100
 _FUTURE_LIMIT = timedelta(days=366)
 _BEFORE_PUBLISHING: frozenset[State] = frozenset({"awaiting_approval", "creating", "processing", "ready", *WAITING})
 
@@ -40,6 +42,7 @@ class Social:
         token_of: the account a tenant is signed in with.
         policy: who may post where.
         media: looks at pictures.
+        tell: takes what the owner has to know, without waiting; the same notice is told once.
         clock: tells when.
     """
 
@@ -51,6 +54,7 @@ class Social:
         policy: SocialPolicy,
         *,
         media: MediaProbe,
+        tell: Callable[[OwnerNotice], None] = lambda _: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.policy = policy
@@ -60,7 +64,19 @@ class Social:
         self._media = media
         self._clock = clock
         machine = Machine(store, clients, token_of, policy, media, clock)
-        self.runner = Runner(store, machine, clock)
+        self._tell = tell
+        self.runner = Runner(store, machine, clock, after_step=self._tell_of)
+
+    async def start(self) -> None:
+        """Work off what is due, after saying what waits for a person: the process before may not have come to it."""
+        for state in ("awaiting_approval", "needs_attention"):
+            for job in await self.store.jobs(state=state, limit=_TOLD_AT_START):
+                self._tell_of(job)
+        self.runner.start()
+
+    def _tell_of(self, job: Job) -> None:
+        if (notice := notice_of(job)) is not None:
+            self._tell(notice)
 
     async def submit(self, tenant: str, origin: Origin, request: PostRequest) -> PostInfo:
         """Accept a post, or find the one the same key stands for.
@@ -108,6 +124,7 @@ class Social:
             # An agent's key names a place in its run, not the wish to say the same thing twice.
             key_is_intent=origin == "operator",
         )
+        self._tell_of(kept)
         self.runner.wake()
         return info_of(kept, is_new=is_new, length=found.length, limit=found.limit, warnings=tuple(found.warnings))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.credentials.settings import OAuthPolicy
 from gateway.credentials.signins import SignIns
+from gateway.notices.models import OwnerNotice
 from gateway.social.machine import SignedIn, TokenOf
 from gateway.social.media import MediaProbe
 from gateway.social.policy import SocialPolicy
@@ -31,9 +32,10 @@ def build_social(
     oauth: OAuthPolicy,
     http: HttpPool,
     sandbox: bool,
+    tell: Callable[[OwnerNotice], None],
     clock: Clock = SYSTEM_CLOCK,
 ) -> Social:
-    """The posting service; `Social.runner` has still to be started.
+    """The posting service; it has still to be started.
 
     Args:
         paths: of the installation.
@@ -42,6 +44,7 @@ def build_social(
         oauth: addresses of the networks.
         http: for their calls; never retries.
         sandbox: pictures may be on this machine.
+        tell: takes notices to the owner.
         clock: tells when.
 
     Raises:
@@ -52,7 +55,8 @@ def build_social(
         social_clients(oauth, http),
         token_of(sign_ins),
         load_policy("social", SocialPolicy, paths),
-        media=MediaProbe(allow_private=sandbox),
+        media=MediaProbe(allow_loopback=sandbox),
+        tell=tell,
         clock=clock,
     )
 

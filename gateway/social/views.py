@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from gateway.notices.models import OwnerNotice
 from gateway.social.models import Event, Job
 from shared.gatewayclient.models import PostInfo
 from shared.social.models import TITLES
@@ -67,6 +68,23 @@ def info_of(
         limit=limit,
         warnings=warnings,
     )
+
+
+def notice_of(job: Job) -> OwnerNotice | None:
+    """What the owner has to be told of a job; None when nobody has to do anything."""
+    title, who = TITLES[job.network], job.tenant + (f"/{job.group}" if job.group else "")
+    if job.state == "awaiting_approval":
+        pictures = "".join(f"\npicture: {media.url}" for media in job.content.media)
+        when = f"\nwanted for {job.due_at:%Y-%m-%d %H:%M} UTC" if job.due_at > job.created_at else ""
+        text = (
+            f"{who} wants to post at {title}:\n\n{job.content.text or '(no text)'}\n{pictures}{when}\n"
+            f"yes: `clawgate posts approve {job.id}`\nno: `clawgate posts reject {job.id}`"
+        )
+        return OwnerNotice(f"post_waiting:{job.id}", "post_waiting", text)
+    if job.state == "needs_attention":
+        text = f"A post of {who} {summary_of(job)}"
+        return OwnerNotice(f"post_in_doubt:{job.id}:{job.version}", "post_in_doubt", text)
+    return None
 
 
 def history_of(events: list[Event]) -> list[dict[str, str]]:

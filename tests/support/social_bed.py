@@ -111,7 +111,7 @@ class Bed:
             clients,
             token_of,
             SocialPolicy.model_validate(self.policy),
-            media=MediaProbe(allow_private=True),
+            media=MediaProbe(allow_loopback=True),
             clock=self.clock,
         )
 

@@ -11,12 +11,12 @@ from gateway.sandbox.meta.posts import Container, Fetched, MetaPosts, Post
 from gateway.sandbox.meta.tokens import ACCOUNTS, MetaTokens, Network
 from gateway.sandbox.models.consent import query_of
 from gateway.sandbox.models.wire import Operation, Reply, Request
-from shared.errors import Unavailable
-from shared.http.fetch import fetch_file
+from shared.errors import GatewayError
+from shared.http.pinned import PinnedHttp
 from shared.social.images import read_image
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_CRAWLER = "facebookexternalhit/1.1"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+_CRAWLER = b"facebookexternalhit/1.1"
 _LIST_KINDS: dict[str, str] = {"TEXT": "TEXT_POST", "IMAGE": "IMAGE", "CAROUSEL": "CAROUSEL_ALBUM"}
 _PUBLISH_SCOPE: dict[Network, str] = {
     "threads": "threads_content_publish",
@@ -37,6 +37,7 @@ class Publishing:
         self._network: Network = network
         self._tokens = tokens
         self._posts = posts
+        self._http = PinnedHttp()
         create = _CREATE[network]
         table: list[tuple[str, str, str, Call]] = [
             ("POST", rf"{_ME}/{create}", "create", self._create),
@@ -127,15 +128,18 @@ class Publishing:
             return ""
         if urlsplit(url).hostname not in _LOOPBACK:
             return "unreachable"
+        headers = ((b"User-Agent", _CRAWLER), (b"Range", b"bytes=0-"))
         try:
-            file = await fetch_file(url, limit=16 << 20, headers={"user-agent": _CRAWLER, "range": "bytes=0-"})
-        except Unavailable:
+            call = self._http.stream("GET", url, address="127.0.0.1", headers=headers, timeout_s=10.0)
+            async with call as answer:
+                kind, body = answer.header("content-type"), await answer.read(16 << 20)
+        except GatewayError:
             return "unreachable"
-        self._posts.fetched.append(Fetched(url, file.status, file.content_type, len(file.body)))
-        if file.status not in {200, 206} or not file.content_type.startswith("image/"):
+        self._posts.fetched.append(Fetched(url, answer.status, kind, len(body)))
+        if answer.status not in {200, 206} or not kind.startswith("image/"):
             return "unreachable"
         known = {"jpeg"} if self._network == "instagram" else {"jpeg", "png"}
-        return "" if read_image(file.body).format in known else "format"
+        return "" if read_image(body).format in known else "format"
 
     async def _publish(self, request: Request) -> Reply:
         container = self._posts.container(self._network, request.form().get("creation_id", ""))
