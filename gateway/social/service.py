@@ -43,6 +43,7 @@ class Social:
         policy: who may post where.
         media: looks at pictures.
         tell: takes what the owner has to know, without waiting; the same notice is told once.
+        state_option: what commands in notices need to mean this installation.
         clock: tells when.
     """
 
@@ -55,6 +56,7 @@ class Social:
         *,
         media: MediaProbe,
         tell: Callable[[OwnerNotice], None] = lambda _: None,
+        state_option: str = "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.policy = policy
@@ -65,6 +67,7 @@ class Social:
         self._clock = clock
         machine = Machine(store, clients, token_of, policy, media, clock)
         self._tell = tell
+        self._state_option = state_option
         self.runner = Runner(store, machine, clock, after_step=self._tell_of)
 
     async def start(self) -> None:
@@ -75,7 +78,7 @@ class Social:
         self.runner.start()
 
     def _tell_of(self, job: Job) -> None:
-        if (notice := notice_of(job)) is not None:
+        if (notice := notice_of(job, state_option=self._state_option)) is not None:
             self._tell(notice)
 
     async def submit(self, tenant: str, origin: Origin, request: PostRequest) -> PostInfo:

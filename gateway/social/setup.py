@@ -57,6 +57,7 @@ def build_social(
         load_policy("social", SocialPolicy, paths),
         media=MediaProbe(allow_loopback=sandbox),
         tell=tell,
+        state_option=paths.state_option,
         clock=clock,
     )
 

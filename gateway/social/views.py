@@ -70,19 +70,25 @@ def info_of(
     )
 
 
-def notice_of(job: Job) -> OwnerNotice | None:
-    """What the owner has to be told of a job; None when nobody has to do anything."""
+def notice_of(job: Job, *, state_option: str = "") -> OwnerNotice | None:
+    """What the owner has to be told of a job; None when nobody has to do anything.
+
+    Args:
+        job: as it is now.
+        state_option: what commands need to mean this installation.
+    """
     title, who = TITLES[job.network], job.tenant + (f"/{job.group}" if job.group else "")
     if job.state == "awaiting_approval":
         pictures = "".join(f"\npicture: {media.url}" for media in job.content.media)
         when = f"\nwanted for {job.due_at:%Y-%m-%d %H:%M} UTC" if job.due_at > job.created_at else ""
         text = (
             f"{who} wants to post at {title}:\n\n{job.content.text or '(no text)'}\n{pictures}{when}\n"
-            f"yes: `clawgate posts approve {job.id}`\nno: `clawgate posts reject {job.id}`"
+            f"yes: `clawgate posts approve {job.id}{state_option}`\nno: `clawgate posts reject {job.id}{state_option}`"
         )
         return OwnerNotice(f"post_waiting:{job.id}", "post_waiting", text)
     if job.state == "needs_attention":
-        text = f"A post of {who} {summary_of(job)}"
+        look = f"look there, then: `clawgate posts resolve {job.id} --posted yes{state_option}` (or `no`)"
+        text = f"A post of {who} may be online at {title}, and nobody can tell: {look}"
         return OwnerNotice(f"post_in_doubt:{job.id}:{job.version}", "post_in_doubt", text)
     return None
 

@@ -1,4 +1,4 @@
-"""Posting as the operator's command and as a tenant's agent reach it: a real gateway, its sockets, emulated networks."""
+"""Posting as the operator and as a tenant's agent reach it: a real gateway, its sockets, emulated networks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_an_agents_post_waits_for_the_operator_and_comes_back_with_its_per
 
     notice = await told(house)
     assert "From the agent" in notice
-    assert f"clawgate posts approve {info.id}" in notice
+    assert f"clawgate posts approve {info.id} --state" in notice
 
     code, listed = await house.posts("list", "--only", "awaiting_approval")
     assert (code, [post["id"] for post in listed["posts"]]) == (0, [info.id])
