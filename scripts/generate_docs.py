@@ -19,8 +19,8 @@ import shared.errors
 from gateway.cli.main import cli as clawgate_cli
 from gateway.egress.policy import EgressPolicy
 from gateway.settings import GatewayPolicy
-from gateway.workers.mounts import MountsPolicy
 from gateway.social.policy import SocialPolicy
+from gateway.workers.mounts import MountsPolicy
 from nanoclaw.cli import cli as nanoclaw_cli
 from nanoclaw.config import NanoclawPolicy
 from openclaw.cli import cli as openclaw_cli
