@@ -38,7 +38,7 @@ class NanoclawTables:
 def declare() -> NanoclawTables:
     """The tables as SQLAlchemy knows them."""
     metadata = MetaData()
-    tables = (*_revision_1(metadata), *_revision_2(metadata), asking_table(metadata))
+    tables = (*_revision_1(metadata), *_revision_2(metadata), _asking(metadata))
     return NanoclawTables(channel_tables(metadata), *tables)
 
 
@@ -54,6 +54,11 @@ def create_task_tables(op: Any) -> None:  # noqa: ANN401 - as above
     bind = op.get_bind()
     for table in _revision_2(MetaData()):
         table.create(bind)
+
+
+def create_asking_table(op: Any) -> None:  # noqa: ANN401 - as above
+    """Create the table of what agents were asked; frozen, called by revision 0005 only."""
+    _asking(MetaData()).create(op.get_bind())
 
 
 def _revision_1(metadata: MetaData) -> tuple[Table, Table, Table]:
@@ -152,8 +157,8 @@ def _revision_2(metadata: MetaData) -> tuple[Table, Table]:
     return task, task_run
 
 
-def asking_table(metadata: MetaData) -> Table:
-    """Made by revision 0005; see `nanoclaw.models.Asking` for the columns."""
+def _asking(metadata: MetaData) -> Table:
+    """See `nanoclaw.models.Asking` for the columns."""
     return Table(
         "asking",
         metadata,

@@ -157,6 +157,19 @@ class MemoryChannel:
         return self.texts(chat)
 
 
+class LastingChannel:
+    """Makes the channel of several lives of a tenant: what people saw stays."""
+
+    def __init__(self) -> None:
+        self.channel: MemoryChannel | None = None
+
+    def __call__(self, handlers: ChannelHandlers) -> MemoryChannel:
+        if self.channel is None:
+            self.channel = MemoryChannel(handlers)
+        self.channel.handlers = handlers
+        return self.channel
+
+
 def last_text(prompt: str) -> str:
     """Text of the last <message> of a prompt."""
     found = re.findall(r"<message [^>]*>(.*?)</message>", prompt, re.DOTALL)

@@ -11,22 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from nanoclaw_standins import MemoryChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
+from nanoclaw_standins import LastingChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
 
 from nanoclaw.groups import Group
 from shared.channels.base import InboundMessage
 from shared.errors import Denied, Unavailable
-
-
-def one_place():
-    place: dict[str, MemoryChannel] = {}
-
-    def make(handlers):
-        channel = place.setdefault("channel", MemoryChannel(handlers))
-        channel.handlers = handlers
-        return channel
-
-    return make
 
 
 async def test_a_reply_whose_text_begins_with_the_trigger_is_answered(tmp_path):
@@ -73,7 +62,7 @@ async def test_messages_of_one_millisecond_and_of_a_clock_that_is_behind_are_all
 
 
 async def test_a_task_that_is_running_when_the_tenant_restarts_does_not_run_twice(tmp_path):
-    running, go_on, place = asyncio.Event(), asyncio.Event(), one_place()
+    running, go_on, place = asyncio.Event(), asyncio.Event(), LastingChannel()
 
     async def long(worker, asked, prompt_uuid):
         running.set()
@@ -148,7 +137,7 @@ async def test_a_refusal_inside_a_success_is_not_passed_off_as_an_answer(tmp_pat
 
 
 async def test_the_next_start_does_not_kill_the_answer_it_meant_to_keep(tmp_path):
-    running, go_on, place = asyncio.Event(), asyncio.Event(), one_place()
+    running, go_on, place = asyncio.Event(), asyncio.Event(), LastingChannel()
 
     async def long(worker, asked, prompt_uuid):
         running.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from nanoclaw_standins import MemoryChannel, ScriptedGateway, a_message, a_policy, a_tenant
+from nanoclaw_standins import LastingChannel, ScriptedGateway, a_message, a_policy, a_tenant
 from sqlalchemy import text
 
 from shared.channels.base import Attachment, ButtonPress, Sender
@@ -171,17 +171,11 @@ async def test_a_restart_in_the_wait_repeats_the_run_which_finds_an_answer_given
 
 
 async def test_a_question_outlives_a_restart_with_the_run_that_waits_for_its_answer(tmp_path):
-    gateway, place = asking(), {}
-
-    def one_channel(handlers):
-        channel = place.setdefault("channel", MemoryChannel(handlers))
-        channel.handlers = handlers
-        return channel
-
-    async with a_tenant(tmp_path, gateway, policy(runs={"drain_s": 0}), one_channel) as (_, channel):
+    gateway, place = asking(), LastingChannel()
+    async with a_tenant(tmp_path, gateway, policy(runs={"drain_s": 0}), place) as (_, channel):
         await channel.handlers.on_message(a_message("go"))
         await until_asked(channel)
-    async with a_tenant(tmp_path, gateway, policy(), one_channel) as (tenant, channel):
+    async with a_tenant(tmp_path, gateway, policy(), place) as (tenant, channel):
         await channel.press("blue")
         texts = await channel.says(lambda texts: texts[-1].startswith("heard"))
         await tenant.lanes.idle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from nanoclaw_standins import MemoryChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
+from nanoclaw_standins import LastingChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
 
 from nanoclaw.groups import Group
 from shared.errors import Busy
@@ -96,18 +96,12 @@ async def test_the_note_is_kept_up_to_date(tmp_path):
 async def test_a_crash_leaves_no_stale_note(tmp_path):
     gate = Gate()
     policy = a_policy(runs={"max_concurrent": 1, "drain_s": 0, "queue_note_s": 0.05})
-    place = {}
-
-    def one_channel(handlers):
-        channel = place.setdefault("channel", MemoryChannel(handlers))
-        channel.handlers = handlers
-        return channel
-
-    async with a_tenant(tmp_path, ScriptedGateway(reply=gate), policy, one_channel) as (tenant, channel):
+    place = LastingChannel()
+    async with a_tenant(tmp_path, ScriptedGateway(reply=gate), policy, place) as (tenant, channel):
         for number in range(2):
             await channel.handlers.on_message(a_message(f"m{number}", chat=f"dc:{number}", kind="dm"))
         await channel.says(bool, chat="dc:1")
-    async with a_tenant(tmp_path, ScriptedGateway(), policy, one_channel) as (tenant, channel):
+    async with a_tenant(tmp_path, ScriptedGateway(), policy, place) as (tenant, channel):
         await channel.says(lambda texts: texts == ["echo: m1"], chat="dc:1")
         await tenant.lanes.idle()
         assert await tenant.outbox.shown_keys("queued_") == []

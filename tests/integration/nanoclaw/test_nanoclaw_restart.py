@@ -6,26 +6,13 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from nanoclaw_standins import MemoryChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
+from nanoclaw_standins import LastingChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo, paths_in
 
 from nanoclaw.schema import declare
 from nanoclaw.store import Store
 from shared.storage import Database
 
 CUT = a_policy(runs={"drain_s": 0, "retry_delays_s": [0.01]})
-
-
-class Place:
-    """One chat platform over several lives of the tenant."""
-
-    def __init__(self):
-        self.channel = None
-
-    def __call__(self, handlers):
-        if self.channel is None:
-            self.channel = MemoryChannel(handlers)
-        self.channel.handlers = handlers
-        return self.channel
 
 
 class Held:
@@ -43,12 +30,19 @@ class Held:
         await self.after(worker, asked, prompt_uuid)
 
 
-async def test_the_next_start_keeps_the_running_answer(tmp_path):
-    held, place = Held(), Place()
-    gateway = ScriptedGateway(reply=held)
-    async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
+async def cut_short(folder, gateway, place, policy=CUT):
+    """A tenant that ends while its agent is in the middle of answering; returns what was stored about the question."""
+    async with a_tenant(folder, gateway, policy, place) as (tenant, channel):
         await channel.handlers.on_message(a_message("hello"))
-        await held.reached.wait()
+        await gateway.reply.reached.wait()
+        [asking] = await tenant.store.askings()
+    return asking
+
+
+async def test_the_next_start_keeps_the_running_answer(tmp_path):
+    held, place = Held(), LastingChannel()
+    gateway = ScriptedGateway(reply=held)
+    await cut_short(tmp_path, gateway, place)
     async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
         held.go_on.set()
         await channel.says(lambda texts: texts == ["echo: hello"])
@@ -60,11 +54,9 @@ async def test_the_next_start_keeps_the_running_answer(tmp_path):
 
 
 async def test_an_answer_that_came_while_the_tenant_was_away_is_delivered(tmp_path):
-    held, place = Held(), Place()
+    held, place = Held(), LastingChannel()
     gateway = ScriptedGateway(reply=held)
-    async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
-        await channel.handlers.on_message(a_message("hello"))
-        await held.reached.wait()
+    await cut_short(tmp_path, gateway, place)
     held.go_on.set()
     while not gateway.live["w1"].turns or not all(turn.done() for turn in gateway.live["w1"].turns.values()):
         await asyncio.sleep(0.01)
@@ -82,12 +74,9 @@ async def test_an_answer_that_came_while_the_tenant_was_away_is_delivered(tmp_pa
 
 async def test_a_prompt_that_was_recorded_but_never_written_is_put_once(tmp_path):
     """The process died between the two: it is as if the write had been lost."""
-    held, place = Held(), Place()
+    held, place = Held(), LastingChannel()
     gateway = ScriptedGateway(reply=held)
-    async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
-        await channel.handlers.on_message(a_message("hello"))
-        await held.reached.wait()
-        [asking] = await tenant.store.askings()
+    asking = await cut_short(tmp_path, gateway, place)
     worker = gateway.live["w1"]
     worker.turns[asking.prompt_id].cancel()
     worker.seen.clear()
@@ -112,7 +101,7 @@ async def test_tools_answered_before_the_restart_are_not_served_again_and_an_ope
         await worker.use_tool("send_message", {"text": "three"})
         await echo(worker, asked, prompt_uuid)
 
-    held, place = Held(tools, more), Place()
+    held, place = Held(tools, more), LastingChannel()
     gateway = ScriptedGateway(reply=held)
     async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
         await channel.handlers.on_message(a_message("go"))
@@ -136,7 +125,7 @@ async def test_what_was_shown_of_an_answer_is_completed_in_place(tmp_path):
         worker.say("The answer is 42")
         worker.result("The answer is 42", prompt_uuid)
 
-    held, place = Held(begin, end), Place()
+    held, place = Held(begin, end), LastingChannel()
     gateway = ScriptedGateway(reply=held)
     policy = a_policy(runs={"drain_s": 0}, streaming={"after_s": 0})
     async with a_tenant(tmp_path, gateway, policy, place) as (tenant, channel):
@@ -150,11 +139,9 @@ async def test_what_was_shown_of_an_answer_is_completed_in_place(tmp_path):
 
 
 async def test_a_worker_that_is_gone_after_the_restart_costs_a_try_and_no_message(tmp_path):
-    held, place = Held(), Place()
+    held, place = Held(), LastingChannel()
     gateway = ScriptedGateway(reply=held)
-    async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
-        await channel.handlers.on_message(a_message("hello"))
-        await held.reached.wait()
+    await cut_short(tmp_path, gateway, place)
     gateway.live["w1"].end(137, "oom")
     gateway.reply = echo
     async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
@@ -164,11 +151,9 @@ async def test_a_worker_that_is_gone_after_the_restart_costs_a_try_and_no_messag
 
 
 async def test_a_worker_that_dies_while_it_is_heard_out_is_replaced_and_the_new_one_is_asked_anew(tmp_path):
-    held, place = Held(), Place()
+    held, place = Held(), LastingChannel()
     gateway = ScriptedGateway(reply=held)
-    async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
-        await channel.handlers.on_message(a_message("hello"))
-        await held.reached.wait()
+    await cut_short(tmp_path, gateway, place)
     async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
         while not tenant.runs.current or tenant.runs.current[0].session is None:
             await asyncio.sleep(0.01)
@@ -182,12 +167,10 @@ async def test_a_worker_that_dies_while_it_is_heard_out_is_replaced_and_the_new_
 
 
 async def test_a_run_that_ends_every_process_is_given_up_in_the_end(tmp_path):
-    held, place = Held(), Place()
+    held, place = Held(), LastingChannel()
     gateway = ScriptedGateway(reply=held)
     policy = a_policy(runs={"drain_s": 0, "retry_delays_s": []})
-    async with a_tenant(tmp_path, gateway, policy, place) as (tenant, channel):
-        await channel.handlers.on_message(a_message("poison"))
-        await held.reached.wait()
+    await cut_short(tmp_path, gateway, place, policy)
     for _ in range(3):  # each takes the run up and ends
         async with a_tenant(tmp_path, gateway, policy, place) as (tenant, channel):
             while not tenant.runs.current or tenant.runs.current[0].session is None:
@@ -202,13 +185,10 @@ async def test_a_run_that_ends_every_process_is_given_up_in_the_end(tmp_path):
 
 async def test_a_later_try_is_not_mistaken_for_the_one_that_was_asked(tmp_path):
     """The record is of try 1; the messages are in the hands of try 2, which died before it asked anybody."""
-    held, place = Held(), Place()
+    held, place = Held(), LastingChannel()
     gateway = ScriptedGateway(reply=held)
-    async with a_tenant(tmp_path, gateway, CUT, place) as (tenant, channel):
-        await channel.handlers.on_message(a_message("hello"))
-        await held.reached.wait()
-        [asking] = await tenant.store.askings()
-    database = Database(tenant.paths.tenant_db("nanoclaw"), migrations="nanoclaw.migrations")
+    asking = await cut_short(tmp_path, gateway, place)
+    database = Database(paths_in(tmp_path).tenant_db("nanoclaw"), migrations="nanoclaw.migrations")
     await database.open()
     await Store(database, declare()).keep_asking(replace(asking, claims=asking.claims - 1))
     await database.close()
@@ -221,7 +201,7 @@ async def test_a_later_try_is_not_mistaken_for_the_one_that_was_asked(tmp_path):
 
 
 async def test_the_worker_of_a_conversation_that_was_reset_is_kept_over_a_restart(tmp_path):
-    place = Place()
+    place = LastingChannel()
     gateway = ScriptedGateway()
     async with a_tenant(tmp_path, gateway, make_channel=place) as (tenant, channel):
         await channel.handlers.on_message(a_message("one"))
