@@ -115,7 +115,11 @@ async def test_in_development_mode_a_tenant_restarts_when_its_source_changes_and
         before, untouched = sandbox.pid_of("nanoclaw"), sandbox.pid_of("openclaw")
         with (checkout / "nanoclaw" / "prompt.py").open("a") as file:
             file.write("# edited\n")
-        await until(lambda: sandbox.pid_of("nanoclaw") != before, limit_s=40)
+
+        def now() -> dict[str, Any]:
+            return next(process for process in sandbox.ask("up", "status") if process["name"] == "nanoclaw")
+
+        await until(lambda: now()["state"] == "ready" and now()["pid"] != before, limit_s=60)
         assert sandbox.pid_of("openclaw") == untouched
         await sandbox.ask_bot("nanoclaw", "after ")
 
