@@ -59,10 +59,6 @@ class SocialClient(Protocol):
         """How many posts are left."""
         ...
 
-    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
-        """What became of a post, by metric."""
-        ...
-
 
 class Graph:
     """Calls one network.
@@ -94,16 +90,6 @@ class Graph:
         """
         answer = await self._call("POST", path, token, urlencode(form).encode(), operation)
         return self._id_of(answer, operation)
-
-    async def delete(self, path: str, token: Secret) -> None:
-        """Delete something.
-
-        Raises:
-            SocialError: with `unknown` when it may have happened.
-        """
-        answer = await self._call("DELETE", path, token, b"", "delete")
-        if answer.get("success") is not True:
-            raise lost_answer(self.network, "delete", "the answer does not say that it is gone", reached=True)
 
     async def _call(self, method: str, path: str, token: Secret, body: bytes, operation: Operation) -> dict[str, Any]:
         headers = [(b"Authorization", f"Bearer {token.reveal()}".encode()), (b"Accept", b"application/json")]
@@ -207,19 +193,6 @@ def quota_of(answer: Mapping[str, Any]) -> Quota:
     return Quota(
         _count(row.get("quota_usage")), _count(config.get("quota_total")), _count(config.get("quota_duration"))
     )
-
-
-def metrics_of(answer: Mapping[str, Any]) -> dict[str, int]:
-    """Insights by name: a lifetime value or a total."""
-    found: dict[str, int] = {}
-    for row in rows_of(answer):
-        values = row.get("values")
-        first = values[0] if isinstance(values, list) and values and isinstance(values[0], dict) else {}
-        total = _object(row.get("total_value"))
-        value = first.get("value", total.get("value"))
-        if isinstance(value, int) and (name := text_of(row, "name")):
-            found[name] = value
-    return found
 
 
 def _object(value: object) -> dict[str, Any]:

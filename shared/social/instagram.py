@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from shared.http.client import HttpPool
 from shared.secrets.files import Secret
-from shared.social.graph import Graph, metrics_of, picture_fields, posts_of, quota_of, text_of
+from shared.social.graph import Graph, picture_fields, posts_of, quota_of, text_of
 from shared.social.models import ContainerStatus, Content, Kind, LivePost, Media, Network, Quota
 
 _KINDS: dict[str, Kind] = {"IMAGE": "image", "CAROUSEL_ALBUM": "carousel"}
@@ -65,8 +65,3 @@ class InstagramClient:
         """How many posts are left; the endpoint is believed, the documents disagree."""
         fields = {"fields": "config,quota_usage"}
         return quota_of(await self._graph.get("/me/content_publishing_limit", token, fields))
-
-    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
-        """What became of a post."""
-        metric = "views,reach,likes,comments,saved,shares"
-        return metrics_of(await self._graph.get(f"/{media_id}/insights", token, {"metric": metric}))

@@ -22,7 +22,7 @@ Action = Literal["refused", "wait", "slow_down", "new_container", "again", "unkn
 ``unreadable``: the thing asked about could not be read, which proves nothing.
 """
 
-Operation = Literal["create", "publish", "read", "delete"]
+Operation = Literal["create", "publish", "read"]
 
 _MESSAGE_CHARS = 200
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
@@ -131,7 +131,7 @@ def lost_answer(network: Network, operation: Operation, detail: str, *, reached:
 
 def _doubtful(operation: Operation) -> Action:
     # A container nobody knows of is invisible and expires; a post is not.
-    return "unknown" if operation in {"publish", "delete"} else "again"
+    return "unknown" if operation == "publish" else "again"
 
 
 def _meaning(operation: Operation, status: int, code: int | None, subcode: int | None) -> tuple[Action, PostCode]:

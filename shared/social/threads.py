@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from shared.http.client import HttpPool
 from shared.secrets.files import Secret
-from shared.social.graph import Graph, metrics_of, picture_fields, posts_of, quota_of, text_of
+from shared.social.graph import Graph, picture_fields, posts_of, quota_of, text_of
 from shared.social.models import ContainerStatus, Content, Kind, LivePost, Media, Network, Quota
 
 _KINDS: dict[str, Kind] = {"TEXT_POST": "text", "IMAGE": "image", "CAROUSEL_ALBUM": "carousel"}
@@ -66,12 +66,3 @@ class ThreadsClient:
     async def quota(self, token: Secret) -> Quota:
         """How many posts are left."""
         return quota_of(await self._graph.get("/me/threads_publishing_limit", token, {"fields": "quota_usage,config"}))
-
-    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
-        """What became of a post."""
-        metric = "views,likes,replies,reposts,quotes,shares"
-        return metrics_of(await self._graph.get(f"/{media_id}/insights", token, {"metric": metric}))
-
-    async def delete(self, token: Secret, media_id: str) -> None:
-        """Take a post of one's own offline; 100 a day. After an unknown outcome look before asking again."""
-        await self._graph.delete(f"/{media_id}", token)
