@@ -19,7 +19,7 @@ from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.store import Store
 from nanoclaw.tasks.answers import read_at_rest
 from shared.channels.inbox import Inbox
-from shared.clock import SYSTEM_CLOCK
+from shared.clock import SYSTEM_CLOCK, FakeClock
 from shared.config.envfile import read_env
 from shared.config.paths import Paths
 from shared.errors import Invalid, NotFound, Occupied
@@ -199,10 +199,10 @@ async def test_settings_are_taken_over_without_the_ones_that_spend_money(origina
 
 
 async def test_a_dry_run_says_the_same_and_writes_nothing(original: Path, tmp_path: Path) -> None:
-    paths = Paths.resolve(tmp_path / "state")
-    told = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=True)
+    paths, clock = Paths.resolve(tmp_path / "state"), FakeClock(datetime.now(UTC))
+    told = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=True, clock=clock)
     assert not paths.state.exists()
-    done = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False)
+    done = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False, clock=clock)
     assert set(told.items) <= set(done.items)
 
 
