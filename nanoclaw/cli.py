@@ -55,6 +55,21 @@ def status(state: Path | None, tenant: str, *, as_json: bool) -> int:
     return 0 if all(channel["state"] in {"online", "off"} for channel in channels) else 1
 
 
+@cli.command()
+@_common
+@click.argument("group", required=False, default="")
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many runs.")
+@_json
+def logs(state: Path | None, tenant: str, group: str, limit: int, *, as_json: bool) -> None:
+    """Show the newest runs of all groups or of GROUP (its folder): when, how long, how they ended; never what was said.
+
+    What a worker itself wrote: nanoclaw workers logs GROUP.
+    """
+    from nanoclaw.runlog import newest_runs, show_runs
+
+    show_runs(newest_runs(state, tenant, group, limit), as_json=as_json)
+
+
 @cli.group()
 def groups() -> None:
     """The chats that are answered."""

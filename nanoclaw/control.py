@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nanoclaw.administration import WantedGroup
 from nanoclaw.groups import Group
+from nanoclaw.runlog import runs_as_json
 from nanoclaw.tasks.control import task_operations
 from shared.channels.store import InboxItem, OutboxRow
 from shared.errors import Invalid
@@ -137,9 +138,7 @@ class _Control:
         limit = min(500, max(1, int(params.get("limit", 20))))
         wanted = params.get("group")
         records = await self._tenant.store.recent_runs(limit, folder=str(wanted) if wanted else "")
-        return [
-            asdict(r) | {"started_at": r.started_at.isoformat(), "ended_at": r.ended_at.isoformat()} for r in records
-        ]
+        return runs_as_json(records)
 
     async def dead_letters(self, _params: dict[str, Any]) -> list[dict[str, Any]]:
         inbound = [_dead_inbound(item) for item in await self._tenant.inbox.dead_letters()]

@@ -185,9 +185,14 @@ class Store:
 
     async def recent_runs(self, limit: int = 20, *, folder: str = "") -> list[RunRecord]:
         """The newest runs of all groups or of one, newest first."""
-        table = self._tables.run
-        query = select(table).order_by(table.c.id.desc()).limit(limit)
-        if folder:
-            query = query.where(table.c.folder == folder)
-        rows = await self._db.read(lambda c: c.execute(query).all())
-        return [RunRecord(**{k: v for k, v in row._mapping.items() if k != "id"}) for row in rows]  # noqa: SLF001 - as above
+        return await self._db.read(lambda c: recent_runs(c, self._tables, limit, folder=folder))
+
+
+def recent_runs(connection: Connection, tables: NanoclawTables, limit: int, *, folder: str = "") -> list[RunRecord]:
+    """The newest runs of all groups or of one, newest first."""
+    table = tables.run
+    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    if folder:
+        query = query.where(table.c.folder == folder)
+    rows = connection.execute(query).all()
+    return [RunRecord(**{k: v for k, v in row._mapping.items() if k != "id"}) for row in rows]  # noqa: SLF001 - as above

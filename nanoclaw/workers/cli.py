@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nanoclaw.operator import ask, common, json_option
+from nanoclaw.runlog import newest_runs, show_runs
 from shared.cli import paths_of, print_json, print_table
 
 _REBUILD_TIMEOUT_S = 900.0
@@ -108,7 +109,7 @@ def workers_logs(
     NanoClaw runs. Without GROUP: the newest runs of all groups.
     """
     if not group:
-        _newest_runs(state, tenant, limit, as_json=as_json)
+        show_runs(newest_runs(state, tenant, "", limit), as_json=as_json)
         return
     from nanoclaw.workers.files import WorkerFiles
 
@@ -122,18 +123,6 @@ def workers_logs(
     if follow:
         for text in files.follow(found):
             click.echo(text, nl=False)
-
-
-def _newest_runs(state: Path | None, tenant: str, limit: int, *, as_json: bool) -> None:
-    found = ask(state, tenant, "runs.list", group="", limit=limit)
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        (r["started_at"][:19], r["folder"], r["run_id"], r["attempt"], "ok" if r["ok"] else r["fault"], r["reason"])
-        for r in found
-    ]
-    print_table(("STARTED", "GROUP", "RUN", "TRY", "RESULT", "REASON"), rows, empty="No run yet.")
 
 
 @workers.command("debug")

@@ -1,0 +1,67 @@
+"""``nanoclaw logs``: what became of the newest runs; never what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nanoclaw.operator import ask
+from shared.cli import paths_of, print_json, print_table
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from nanoclaw.store import RunRecord
+
+
+def runs_as_json(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Runs as the control socket and ``--json`` give them."""
+    return [asdict(r) | {"started_at": r.started_at.isoformat(), "ended_at": r.ended_at.isoformat()} for r in records]
+
+
+def newest_runs(state: Path | None, tenant: str, group: str, limit: int) -> list[dict[str, Any]]:
+    """Ask the running process, or read its database when it is down."""
+    try:
+        found: list[dict[str, Any]] = ask(state, tenant, "runs.list", group=group, limit=limit)
+        return found
+    except Unavailable as error:
+        if error.code != "control.not_running":
+            raise
+    from nanoclaw.schema import MIGRATIONS, declare
+    from nanoclaw.store import recent_runs
+    from shared.storage import Database
+
+    click.echo(f"{tenant} is not running; this is what it has stored", err=True)
+    database, tables = Database(paths_of(state).tenant_db(tenant), migrations=MIGRATIONS), declare()
+    return runs_as_json(database.read_at_rest(lambda c: recent_runs(c, tables, limit, folder=group)))
+
+
+def show_runs(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Print runs, newest first."""
+    if as_json:
+        print_json(runs)
+        return
+    rows = [
+        (
+            r["started_at"][:19],
+            r["folder"],
+            r["run_id"],
+            r["attempt"],
+            _seconds(r),
+            r["input_tokens"] + r["output_tokens"] or None,
+            "ok" if r["ok"] else r["fault"],
+            r["reason"],
+        )
+        for r in runs
+    ]
+    columns = ("STARTED", "GROUP", "RUN", "TRY", "TOOK", "TOKENS", "RESULT", "REASON")
+    print_table(columns, rows, empty="No run yet: write to the bot in a registered chat.")
+
+
+def _seconds(run: dict[str, Any]) -> str:
+    took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["started_at"])
+    return f"{took.total_seconds():.1f} s"
