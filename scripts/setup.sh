@@ -171,6 +171,13 @@ else
     say "going on without: the sandbox will run agents as plain processes, which contains nothing"
 fi
 
+# --- programs whose options the tests compare with the exec policy's profiles -----
+
+if [ "$tests" = yes ]; then
+    command -v curl >/dev/null || install curl
+    command -v node >/dev/null || install nodejs
+fi
+
 # --- a browser for the tests -----------------------------------------------------
 
 if [ "$tests" = yes ] && ! command -v chromium >/dev/null && [ ! -e .tools/chromium ]; then

@@ -72,10 +72,10 @@ class Commands:
         Raises:
             Denied: there is no such program.
         """
-        argv = full_argv(decision)
         program = find_program(decision.argv[0] if decision.argv else "", self.policy.trusted_dirs)
         if isinstance(program, Finding):
             raise Denied(program.reason, code=f"exec.{program.rule}")
+        argv = full_argv(decision, program)
         path = str(program.path)
         return path, argv, argv_digest(argv, program=path, cwd=request.cwd, env=request.env)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from shared.containment.egress import EgressProxy
@@ -11,32 +14,52 @@ from shared.containment.run import SYSTEM_FOLDERS
 from shared.errors import Denied
 from shared.execpolicy.models import Decision, ExecRequest, Finding
 from shared.execpolicy.policy import ExecPolicy
-from shared.execpolicy.resolve import find_program
+from shared.execpolicy.resolve import Program, find_program
 
 _FIXED_ENV: Mapping[str, str] = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-_ADDED_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
-    "curl": ("-q",),  # no configuration file, wherever one may lie
-    "node": ("--experimental-permission",),  # the name that node 20 to 24 all know
-}
+_PROGRAM_OPTIONS = frozenset({"-e", "-p", "-pe", "--eval", "--print"})
+_VERSION = re.compile(r"v(\d+)\.(\d+)\.")
+_ASK_S = 5.0
 
 
-def full_argv(decision: Decision) -> tuple[str, ...]:
+def full_argv(decision: Decision, program: Program) -> tuple[str, ...]:
     """The argument list as it is executed, with all that we add: what an approval shows.
+
+    Args:
+        decision: has the argument list.
+        program: what its first word was resolved to.
 
     Raises:
         Denied: the decision has none.
     """
     if decision.argv is None:
         raise Denied(decision.reason, code="exec.not_plain")
-    name = Path(decision.argv[0]).name
-    return (name, *_added(name, decision.argv), *decision.argv[1:])
+    added: tuple[str, ...] = ()
+    if program.name == "curl":
+        added = ("-q",)  # no configuration file, wherever one may lie
+    elif program.name == "node" and _PROGRAM_OPTIONS.intersection(decision.argv):
+        # Node's own permission model lies over Landlock for programs; asking for its version needs none.
+        added = permission_flag(program.path, program.path.stat().st_mtime_ns)
+    return (program.name, *added, *decision.argv[1:])
 
 
-def _added(name: str, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Node's own permission model lies over Landlock for programs; asking for its version needs none."""
-    if name == "node" and not {"-e", "-p", "-pe", "--eval", "--print"}.intersection(argv):
+@cache
+def permission_flag(path: Path, changed_ns: int) -> tuple[str, ...]:  # noqa: ARG001 - another file asks anew
+    """How this node's permission model is switched on; empty for one that has none (before 20).
+
+    Asks the program once, which takes some tens of milliseconds.
+    """
+    try:
+        told = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=_ASK_S, env={}, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
         return ()
-    return _ADDED_ARGUMENTS.get(name, ())
+    found = _VERSION.match(told)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if version >= (22, 13):
+        return ("--permission",)
+    return ("--experimental-permission",) if version >= (20, 0) else ()
 
 
 def prepare(
@@ -63,10 +86,10 @@ def prepare(
     Raises:
         Denied: it may not run after all.
     """
-    argv = full_argv(decision)
     program = find_program(decision.argv[0] if decision.argv else "", policy.trusted_dirs)
     if isinstance(program, Finding):
         raise Denied(program.reason, code=f"exec.{program.rule}")
+    argv = full_argv(decision, program)
     goes_out = program.name == "curl"
     env = {**_FIXED_ENV, **request.env, "HOME": str(empty_home)}
     return CommandSpec(

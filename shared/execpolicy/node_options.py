@@ -1,4 +1,7 @@
-"""Every option of node that ``node --help`` names. A test fails when the installed one knows one that is not here."""
+"""Every option of node that ``node --help`` names; a test fails when the installed one knows one that is not here.
+
+Covers node 18 to 24.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ _HARMLESS_FLAGS = """
     --no-experimental-webstorage --no-async-context-frame --no-network-family-autoselection
     --enable-network-family-autoselection --no-experimental-websocket --permission --experimental-permission
     --experimental-eventsource --experimental-websocket --no-node-snapshot --verify-base-objects --zero-fill-buffers
+    --experimental-global-customevent --experimental-global-webcrypto --no-require-module
 """
 
 _HARMLESS_VALUES = """
@@ -48,7 +52,8 @@ _DENIED: Mapping[str, str] = {
         --entry-url --experimental-strip-types --experimental-transform-types --experimental-config-file
         --experimental-default-config-file --experimental-sqlite --experimental-webstorage --localstorage-file
         --experimental-ffi --experimental-shadow-realm --experimental-inspector-network-resource
-        --experimental-package-map --require-module --experimental-quic --experimental-storage-inspection
+        --experimental-package-map --experimental-import-text
+        --experimental-specifier-resolution --require-module --experimental-quic --experimental-storage-inspection
         --experimental-worker-inspection --experimental-stream-iter
     """,
     "opens a debugger": """
@@ -68,7 +73,8 @@ _DENIED: Mapping[str, str] = {
     """,
     "gives the program more rights": """
         --allow-addons --allow-child-process --allow-fs-read --allow-fs-write --allow-wasi --allow-worker --allow-net
-        --allow-inspector --allow-ffi --expose-gc --expose-internals --insecure-http-parser --force-context-aware
+        --allow-inspector --allow-ffi --allow-openssl-store
+        --expose-gc --expose-internals --insecure-http-parser --force-context-aware
         --permission-audit
     """,
     "is not needed for running a small program": """

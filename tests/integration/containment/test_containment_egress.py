@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.containment.commands import full_argv, prepare
+from shared.containment.commands import full_argv, permission_flag, prepare
 from shared.containment.egress import EgressProxy
 from shared.containment.models import Outcome
 from shared.containment.run import run_contained
@@ -17,6 +17,7 @@ from shared.errors import Denied
 from shared.execpolicy.decide import decide_exec
 from shared.execpolicy.models import ExecRequest
 from shared.execpolicy.policy import ExecPolicy
+from shared.execpolicy.resolve import find_program
 
 pytestmark = pytest.mark.slow
 POLICY = ExecPolicy()
@@ -66,7 +67,8 @@ async def run(command: str, proxy: EgressProxy, folder: Path, **more: object) ->
     spec = prepare(
         decision, request, POLICY, workspace=folder / "work", empty_home=folder / "home", proxy=proxy, timeout_s=20
     )
-    assert spec.argv == full_argv(decision)
+    program = find_program(decision.argv[0], POLICY.trusted_dirs)
+    assert spec.argv == full_argv(decision, program)
     return await run_contained(spec)
 
 
@@ -150,6 +152,17 @@ async def test_an_approved_node_program_runs_without_files_network_or_children(t
             outcome = await run(f"node -e '{program}'", proxy, tmp_path)
             assert outcome.exit_code != 0, program
     assert site.requests == []
+
+
+@pytest.mark.parametrize(
+    ("version", "flag"),
+    [("v18.20.4", ()), ("v20.20.2", ("--experimental-permission",)), ("v22.13.0", ("--permission",)), ("?", ())],
+)
+def test_nodes_permission_model_is_switched_on_as_its_version_wants(tmp_path: Path, version: str, flag: object) -> None:
+    node = tmp_path / "node"
+    node.write_text(f"#!/bin/sh\necho {version}\n")
+    node.chmod(0o755)
+    assert permission_flag(node, 1) == flag
 
 
 async def test_a_planted_configuration_and_a_foreign_directory_do_nothing(tmp_path: Path) -> None:
