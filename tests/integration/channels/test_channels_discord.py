@@ -153,7 +153,7 @@ async def test_typing_is_shown_and_its_failure_does_not_matter():
             async with channel.typing(place.chat):
                 await until(lambda: place.faults.fired)
             async with channel.typing(place.chat):
-                await place.world.wait_for(lambda record: record.kind == "typing", 5)
+                await place.world.wait_for(lambda record: record.kind == "typing", 20)  # shown every 8 s
 
 
 @pytest.mark.parametrize(

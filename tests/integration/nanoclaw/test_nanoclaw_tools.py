@@ -8,6 +8,7 @@ import pytest
 import structlog
 from nanoclaw_standins import ScriptedGateway, a_message, a_policy, a_tenant
 
+from nanoclaw.agent.tools import server
 from nanoclaw.agent.tools.base import Tool
 from nanoclaw.agent.tools.server import ToolServer
 from shared.errors import Denied
@@ -166,7 +167,8 @@ async def test_a_tools_own_defect_is_told_as_one_and_the_run_goes_on(tmp_path):
     assert "secret" not in heard[0]
 
 
-async def test_every_call_is_logged_without_what_was_said(tmp_path):
+async def test_every_call_is_logged_without_what_was_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "_log", structlog.get_logger())  # a used one keeps the processors of its first use
     gateway, _ = calling(("send_message", {"text": "my secret"}), ("send_message", {"text": "<internal>x"}))
     async with a_tenant(tmp_path, gateway, policy()) as (tenant, channel):
         with structlog.testing.capture_logs() as logs:
