@@ -168,12 +168,14 @@ async def test_a_tools_own_defect_is_told_as_one_and_the_run_goes_on(tmp_path):
 
 
 async def test_every_call_is_logged_without_what_was_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "_log", structlog.get_logger())  # a used one keeps the processors of its first use
+    heard = structlog.testing.LogCapture()
+    everything = structlog.make_filtering_bound_logger(0)
+    logger = structlog.wrap_logger(structlog.PrintLogger(), processors=[heard], wrapper_class=everything)
+    monkeypatch.setattr(server, "_log", logger)  # whatever level and processors an earlier test has set
     gateway, _ = calling(("send_message", {"text": "my secret"}), ("send_message", {"text": "<internal>x"}))
     async with a_tenant(tmp_path, gateway, policy()) as (tenant, channel):
-        with structlog.testing.capture_logs() as logs:
-            await ask(tenant, channel)
-    calls = [entry for entry in logs if entry["event"] == "agent.tool_called"]
+        await ask(tenant, channel)
+    calls = [entry for entry in heard.entries if entry["event"] == "agent.tool_called"]
     assert [(e["tool"], e["group"], e["outcome"], e["run_id"][:4]) for e in calls] == [
         ("send_message", "main", "done", "run_"),
         ("send_message", "main", "refused", "run_"),
