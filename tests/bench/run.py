@@ -30,6 +30,7 @@ from shared.config.tomlwrite import overlay_file
 from shared.obs.log import configure_logging
 from tests.bench.floors import bare_container_ms, bare_unpause_ms, direct_upstream_ms, engine_host
 from tests.bench.inbox import event_to_inbox_ms
+from tests.bench.many import Rooms, drained_s, side_by_side_ms, worker_memory_mb
 from tests.bench.talk import PAUSE_AFTER_S, first_model_request_ms, paused_ms, standby_ms
 
 
@@ -82,6 +83,23 @@ def command_ms(*argv: str, samples: int = 7) -> float:
     return statistics.median(times)
 
 
+async def many_figures(sandbox: Sandbox) -> list[Figure]:
+    """Several groups at once, and many messages over many groups."""
+    first, later = await side_by_side_ms(sandbox, Rooms(sandbox, 5, name="together"), rounds=4)
+    figures = [
+        Figure("5 groups at once, cold: event → first model request, p50 / p99", p50_p99(first), "–"),
+        Figure("5 groups at once, resident: the same", p50_p99(later), "–"),
+    ]
+    if sandbox.ready["engine"] == "docker":
+        memory = await asyncio.to_thread(worker_memory_mb, sandbox)
+        shown = f"{statistics.median(memory):.0f} MB each (n={len(memory)})"
+        figures.append(Figure("memory of a resident worker (container), median", shown, "–"))
+    took, in_order = await drained_s(sandbox, Rooms(sandbox, 50, name="drain"), each=10)
+    order = "in order" if in_order else "NOT in order"
+    figures.append(Figure("500 messages over 50 groups, drained", f"{took:.1f} s, {order}", "in order"))
+    return figures
+
+
 async def measure(engine: str | None, samples: int) -> list[Figure]:
     """Start the sandbox and measure."""
     figures: list[Figure] = []
@@ -126,6 +144,7 @@ async def measure(engine: str | None, samples: int) -> list[Figure]:
         through, direct = await direct_upstream_ms(sandbox, samples * 10)
         added = statistics.median(through) - statistics.median(direct)
         figures.append(Figure("model proxy: added latency, p50", f"{added:.2f} ms", "≤ 3 ms"))
+        figures += await many_figures(sandbox)
         await stack.aclose()  # and once more with agents started ahead
         overlay_file(operator_file("nanoclaw", paths), {"standby": {"enabled": True}})
         async with running_sandbox(options) as again:
