@@ -96,8 +96,18 @@ class Questions:
         option = 0 if pressed is None else pressed.option
         verdict = decide_press(press, option, question, run_is_open=run_is_open, now=self._clock.now())
         if question is not None and verdict.option:
-            await self._show(await self._answer(question, verdict.option, press))
+            closed = await self._answer(question, verdict.option, press)
+            await self._tell(closed)
+            await self._show(closed)
         return verdict.reply
+
+    async def _tell(self, closed: Question) -> None:
+        """The run may have asked again, and found the question open, just before its answer was stored."""
+        wait = self._waits.get(closed.key)
+        if wait is not None:
+            async with wait.closing:
+                if not wait.answer.done():
+                    wait.answer.set_result(closed)
 
     async def _answer(self, question: Question, option: str, press: ButtonPress) -> Question:
         _log.info("question.answered", run_id=question.run_id, group=question.folder, by="button")

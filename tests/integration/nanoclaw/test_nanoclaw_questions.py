@@ -184,6 +184,41 @@ async def test_a_question_outlives_a_restart_with_the_run_that_waits_for_its_ans
     assert len(gateway.asked) == len(gateway.leases) == 1
 
 
+async def test_a_press_that_crosses_the_run_asking_again_is_heard_by_it(tmp_path):
+    gateway, place = asking(), LastingChannel()
+    async with a_tenant(tmp_path, gateway, policy(runs={"retry_delays_s": [0.01], "drain_s": 0}), place) as (
+        _,
+        channel,
+    ):
+        await channel.handlers.on_message(a_message("go"))
+        await until_asked(channel)
+    gateway.live["w1"].end(137, "oom")
+    go_on = asyncio.Event()
+
+    async def reply(worker, asked, prompt_uuid):
+        await go_on.wait()
+        await worker.hello()
+        worker.result(f"heard: {await worker.say_through('ask_user', QUESTION)}", prompt_uuid)
+
+    gateway.reply = reply
+    async with a_tenant(tmp_path, gateway, policy(), place) as (tenant, channel):
+        has_open_run = tenant.inbox.has_open_run
+
+        async def slow(run_id):
+            answer = await has_open_run(run_id)
+            go_on.set()
+            async with asyncio.timeout(20):
+                while not any(wait.is_free for wait in tenant.questions._waits.values()):
+                    await asyncio.sleep(0.01)
+            return answer
+
+        tenant.inbox.has_open_run = slow
+        assert await channel.press("blue") == "Noted: blue"
+        texts = await channel.says(lambda texts: texts[-1].startswith("heard"))
+        await tenant.lanes.idle()
+    assert texts[-1] == "heard: ann answered: blue"
+
+
 async def test_a_repeated_run_that_asks_something_else_does_not_get_the_old_answer(tmp_path):
     tries = []
 
