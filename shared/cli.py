@@ -5,10 +5,11 @@ Answers go to standard output, progress and errors to standard error; every read
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,30 @@ from shared.config.paths import Paths
 from shared.config.process import log_level
 from shared.errors import ExitCode, GatewayError, Internal
 from shared.obs.redact import redact_text
+
+
+class LazyGroup(click.Group):
+    """A group whose larger subcommands live in modules of their own, imported when they are called.
+
+    Args:
+        modules: command → module whose ``cli`` it is, or ``module:name``.
+    """
+
+    def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*args, **kwargs)
+        self._modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, imported or not."""
+        return sorted({*super().list_commands(ctx), *self._modules})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name."""
+        if place := self._modules.get(cmd_name):
+            module, _, name = place.partition(":")
+            command: click.Command = getattr(importlib.import_module(module), name or "cli")
+            return command
+        return super().get_command(ctx, cmd_name)
 
 
 def guarded(main: Callable[[], Any], *, prog: str) -> int:

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import Final
 
 import click
 
-from shared.cli import guarded, paths_of, print_json, print_table, state_option
+from shared.cli import LazyGroup, guarded, paths_of, print_json, print_table, state_option
+
+MODULES: Final = {
+    "auth": "gateway.cli.auth",
+    "copilot-api": "gateway.cli.copilot_api",
+    "egress": "gateway.cli.egress",
+    "notices": "gateway.cli.notices",
+    "posts": "gateway.cli.posts",
+    "secrets": "gateway.cli.secrets",
+    "usage": "gateway.cli.usage",
+}
 
 
-class LazyGroup(click.Group):
-    """A group whose larger subcommands live in modules of their own, imported when they are called."""
-
-    modules: ClassVar[dict[str, str]] = {
-        "auth": "gateway.cli.auth",
-        "copilot-api": "gateway.cli.copilot_api",
-        "egress": "gateway.cli.egress",
-        "notices": "gateway.cli.notices",
-        "posts": "gateway.cli.posts",
-        "secrets": "gateway.cli.secrets",
-        "usage": "gateway.cli.usage",
-    }
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, imported or not."""
-        return sorted({*super().list_commands(ctx), *self.modules})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by name."""
-        if module := self.modules.get(cmd_name):
-            command: click.Command = importlib.import_module(module).cli
-            return command
-        return super().get_command(ctx, cmd_name)
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, modules=MODULES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="clawgate", prog_name="clawgate")
 def cli() -> None:
     """Run two AI assistants, NanoClaw and OpenClaw, behind one gateway.

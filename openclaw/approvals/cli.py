@@ -15,11 +15,11 @@ _COMMAND_CHARS = 60
 
 
 @click.group()
-def approvals() -> None:
+def cli() -> None:
     """Decide about commands that policies/exec.toml does not cover."""
 
 
-@approvals.command("list")
+@cli.command("list")
 @click.option("--all", "show_all", is_flag=True, help="Decided and expired requests, too.")
 @target_options
 @json_option
@@ -33,7 +33,7 @@ def approvals_list(target: Target, *, show_all: bool, as_json: bool) -> None:
     print_table(("ID", "STATE", "COMMAND", "SESSION", "EXPIRES"), rows, empty="No command waits for an approval.")
 
 
-@approvals.command("show")
+@cli.command("show")
 @click.argument("approval_id")
 @target_options
 @json_option
@@ -72,7 +72,7 @@ def _decide(target: Target, approval_id: str, answer: str, *, as_json: bool, **m
         click.echo(f"{row['id']}: {row['state']}. The conversation is told what comes of it.")
 
 
-@approvals.command("allow")
+@cli.command("allow")
 @click.argument("approval_id")
 @target_options
 @json_option
@@ -81,7 +81,7 @@ def approvals_allow(target: Target, approval_id: str, *, as_json: bool) -> None:
     _decide(target, approval_id, "allow", as_json=as_json)
 
 
-@approvals.command("always")
+@cli.command("always")
 @click.argument("approval_id")
 @click.option(
     "--hole",
@@ -103,7 +103,7 @@ def approvals_always(target: Target, approval_id: str, holes: tuple[str, ...], *
     _decide(target, approval_id, "always", as_json=as_json, holes=pairs)
 
 
-@approvals.command("deny")
+@cli.command("deny")
 @click.argument("approval_id")
 @target_options
 @json_option
@@ -112,7 +112,7 @@ def approvals_deny(target: Target, approval_id: str, *, as_json: bool) -> None:
     _decide(target, approval_id, "deny", as_json=as_json)
 
 
-@approvals.command("grants")
+@cli.command("grants")
 @target_options
 @json_option
 def approvals_grants(target: Target, *, as_json: bool) -> None:
@@ -132,7 +132,7 @@ def _word(word: str | dict[str, str]) -> str:
     return repr(word) if isinstance(word, str) else f"<{word['prefix']}…>"
 
 
-@approvals.command("revoke")
+@cli.command("revoke")
 @click.argument("grant_id")
 @target_options
 @json_option

@@ -1,0 +1,54 @@
+"""The root of the ``openclaw`` command; every group lives in a module of its own, imported when it is called.
+
+Gateway commands are real clients of the WebSocket on 18789, with a device identity of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from openclaw.cli_target import TENANT
+from shared.cli import LazyGroup, guarded, paths_of, state_option
+
+MODULES: Final = {
+    "approvals": "openclaw.approvals.cli",
+    "channels": "openclaw.cli.channels",
+    "dashboard": "openclaw.cli.status:dashboard",
+    "devices": "openclaw.cli.devices",
+    "exec": "openclaw.cli.exec_explain",
+    "gateway": "openclaw.cli.gateway",
+    "health": "openclaw.cli.status:health",
+    "logs": "openclaw.cli.logs",
+    "models": "openclaw.cli.models",
+    "onboard": "openclaw.cli.sign_in:onboard",
+    "pairing": "openclaw.cli.pairing",
+    "status": "openclaw.cli.status:status",
+}
+"""Command → module, or module:name where it is not called ``cli``. A new command adds its line here."""
+
+
+@click.group(cls=LazyGroup, modules=MODULES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="clawgate", prog_name="openclaw")
+def cli() -> None:
+    """Speak to OpenClaw: its gateway, its devices, and who may write to its bot."""
+
+
+@cli.command(hidden=True)
+@click.option("--tenant", default=TENANT)
+@state_option
+def run(state: Path | None, tenant: str) -> int:
+    """Run the tenant process; the supervisor and the service unit call this."""
+    import asyncio
+
+    from openclaw.tenant import run as run_tenant
+
+    return asyncio.run(run_tenant(tenant, paths_of(state)))
+
+
+def main() -> None:
+    """Entry of the ``openclaw`` command."""
+    sys.exit(guarded(lambda: cli.main(standalone_mode=False), prog="openclaw"))

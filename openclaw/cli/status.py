@@ -1,0 +1,53 @@
+"""``openclaw status``, ``health`` and ``dashboard``: how OpenClaw is doing."""
+
+from __future__ import annotations
+
+import click
+
+from openclaw.cli_target import Target, json_option, target_options
+from shared.cli import print_json
+
+
+@click.command()
+@target_options
+@json_option
+def status(target: Target, *, as_json: bool) -> None:
+    """Show how OpenClaw is doing."""
+    report = target.control("status")
+    if as_json:
+        print_json(report)
+        return
+    click.echo(report["summary"])
+    click.echo(f"connections {report['connections']}, runs {report['runs']}")
+    if report["pending_devices"]:
+        click.echo(f"{report['pending_devices']} device(s) wait for approval: openclaw devices list")
+
+
+@click.command()
+@target_options
+@json_option
+def health(target: Target, *, as_json: bool) -> None:
+    """Ask the gateway for its health."""
+    report = target.request("health")
+    if as_json:
+        print_json(report)
+        return
+    click.echo(f"Agents: {', '.join(row['agentId'] for row in report['agents'])} (default)")
+    for name, channel in report["channels"].items():
+        words = "connected" if channel["connected"] else channel["lastError"] or "not connected"
+        click.echo(f"{report['channelLabels'].get(name, name)}: {words}")
+    click.echo(f"Session store: {report['sessions']['path']} ({report['sessions']['count']} entries)")
+
+
+@click.command()
+@target_options
+@click.option("--no-open", is_flag=True, help="Accepted for compatibility; nothing is opened.")
+@json_option
+def dashboard(target: Target, *, no_open: bool, as_json: bool) -> None:  # noqa: ARG001 - a flag of the original
+    """Print the Control UI's address with the token in it."""
+    found = target.control("dashboard")
+    url = f"{found['http_url']}#token={found['token']}"
+    if as_json:
+        print_json({"url": url})
+    else:
+        click.echo(f"Dashboard URL: {url}")
