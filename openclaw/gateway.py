@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from openclaw.admission import HubPolicy
 from openclaw.agent.loop import AgentLoop
 from openclaw.agent.models import CooldownFile, ModelClient, Models
 from openclaw.agent.prompt import read_workspace
@@ -18,7 +19,7 @@ from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
 from openclaw.connection import LIMITS, Limits
 from openclaw.devices import Devices
-from openclaw.hub import Hub, HubPolicy
+from openclaw.hub import Hub
 from openclaw.pairing import DmPairing
 from openclaw.presence import Presence
 from openclaw.protocol.methods.approvals import telling

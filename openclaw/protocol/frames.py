@@ -105,6 +105,32 @@ def encode(frame: dict[str, Any]) -> str:
     return to_json(frame, inf_nan_mode="null").decode()
 
 
+class Encoded:
+    """A payload that is JSON text already, so that one encoding serves many answers."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @classmethod
+    def of(cls, payload: object) -> Encoded:
+        """Encode a payload."""
+        return cls(to_json(payload, inf_nan_mode="null").decode())
+
+
+def request_id_of(frame: object) -> str:
+    """The id to answer a frame under, also when the rest of it is no good."""
+    request_id = frame.get("id") if isinstance(frame, dict) else None
+    return request_id if isinstance(request_id, str) and request_id else "invalid"
+
+
+def encode_response(request_id: str, payload: object) -> str:
+    """A successful answer as the text of one message."""
+    text = payload.text if isinstance(payload, Encoded) else to_json(payload, inf_nan_mode="null").decode()
+    return f'{{"type":"res","id":{to_json(request_id).decode()},"ok":true,"payload":{text}}}'
+
+
 def response(request_id: str, payload: object) -> dict[str, Any]:
     """A successful answer."""
     return {"type": "res", "id": request_id, "ok": True, "payload": payload}

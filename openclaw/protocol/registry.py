@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from openclaw.protocol.errors import ProtocolError, invalid, problems
-from openclaw.protocol.frames import Wire
+from openclaw.protocol.frames import RequestFrame, Wire
 from openclaw.protocol.scopes import ADMIN, NODE_METHODS, allows
 
 if TYPE_CHECKING:
@@ -26,17 +26,31 @@ class Call:
     """One request being answered.
 
     Attributes:
-        after: run once the answer is queued, such as closing the caller's own connection.
+        after: run once the (first) answer is queued, such as closing the caller's own connection.
     """
 
     services: Services
     connection: Connection
     grant: Grant
-    request_id: str
+    request: RequestFrame
     after: list[Callable[[], None]] = field(default_factory=list)
 
 
-Handler = Callable[[Call, Any], Awaitable[object]]
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A result that comes in two answers under one request id.
+
+    Attributes:
+        first: sent at once; its ``status`` is ``accepted``.
+        final: awaited, then sent.
+    """
+
+    first: object
+    final: Coroutine[Any, Any, object]
+
+
+Handler = Callable[[Call, Any], object]
+"""Gives the payload, or a coroutine of it: then it is waited for in a task, and may be a `Later`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from shared.clock import unix_ms
 _PROFILES = (("minimal", "Minimal"), ("coding", "Coding"), ("messaging", "Messaging"), ("full", "Full"))
 
 
-async def _agents(call: Call, _params: object) -> object:
+def _agents(call: Call, _params: object) -> object:
     name = call.services.policy.agent.name
     return {
         "defaultId": AGENT_ID,
@@ -34,7 +34,7 @@ class IdentityParams(Wire):
     session_key: NonEmpty | None = None
 
 
-async def _identity(call: Call, params: IdentityParams) -> object:
+def _identity(call: Call, params: IdentityParams) -> object:
     _only_agent(params.agent_id)
     name = call.services.policy.agent.name
     return {"agentId": AGENT_ID, "name": name, "avatar": name[:1].upper()}
@@ -45,7 +45,7 @@ def _only_agent(agent_id: str | None) -> None:
         raise invalid(f'unknown agent id "{agent_id}"')
 
 
-async def _models(call: Call, _params: object) -> object:
+def _models(call: Call, _params: object) -> object:
     """The agent's own models first, then whatever else the catalogue offers."""
     models = call.services.runs.loop.models
     own = [models.catalog.find(ref) for ref in models.refs if context_tokens(ref) is not None]
@@ -64,7 +64,7 @@ class CatalogParams(Wire):
     include_plugins: bool = True
 
 
-async def _catalog(call: Call, params: CatalogParams) -> object:
+def _catalog(call: Call, params: CatalogParams) -> object:
     _only_agent(params.agent_id)
     groups: dict[str, list[dict[str, Any]]] = {}
     for tool in call.services.runs.loop.tools.tools:
@@ -77,7 +77,7 @@ async def _catalog(call: Call, params: CatalogParams) -> object:
     }
 
 
-async def _nodes(call: Call, _params: object) -> object:
+def _nodes(call: Call, _params: object) -> object:
     return {"ts": unix_ms(call.services.clock.now()), "nodes": []}
 
 
@@ -87,7 +87,7 @@ class SkillsParams(Wire):
     agent_id: NonEmpty | None = None
 
 
-async def _skills(call: Call, params: SkillsParams) -> object:
+def _skills(call: Call, params: SkillsParams) -> object:
     _only_agent(params.agent_id)
     folder = call.services.folder
     return {"workspaceDir": str(folder / "workspace"), "managedSkillsDir": str(folder / "skills"), "skills": []}
@@ -105,12 +105,12 @@ class CronListParams(Wire):
     sort_dir: Literal["asc", "desc"] | None = None
 
 
-async def _cron_list(_call: Call, params: CronListParams) -> object:
+def _cron_list(_call: Call, params: CronListParams) -> object:
     page = {"offset": params.offset, "limit": params.limit}
     return {"jobs": [], "total": 0, **page, "hasMore": False, "nextOffset": None}
 
 
-async def _cron_status(call: Call, _params: object) -> object:
+def _cron_status(call: Call, _params: object) -> object:
     store = str(call.services.folder / f"{call.services.name}.db")
     return {"enabled": False, "storePath": store, "jobs": 0, "nextWakeAtMs": None}
 

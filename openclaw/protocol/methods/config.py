@@ -55,7 +55,7 @@ def effective_config(call: Call) -> dict[str, Any]:
     }
 
 
-async def _get(call: Call, _params: object) -> object:
+def _get(call: Call, _params: object) -> object:
     config = effective_config(call)
     raw = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     return {
@@ -73,7 +73,7 @@ async def _get(call: Call, _params: object) -> object:
     }
 
 
-async def _approvals(call: Call, _params: object) -> object:
+def _approvals(call: Call, _params: object) -> object:
     file: dict[str, Any] = {"version": 1, "defaults": {}, "agents": {}}
     text = json.dumps(file, indent=2) + "\n"
     return {

@@ -7,7 +7,7 @@ from openclaw.protocol.registry import Call, Method
 from openclaw.protocol.scopes import ADMIN
 
 
-async def _connect(_call: Call, _params: object) -> object:
+def _connect(_call: Call, _params: object) -> object:
     raise invalid("connect is only valid as the first request")
 
 

@@ -38,7 +38,7 @@ class RotateParams(TokenParams):
     scopes: list[NonEmpty] | None = None
 
 
-async def _list(call: Call, _params: object) -> object:
+def _list(call: Call, _params: object) -> object:
     return call.services.devices.listing()
 
 

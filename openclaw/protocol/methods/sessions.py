@@ -138,7 +138,7 @@ class ResolveParams(Wire):
     include_unknown: bool = True
 
 
-async def _resolve(call: Call, params: ResolveParams) -> object:
+def _resolve(call: Call, params: ResolveParams) -> object:
     sessions = call.services.sessions
     given = [value for value in (params.key, params.session_id, params.label) if value]
     if len(given) != 1:

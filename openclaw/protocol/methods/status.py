@@ -19,12 +19,12 @@ from shared.clock import unix_ms
 _RECENT = 10
 
 
-async def _health(call: Call, params: dict[str, Any]) -> object:
+def _health(call: Call, params: dict[str, Any]) -> object:
     probe = isinstance(params, dict) and params.get("probe") is True
     return call.services.hub.health(fresh=probe)
 
 
-async def _status(call: Call, _params: object) -> object:
+def _status(call: Call, _params: object) -> object:
     services = call.services
     rows = services.sessions.listing()
     now = services.clock.now()
@@ -72,11 +72,11 @@ async def _status(call: Call, _params: object) -> object:
     return result
 
 
-async def _presence(call: Call, _params: object) -> object:
+def _presence(call: Call, _params: object) -> object:
     return call.services.presence.listing()
 
 
-async def _last_heartbeat(_call: Call, _params: object) -> object:
+def _last_heartbeat(_call: Call, _params: object) -> object:
     return None
 
 
@@ -123,7 +123,7 @@ async def _tail(call: Call, params: TailParams) -> object:
     return await asyncio.to_thread(read_tail, path, params.cursor, params.limit, params.max_bytes)
 
 
-async def _usage(call: Call, _params: object) -> object:
+def _usage(call: Call, _params: object) -> object:
     services = call.services
     providers = []
     for ref in services.runs.loop.models.refs:
@@ -142,7 +142,7 @@ class ChannelsParams(Wire):
     timeout_ms: Annotated[int, Field(ge=0)] | None = None
 
 
-async def _channels(call: Call, _params: ChannelsParams) -> object:
+def _channels(call: Call, _params: ChannelsParams) -> object:
     services = call.services
     report = services.discord()
     shown = report.enabled

@@ -176,12 +176,12 @@ async def test_many_runs_at_once_share_what_is_known(tmp_path):
     assert kept["firm"] is True
 
 
-async def test_the_list_of_models_begins_with_the_agents_own_and_shows_the_catalogue():
+def test_the_list_of_models_begins_with_the_agents_own_and_shows_the_catalogue():
     models = Models(Gateway(), ["github-copilot/gemini-3-pro", "nobody/x", REFS[0]], FakeClock())
     runs = SimpleNamespace(loop=SimpleNamespace(models=models))
     call = SimpleNamespace(services=SimpleNamespace(runs=runs))
     method = next(method for method in METHODS if method.name == "models.list")
-    rows = (await method.handler(call, None))["models"]
+    rows = method.handler(call, None)["models"]
     assert [row["id"] for row in rows[:2]] == ["gemini-3-pro-preview", "gpt-5.1"]
     assert len(rows) == 28
     assert rows[1] == {
