@@ -12,6 +12,7 @@ from typing import Any
 from gateway.sandbox.run import Sandbox
 from shared.lifecycle.control import call
 from tests.bench.floors import engine_host
+from tests.bench.talk import workers
 
 _CONTAINER_LIMIT_S = 300.0
 
@@ -95,18 +96,25 @@ def _is_in_order(asked: Sequence[str], room: int, each: int) -> bool:
     return first_seen == sorted(first_seen)
 
 
-def worker_memory_mb(sandbox: Sandbox) -> list[float]:
-    """Memory of each running worker's container, as the engine accounts for it."""
-    host = ["docker", "-H", engine_host(sandbox)]
-    ids = subprocess.run(
-        [*host, "ps", "-q", "--filter", "name=nanoclaw-"], check=True, capture_output=True, text=True
-    ).stdout.split()
-    if not ids:
-        return []
-    shown = subprocess.run(
-        [*host, "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids], check=True, capture_output=True, text=True
-    ).stdout
-    return [_megabytes(line.partition("/")[0].strip()) for line in shown.splitlines()]
+async def worker_memory_mb(sandbox: Sandbox) -> list[float]:
+    """Memory of each running worker of this sandbox as the engine accounts for it; one that just ended is left out."""
+    return await asyncio.to_thread(
+        _memory_mb, engine_host(sandbox), [one["container"] for one in await workers(sandbox)]
+    )
+
+
+def _memory_mb(host: str, names: Sequence[str]) -> list[float]:
+    found = []
+    for name in names:
+        shown = subprocess.run(
+            ["docker", "-H", host, "stats", "--no-stream", "--format", "{{.MemUsage}}", name],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if shown.returncode == 0 and (used := shown.stdout.partition("/")[0].strip()):
+            found.append(_megabytes(used))
+    return found
 
 
 def _megabytes(text: str) -> float:

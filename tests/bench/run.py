@@ -29,7 +29,7 @@ from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from shared.obs.log import configure_logging
 from tests.bench.floors import bare_container_ms, bare_unpause_ms, direct_upstream_ms, engine_host
-from tests.bench.inbox import event_to_inbox_ms
+from tests.bench.inbox import discord_to_inbox_ms, slack_to_inbox_ms
 from tests.bench.many import Rooms, drained_s, side_by_side_ms, worker_memory_mb
 from tests.bench.talk import PAUSE_AFTER_S, first_model_request_ms, paused_ms, standby_ms
 
@@ -91,7 +91,7 @@ async def many_figures(sandbox: Sandbox) -> list[Figure]:
         Figure("5 groups at once, resident: the same", p50_p99(later), "–"),
     ]
     if sandbox.ready["engine"] == "docker":
-        memory = await asyncio.to_thread(worker_memory_mb, sandbox)
+        memory = await worker_memory_mb(sandbox)
         shown = f"{statistics.median(memory):.0f} MB each (n={len(memory)})"
         figures.append(Figure("memory of a resident worker (container), median", shown, "–"))
     took, in_order = await drained_s(sandbox, Rooms(sandbox, 50, name="drain"), each=10)
@@ -103,8 +103,10 @@ async def many_figures(sandbox: Sandbox) -> list[Figure]:
 async def measure(engine: str | None, samples: int) -> list[Figure]:
     """Start the sandbox and measure."""
     figures: list[Figure] = []
-    inbox = await event_to_inbox_ms(samples * 20)
-    figures.append(Figure("event received → durable inbox row, p50 / p99", p50_p99(inbox), "≤ 3 / ≤ 20 ms"))
+    for platform, to_inbox_ms in (("Discord", discord_to_inbox_ms), ("Slack", slack_to_inbox_ms)):
+        inbox = await to_inbox_ms(samples * 20)
+        name = f"{platform}: event received → durable inbox row, p50 / p99"
+        figures.append(Figure(name, p50_p99(inbox), "≤ 3 / ≤ 20 ms"))
     async with AsyncExitStack() as folders, AsyncExitStack() as stack:
         folder = folders.enter_context(tempfile.TemporaryDirectory(prefix="clawgate-bench-"))
         options = SandboxOptions.parse(state=Path(folder) / "s", port_base=0, engine=engine, quiet=True)
