@@ -12,6 +12,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from openclaw.agent.policy import (
+    CompactionPolicy,
+    HeartbeatPolicy,
+    QueuePolicy,
+    SessionPolicy,
+    ToolsPolicy,
+    WorkspacePolicy,
+)
 from shared.config.paths import Paths
 from shared.config.toml import load_policy
 
@@ -154,6 +162,12 @@ class OpenClawPolicy(_Table):
     discord: DiscordPolicy = DiscordPolicy()
     agent: AgentPolicy = AgentPolicy()
     approvals: ApprovalsPolicy = ApprovalsPolicy()
+    tools: ToolsPolicy = ToolsPolicy()
+    queue: QueuePolicy = QueuePolicy()
+    compaction: CompactionPolicy = CompactionPolicy()
+    session: SessionPolicy = SessionPolicy()
+    heartbeat: HeartbeatPolicy = HeartbeatPolicy()
+    workspace: WorkspacePolicy = WorkspacePolicy()
 
     @field_validator("trusted_proxies")
     @classmethod

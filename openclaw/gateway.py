@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openclaw.admission import HubPolicy
+from openclaw.agent.compaction import Compactor
 from openclaw.agent.loop import AgentLoop
 from openclaw.agent.models import CooldownFile, ModelClient, Models
 from openclaw.agent.prompt import read_workspace
@@ -123,7 +124,8 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     transcripts = Transcripts(db, options.folder / "agents" / AGENT_ID / "sessions", clock)
     rests = CooldownFile(options.folder / "agents" / AGENT_ID / "agent" / "cooldowns.json")
     models = Models(options.models, [policy.agent.model, *policy.agent.fallbacks], clock, kept=rests)
-    loop = AgentLoop(models, options.tools, max_rounds=policy.agent.max_tool_rounds, clock=clock)
+    compactor = Compactor(models, policy.compaction)
+    loop = AgentLoop(models, options.tools, max_rounds=policy.agent.max_tool_rounds, compactor=compactor, clock=clock)
     runs = Runs(
         db,
         sessions,
@@ -168,6 +170,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         finally:
             gateway.ready = False
             await runs.stop(options.drain_s)
+            await options.tools.close()
             await hub.stop(gateway.stop_reason)
             await listeners.close(1.0)
 

@@ -15,16 +15,17 @@ from datetime import timedelta
 from typing import Any, Final, Literal
 
 from openclaw import store
+from openclaw.agent.compaction import Summary
 from openclaw.agent.loop import AgentLoop, Answer, RunEvents
 from openclaw.agent.models import NoModel
 from openclaw.agent.prompt import PromptFacts, build_instructions
 from openclaw.agent.tools import ToolContext, ToolResult
-from openclaw.agent.turns import turns_of
+from openclaw.agent.turns import holds_outside, turns_of
 from openclaw.protocol import events
 from openclaw.protocol.frames import compact
 from openclaw.sessions import SessionOrigin, Sessions
 from openclaw.store import RunRow, SessionRow
-from openclaw.transcript import Entry, Transcripts, text_message
+from openclaw.transcript import COMPACTION, Entry, Transcripts, text_message
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.errors import Busy, GatewayError, Invalid
 from shared.ids import new_id
@@ -298,15 +299,20 @@ class Runs:
         )
         instructions = build_instructions(facts, await asyncio.to_thread(self._workspace))
         teller = _Teller(self, run)
+        chat = run.origin.chat if run.origin else ""
+        outside = holds_outside(entries)
+        context = ToolContext(run.row.run_id, run.row.session_key, chat, outside=outside)
+        told = RunEvents(on_text=teller.text, on_tool=teller.tool)
+        told.remember = lambda summary: self._remember(run, session, summary)
         try:
             async with asyncio.timeout(self._policy.timeout_s):
                 return await self.loop.run(
                     instructions,
                     turns_of(entries, max_chars=self._policy.history_chars),
-                    context=ToolContext(run.row.run_id, run.row.session_key, run.origin.chat if run.origin else ""),
+                    context=context,
                     session_id=session.session_id,
                     record=lambda message: self._transcripts.append(session.session_id, run.row.run_id, message),
-                    events=RunEvents(on_text=teller.text, on_tool=teller.tool),
+                    events=told,
                 )
         except TimeoutError:
             run.stop = "timeout"
@@ -314,6 +320,20 @@ class Runs:
         except GatewayError as error:
             transient = error.code in {"model.unavailable", "model.overloaded", "model.server", "model.cut"}
             return Outcome("error", error=f"{error.detail} (run {run.row.run_id})", retryable=transient)
+
+    async def _remember(self, run: _Run, session: SessionRow, summary: Summary) -> None:
+        """Make a summary part of the transcript: later turns begin with it."""
+        entries = await self._transcripts.last(session.session_id, _HISTORY_ENTRIES)
+        message = text_message(
+            COMPACTION,
+            summary.text,
+            self._clock.now(),
+            firstKeptEntryId=summary.first_kept,
+            tokensBefore=summary.tokens_before,
+            outside=holds_outside(entries),
+        )
+        await self._transcripts.append(session.session_id, run.row.run_id, message)
+        self._agent_event(run, "compaction", {"phase": "end", "tokensBefore": summary.tokens_before})
 
     # --- telling -------------------------------------------------------------------
 

@@ -42,6 +42,14 @@ def discord_session(chat: str, kind: Literal["guild", "thread", "dm"]) -> str:
     return f"agent:{AGENT_ID}:discord:channel:{chat.removeprefix('dc:')}"
 
 
+def is_private(key: str) -> bool:
+    """Whether a session is the owner's own: the main one, or one that was opened by name in the Control UI.
+
+    Channels, other people's direct messages, jobs and helper agents have further words in their key and are not.
+    """
+    return key.startswith(f"agent:{AGENT_ID}:") and key.count(":") == MAIN_SESSION.count(":")
+
+
 @dataclass(frozen=True, slots=True)
 class SessionOrigin:
     """Where a session's messages come from.

@@ -17,6 +17,8 @@ from openclaw.agent.exec_tool import ExecTool
 from openclaw.agent.json_query import JSON_QUERY
 from openclaw.agent.models import ModelClient
 from openclaw.agent.tools import ToolRegistry
+from openclaw.agent.workspace.places import Places
+from openclaw.agent.workspace.tools import FileTools
 from openclaw.approvals.answers import DiscordAnswers
 from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.continuation import Continuation
@@ -28,6 +30,7 @@ from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running
 from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
 from openclaw.services import ChannelReport
+from openclaw.system_turns import SystemTurns
 from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
 from shared.channels.discord.make import discord_channel
 from shared.channels.inbox import Inbox
@@ -119,6 +122,10 @@ class Tenant:
         commands = Commands(self.name, self.paths, exec_policy, self._egress, self._clock)
         cards = ApprovalCards(self.name, self.paths, self.approvals, self.outbox, lambda: self._channel, self._clock)
         exec_tool = ExecTool(commands, self.approvals, cards.announce)
+        places = Places(self.name, self.paths)
+        tools = ToolRegistry(
+            (exec_tool.tool, JSON_QUERY, *FileTools(places).tools), self.policy.tools, places.keep_result
+        )
         options = GatewayOptions(
             name=self.name,
             policy=self.policy,
@@ -126,7 +133,7 @@ class Tenant:
             secret=self._secret,
             models=self._models,
             log_file=log_file(folder),
-            tools=ToolRegistry((exec_tool.tool, JSON_QUERY)),
+            tools=tools,
             discord=self.report,
             clock=self._clock,
             drain_s=self._drain_s,
@@ -149,7 +156,8 @@ class Tenant:
             stack.push_async_callback(control.stop)
             await self._start_discord(gateway)
             services = gateway.services
-            continuation = Continuation(self.approvals, commands, cards, services.sessions, services.runs, self.outbox)
+            turns = SystemTurns(services.runs, services.sessions, self.outbox)
+            continuation = Continuation(self.approvals, commands, cards, turns)
             stack.push_async_callback(continuation.stop)
             await continuation.start()
             stack.push_async_callback(self._wind_down, gateway)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from openclaw import store
@@ -24,14 +24,17 @@ from shared.storage import Database
 
 _log = get_logger(__name__)
 
+COMPACTION: Final = "compaction"
+"""The role of an entry that sums up what came before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message of a conversation as the transcript keeps it.
 
     Attributes:
-        message: ``{"role", "content": [blocks], "timestamp": Unix ms, …}``; roles are ``user``, ``assistant`` and
-            ``toolResult``.
+        message: ``{"role", "content": [blocks], "timestamp": Unix ms, …}``; roles are ``user``, ``assistant``,
+            ``toolResult`` and ``compaction``, which also has ``firstKeptEntryId`` and ``tokensBefore``.
     """
 
     id: str

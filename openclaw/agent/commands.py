@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from openclaw.agent.output import result_text
+from openclaw.agent.workspace.places import Places
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.containment.commands import full_argv, prepare
@@ -18,7 +19,6 @@ from shared.execpolicy.grants import Grant, decide_with_grants
 from shared.execpolicy.models import Decision, ExecRequest, Finding, argv_digest
 from shared.execpolicy.policy import ExecPolicy
 from shared.execpolicy.resolve import check_program, find_program
-from shared.ids import slug
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -38,13 +38,14 @@ class Commands:
     ) -> None:
         self._tenant = tenant
         self._paths = paths
+        self._places = Places(tenant, paths)
         self.policy = policy
         self._proxy = proxy
         self._clock = clock
 
     def workspace(self, session_key: str) -> Path:
         """The folder of a session's commands, made when there is none."""
-        folder = self._paths.session_workspace(self._tenant, slug(session_key, limit=60))
+        folder = self._places.commands(session_key)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
 

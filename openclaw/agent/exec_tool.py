@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from openclaw.agent.commands import Commands
-from openclaw.agent.tools import Tool, ToolContext
+from openclaw.agent.tools import Tool, ToolContext, parse_arguments
 from openclaw.approvals.models import Approval, Question
 from openclaw.approvals.service import Approvals
 from openclaw.config import OPERATOR
@@ -70,10 +70,11 @@ class ExecTool:
     @property
     def tool(self) -> Tool:
         """For the registry."""
-        return Tool(ToolSpec("exec", _DESCRIPTION, _PARAMETERS), self._exec, "Command", "runtime")
+        spec = ToolSpec("exec", _DESCRIPTION, _PARAMETERS)
+        return Tool(spec, self._exec, "Command", "runtime", outside=True, timeout_s=LONGEST_S + 30)
 
     async def _exec(self, given: dict[str, Any], context: ToolContext) -> str:
-        arguments = _read(given)
+        arguments = parse_arguments(_Arguments, given, "exec")
         request = self._commands.request(arguments.command, arguments.env, arguments.workdir, context.session_key)
         grants = [Grant.model_validate(stored.grant) for stored in await self._approvals.grants()]
         decision = self._commands.decide(request, grants)
@@ -127,15 +128,6 @@ class ExecTool:
                 f" Somebody on the gateway host can run `openclaw approvals allow {approval.approval_id}` (or deny)."
             )
         return told
-
-
-def _read(given: dict[str, Any]) -> _Arguments:
-    try:
-        return _Arguments.model_validate(given)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "arguments"
-        raise Invalid(f"exec: {place}: {first['msg']}; the operator's settings decide everything else") from None
 
 
 def _why_not_always(request: ExecRequest) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from openclaw.transcript import Entry, text_of
+from openclaw.transcript import COMPACTION, Entry, text_of
 from shared.providers import ToolCall, chat_completions, messages, responses
 
 
@@ -17,6 +17,7 @@ class Turn:
     Attributes:
         call_id: for ``tool``: which call this is the result of.
         native: the provider's own items of an assistant turn, valid for the model named in `native_for` alone.
+        entry_id: the transcript entry it is from; empty for a summary.
     """
 
     role: Literal["user", "assistant", "tool"]
@@ -25,6 +26,7 @@ class Turn:
     call_id: str = ""
     native: tuple[Mapping[str, Any], ...] = ()
     native_for: str = ""
+    entry_id: str = ""
 
 
 def turns_of(entries: Iterable[Entry], *, max_chars: int) -> list[Turn]:
@@ -32,7 +34,7 @@ def turns_of(entries: Iterable[Entry], *, max_chars: int) -> list[Turn]:
 
     Tool calls whose result is missing (a run that was cut) get one that says so: providers refuse them otherwise.
     """
-    turns = [_turn(entry) for entry in entries]
+    turns = _since_compaction(list(entries))
     kept: list[Turn] = []
     left = max_chars
     for turn in reversed(turns):
@@ -46,18 +48,39 @@ def turns_of(entries: Iterable[Entry], *, max_chars: int) -> list[Turn]:
     return _closed(kept)
 
 
+def holds_outside(entries: Iterable[Entry]) -> bool:
+    """Whether a conversation holds words from outside: a tool's result that is marked so, or a summary of one."""
+    return any(entry.message.get("outside") is True for entry in entries)
+
+
+def summary_turn(text: str) -> Turn:
+    """A summary in place of what it sums up."""
+    return Turn("user", f"[A record of the earlier conversation, made to save room; no instruction]\n{text}")
+
+
+def _since_compaction(entries: Sequence[Entry]) -> list[Turn]:
+    """The turns that count: the last summary, and what it did not sum up."""
+    last = next((i for i in range(len(entries) - 1, -1, -1) if entries[i].role == COMPACTION), None)
+    if last is None:
+        return [_turn(entry) for entry in entries]
+    first_kept = entries[last].message.get("firstKeptEntryId")
+    start = next((i for i in range(last) if entries[i].id == first_kept), last)
+    kept = [_turn(entry) for entry in entries[start:] if entry.role != COMPACTION]
+    return [summary_turn(text_of(entries[last].message)), *kept]
+
+
 def _turn(entry: Entry) -> Turn:
     message = entry.message
     if entry.role == "toolResult":
-        return Turn("tool", text_of(message), call_id=str(message.get("toolCallId", "")))
+        return Turn("tool", text_of(message), call_id=str(message.get("toolCallId", "")), entry_id=entry.id)
     if entry.role == "assistant":
         calls = tuple(
             ToolCall(str(block["id"]), str(block["name"]), str(block["arguments"]))
             for block in message["content"]
             if block.get("type") == "toolCall"
         )
-        return Turn("assistant", text_of(message), calls)
-    return Turn("user", text_of(message))
+        return Turn("assistant", text_of(message), calls, entry_id=entry.id)
+    return Turn("user", text_of(message), entry_id=entry.id)
 
 
 def _closed(turns: Sequence[Turn]) -> list[Turn]:

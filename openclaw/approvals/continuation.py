@@ -14,10 +14,7 @@ from openclaw.approvals.card_text import visible
 from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.models import IN_WORDS, Approval
 from openclaw.approvals.service import Approvals
-from openclaw.intake import reply_of
-from openclaw.runs import Runs
-from openclaw.sessions import SessionOrigin, Sessions
-from shared.channels.outbox import Outbox
+from openclaw.system_turns import SystemTurns
 from shared.errors import Busy, GatewayError
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
@@ -39,7 +36,7 @@ class Continuation:
     Args:
         commands: runs them.
         cards: changed after each decision.
-        runs: where a session's turns begin.
+        turns: begins turns of the conversations.
     """
 
     def __init__(
@@ -47,16 +44,12 @@ class Continuation:
         approvals: Approvals,
         commands: Commands,
         cards: ApprovalCards,
-        sessions: Sessions,
-        runs: Runs,
-        outbox: Outbox,
+        turns: SystemTurns,
     ) -> None:
         self._approvals = approvals
         self._commands = commands
         self._cards = cards
-        self._sessions = sessions
-        self._runs = runs
-        self._outbox = outbox
+        self._turns = turns
         self._tasks = TaskPool("approvals")
         self._busy: set[str] = set()
 
@@ -130,22 +123,10 @@ class Continuation:
         """Begin a turn of the session with the outcome; its answer goes where the request came from."""
         run_id = f"{approval.approval_id}_told"
         key, text = approval.session_key, event_text(approval)
+        also = self._approvals.telling(approval.approval_id)
+        await self._turns.run(key, approval.chat, text, run_id, source=SOURCE, also=also)
         if not approval.chat:
-            await self._runs.submit(key, key, text, run_id)
             await self._approvals.note_told(approval.approval_id)
-            return
-        session = self._sessions.get(key)
-        origin = SessionOrigin(
-            session.chat_type if session else "channel",  # type: ignore[arg-type] # as it was stored
-            "discord",
-            session.display_name if session else None,
-            session.last_to if session else None,
-            approval.chat,
-        )
-        outcome = await self._runs.ask(key, text, run_id, source=SOURCE, origin=origin)
-        said, _ = reply_of(outcome)
-        told = self._approvals.telling(approval.approval_id)
-        await self._outbox.post(run_id, approval.chat, said, also=told)
 
 
 def event_text(approval: Approval) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from openclaw.agent.models import context_tokens
+from openclaw.agent.tool_policy import profiles_of
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire
 from openclaw.protocol.registry import Call, Method
@@ -69,7 +70,8 @@ def _catalog(call: Call, params: CatalogParams) -> object:
     groups: dict[str, list[dict[str, Any]]] = {}
     for tool in call.services.runs.loop.tools.tools:
         row = {"id": tool.spec.name, "label": tool.label, "description": tool.spec.description, "source": "core"}
-        groups.setdefault(tool.group, []).append({**row, "defaultProfiles": ["full"]})
+        profiles = profiles_of(tool.spec.name, tool.group)
+        groups.setdefault(tool.group, []).append({**row, "defaultProfiles": profiles})
     return {
         "agentId": AGENT_ID,
         "profiles": [{"id": key, "label": label} for key, label in _PROFILES],

@@ -16,7 +16,7 @@ from openclaw.protocol.registry import Call, Method
 from openclaw.protocol.scopes import READ, WRITE
 from openclaw.runs import clean_message
 from openclaw.sessions import canonical_key
-from openclaw.transcript import Entry, text_message
+from openclaw.transcript import COMPACTION, Entry, text_message
 
 STOP_PHRASES: Final = frozenset({"/stop", "stop", "/abort", "abort"})
 RESET_PHRASES: Final = frozenset({"/new", "/reset"})
@@ -25,7 +25,7 @@ _TEXT_CHARS: Final = 12_000
 _MESSAGE_BYTES: Final = 131_072
 _HISTORY_BYTES: Final = 6 * 1_048_576
 _OVERSIZED: Final = "[chat.history omitted: message too large]"
-_HIDDEN_FIELDS: Final = frozenset({"usage", "cost", "details"})
+_HIDDEN_FIELDS: Final = frozenset({"usage", "cost", "details", "outside"})
 
 
 class HistoryParams(Wire):
@@ -40,6 +40,8 @@ def history_messages(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     left = _HISTORY_BYTES
     for entry in reversed(entries):
+        if entry.role == COMPACTION:
+            continue
         message = _shown(entry.message)
         size = len(to_json(message))
         if size > _MESSAGE_BYTES:

@@ -14,6 +14,7 @@ from openclaw.protocol.scopes import ADMIN, READ
 from openclaw.services import Services
 from openclaw.sessions import AGENT_ID, canonical_key
 from openclaw.store import SessionRow
+from openclaw.transcript import COMPACTION
 from shared.clock import unix_ms
 
 _PREVIEW_ENTRIES = 50
@@ -95,7 +96,7 @@ async def _list(call: Call, params: ListParams) -> object:
 async def _add_words(services: Services, row: SessionRow, shown: dict[str, Any], params: ListParams) -> None:
     entries = await services.transcripts.last(row.session_id, _PREVIEW_ENTRIES)
     first = next((item.text for item in entries if item.role == "user" and item.text.strip()), "")
-    last = next((item.text for item in reversed(entries) if item.text.strip()), "")
+    last = next((item.text for item in reversed(entries) if item.text.strip() and item.role != COMPACTION), "")
     if params.include_derived_titles and first:
         shown["derivedTitle"] = " ".join(first.split())[:60]
     if params.include_last_message and last:
@@ -119,7 +120,7 @@ async def _preview(call: Call, params: PreviewParams) -> object:
         items = [
             {"role": "tool" if item.role == "toolResult" else item.role, "text": item.text[: params.max_chars]}
             for item in entries
-            if item.text
+            if item.text and item.role != COMPACTION
         ]
         status = "missing" if row is None else "ok" if items else "empty"
         previews.append({"key": key, "status": status, "items": items})

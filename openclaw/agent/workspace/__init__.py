@@ -1,0 +1,1 @@
+"""The folder an agent works in: safe access, the file tools, standing files, skills."""
