@@ -25,6 +25,7 @@ from gateway.egress.search import SearchBackend
 from gateway.egress.service import Egress
 from gateway.egress.store import EgressStore
 from gateway.ledger import Ledger
+from gateway.maintenance.jobs import GatewayParts, build_maintenance
 from gateway.modelproxy.apps import tenant_models, worker_app
 from gateway.modelproxy.catalogue import ModelCatalogue
 from gateway.modelproxy.client_keys import ClientKeys
@@ -127,7 +128,6 @@ class Gateway:
         self.notices = Notices(
             NoticeStore(database), tenant=settings.notices_tenant(), chat=settings.policy.notices.chat
         )
-        await self.notices.start()
         stack.push_async_callback(self.notices.close)
 
         http = HttpPool()
@@ -250,6 +250,20 @@ class Gateway:
             stack.push_async_callback(public.close, 1.0)
             self.model_api_port = await public.add_tcp(api.host, api.port, state={})
 
+        parts = GatewayParts(
+            paths=paths,
+            database=database,
+            store=self.store,
+            budgets=budget.policy,
+            egress=self.egress,
+            notices=self.notices,
+            watch=self.watch,
+            images=images if settings.policy.engine.kind == "docker" else None,
+        )
+        self.maintenance = build_maintenance(parts, settings.policy.workers.timezone)
+        await self.maintenance.start()
+        tasks.start(self.maintenance.run(), name="maintenance")
+
         control = ControlServer(
             paths.control_socket("gateway"),
             {
@@ -258,6 +272,7 @@ class Gateway:
                 "end_workers": self.op_end_workers,
                 **credential_operations(self.sign_ins),
                 **social_operations(self.social),
+                **self.maintenance.operations(),
             },
         )
         await control.start()

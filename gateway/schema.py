@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
+from shared.maintenance.schema import job_table
 from shared.storage import BigId, UtcTime
 
 metadata = MetaData()
@@ -87,3 +88,6 @@ owner_notice = Table(
     Column("settled_at", UtcTime, nullable=True),
 )
 """What the owner is told in a chat; `key` names the event, so that each is told once."""
+
+maintenance_job = job_table(metadata)
+"""What the gateway does by itself from time to time."""

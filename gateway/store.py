@@ -141,6 +141,18 @@ class GatewayStore:
         """Write one model call into the ledger."""
         await self._money.add(_Settling(entry=entry), patience_s=_PATIENCE_S)
 
+    async def forget_calls(self, before: datetime, *, but_of: Sequence[str]) -> int:
+        """Drop model calls before a moment from the ledger; says how many.
+
+        Args:
+            before: aware.
+            but_of: buckets whose calls stay.
+        """
+        old = (model_request.c.at < before) & model_request.c.bucket.not_in(list(but_of))
+        return await self._database.write(
+            lambda connection: connection.execute(model_request.delete().where(old)).rowcount
+        )
+
     async def reserve(self, reservation: str, demands: Sequence[Demand]) -> Counter | None:
         """Set aside what a call may cost, in all its budgets or in none.
 

@@ -43,6 +43,7 @@ def operations(tenant: Tenant) -> Mapping[str, Operation]:
         "deadletters.requeue": control.requeue,
         "stop": control.stop,
         **task_operations(tenant.tasks),
+        **tenant.maintenance.operations(),
     }
 
 

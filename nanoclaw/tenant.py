@@ -62,6 +62,10 @@ from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
+from shared.maintenance.jobs import process_logs, tenant_jobs
+from shared.maintenance.logs import LogFolder
+from shared.maintenance.policy import MaintenancePolicy
+from shared.maintenance.service import Maintenance
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.social.models import Network
@@ -111,7 +115,7 @@ class Tenant:
         self.clock = clock
         self.started_at = clock.now()
         self.stop_requested = asyncio.Event()
-        tables = declare()
+        tables, kept = declare(), MaintenancePolicy.load(paths)
         self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
         self.store = Store(self.db, tables, clock)
         self.inbox = Inbox(self.db, tables.channels, clock)
@@ -216,6 +220,13 @@ class Tenant:
             longest_rest_s=max(policy.runs.retry_delays_s, default=60.0),
             clock=clock,
         )
+        self.maintenance = Maintenance(
+            self.db,
+            tenant_jobs(self.db, self.inbox, self.outbox, lambda: log_folders(paths, name), kept, clock=clock),
+            kept,
+            zone,
+            clock=clock,
+        )
         self._marks = Marks(self.db, tables.channels)
         self.channels = Channels(connectors, self._handlers)
         self._tasks = TaskPool(f"tenant.{name}")
@@ -235,6 +246,7 @@ class Tenant:
             stack.push_async_callback(self.runs.close)
             stack.push_async_callback(self.queue_notes.close)
             stack.push_async_callback(self.lanes.close)
+            await self.maintenance.start()
             control = ControlServer(self.paths.control_socket(self.name), operations(self))
             await control.start()
             stack.push_async_callback(control.stop)
@@ -256,6 +268,7 @@ class Tenant:
                 self.channels.start(self._tasks)
                 self._tasks.start(self.standby.run(), name="standby")
                 self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
+            self._tasks.start(self.maintenance.run(), name="maintenance")
             stack.push_async_callback(self._wind_down)
             yield self
 
@@ -369,6 +382,13 @@ class Tenant:
     async def _welcome(self, group: Group) -> None:
         everybody = self.paths.group(self.name, GLOBAL_FOLDER)
         await asyncio.to_thread(make_group_memory, self._folder_of(group), everybody, group)
+
+
+def log_folders(paths: Paths, name: str) -> list[LogFolder]:
+    """Where a tenant's logs are: its own, and those of every group that ever was; blocks."""
+    groups = paths.group_logs(name, GLOBAL_FOLDER).parent.parent
+    found = sorted(groups.iterdir()) if groups.is_dir() else []
+    return [process_logs(paths, name), *(LogFolder(group, ("logs",), rotated=False) for group in found)]
 
 
 async def run(name: str, paths: Paths) -> int:

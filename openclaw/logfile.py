@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import TextIO
 
@@ -11,6 +12,8 @@ _MAX_BYTES = 10 << 20
 
 class LogTee(io.TextIOBase):
     """A text stream that writes to two places; the file is set aside as ``.1`` when it grows beyond 10 MiB.
+
+    A file that somebody else has set aside, or deleted, is begun anew with the next line.
 
     Args:
         path: the file, mode 0600.
@@ -26,7 +29,8 @@ class LogTee(io.TextIOBase):
     def _open(self) -> None:
         self._file = self._path.open("a", encoding="utf-8")
         self._path.chmod(0o600)
-        self._size = self._path.stat().st_size
+        facts = os.fstat(self._file.fileno())
+        self._size, self._identity = facts.st_size, (facts.st_dev, facts.st_ino)
 
     def isatty(self) -> bool:
         """Never: the file wants JSON lines, and so does whoever collects standard error."""
@@ -35,6 +39,9 @@ class LogTee(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write to both."""
         self._stream.write(text)
+        if not self._is_in_place():
+            self._file.close()
+            self._open()
         self._file.write(text)
         self._size += len(text)
         if self._size > _MAX_BYTES and text.endswith("\n"):
@@ -42,6 +49,13 @@ class LogTee(io.TextIOBase):
             self._path.replace(self._path.with_name(f"{self._path.name}.1"))
             self._open()
         return len(text)
+
+    def _is_in_place(self) -> bool:
+        try:
+            facts = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return (facts.st_dev, facts.st_ino) == self._identity
 
     def flush(self) -> None:
         """Flush both."""

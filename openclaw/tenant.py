@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TextIO
+from zoneinfo import ZoneInfo
 
 from openclaw import schema
 from openclaw.agent.commands import Commands
@@ -37,6 +38,7 @@ from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.parse import parse_zone
 from shared.config.paths import Paths
 from shared.containment.egress import EgressProxy
 from shared.errors import ConfigError, ExitCode, Unavailable
@@ -47,6 +49,9 @@ from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
+from shared.maintenance.jobs import process_logs, tenant_jobs
+from shared.maintenance.policy import MaintenancePolicy
+from shared.maintenance.service import Maintenance
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret, require_private, write_private
@@ -58,6 +63,7 @@ _GATEWAY_WAIT_S = 60.0
 _DRAIN_S = 15.0
 _INTAKE_DRAIN_S = 2.0
 _FLUSH_S = 3.0
+_UTC = ZoneInfo("UTC")
 
 
 class Tenant:
@@ -73,6 +79,7 @@ class Tenant:
         drain_s: how long running answers may go on at the end.
         exec_policy: which commands the agent may run; the installation's own when left out.
         egress: the way out of its commands.
+        zone: the owner's, for maintenance.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class Tenant:
         drain_s: float = _DRAIN_S,
         exec_policy: ExecPolicy | None = None,
         egress: EgressProxy | None = None,
+        zone: ZoneInfo = _UTC,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -109,6 +117,9 @@ class Tenant:
         self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
         self.approvals = Approvals(self.db, policy.approvals, clock)
         self._answers = DiscordAnswers(self.approvals)
+        kept = MaintenancePolicy.load(paths)
+        jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: [process_logs(paths, name)], kept, clock=clock)
+        self.maintenance = Maintenance(self.db, jobs, kept, zone, clock=clock)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningGateway]:
@@ -145,11 +156,13 @@ class Tenant:
             await stack.enter_async_context(self._egress.serving())
             gateway = await stack.enter_async_context(running_gateway(options, self.db))
             stack.push_async_callback(self._tasks.close)
+            await self.maintenance.start()
             control = ControlServer(
                 self.paths.control_socket(self.name),
                 {
                     **operations(gateway, self._secret, self.inbox, self.stop_requested),
                     **approval_operations(self.approvals),
+                    **self.maintenance.operations(),
                 },
             )
             await control.start()
@@ -160,6 +173,7 @@ class Tenant:
             continuation = Continuation(self.approvals, commands, cards, turns)
             stack.push_async_callback(continuation.stop)
             await continuation.start()
+            self._tasks.start(self.maintenance.run(), name="maintenance")
             stack.push_async_callback(self._wind_down, gateway)
             yield gateway
 
@@ -286,7 +300,8 @@ async def run(name: str, paths: Paths) -> int:
     async with tenant_process(name, paths, log_stream=_log_stream(folder)) as (client, startup):
         make_channel = discord_channel(startup.secrets.get("discord_bot_token", ""), startup.upstreams)
         secret = gateway_token(folder, startup)
-        tenant = Tenant(name, paths, client, policy, secret, make_channel=make_channel)
+        zone = ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key))
+        tenant = Tenant(name, paths, client, policy, secret, make_channel=make_channel, zone=zone)
         stop_on_signals(tenant.stop_requested)
         async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):
             notify(f"READY=1\nMAINPID={os.getpid()}")

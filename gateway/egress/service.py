@@ -64,6 +64,10 @@ class Egress:
         """Settle what an earlier process left open, and forget what is old."""
         await self._store.recover(older_than=self._clock.now() - timedelta(days=self._policy.keep_days))
 
+    async def forget(self) -> int:
+        """Forget requests older than policy keeps them; says how many."""
+        return await self._store.forget(older_than=self._clock.now() - timedelta(days=self._policy.keep_days))
+
     async def fetch(self, tenant: str, request: FetchRequest) -> FetchedPage:
         """Fetch a page for the run a group is in, following redirects that are allowed themselves.
 

@@ -94,6 +94,11 @@ class EgressStore:
 
         await self._database.write(work)
 
+    async def forget(self, *, older_than: datetime) -> int:
+        """Drop old requests; says how many."""
+        table = self._table
+        return await self._database.write(lambda c: c.execute(delete(table).where(table.c.at < older_than)).rowcount)
+
     async def recent(self, limit: int, *, tenant: str = "", group: str = "") -> list[dict[str, Any]]:
         """The newest requests, newest first."""
         table = self._table

@@ -7,7 +7,14 @@ from datetime import datetime
 from typing import Literal
 
 NoticeKind = Literal[
-    "login_needed", "refresh_failing", "token_ending", "budget_exhausted", "post_waiting", "post_in_doubt"
+    "login_needed",
+    "refresh_failing",
+    "token_ending",
+    "budget_exhausted",
+    "post_waiting",
+    "post_in_doubt",
+    "disk_filling",
+    "job_failed",
 ]
 NoticeState = Literal["waiting", "delivered", "withdrawn"]
 

@@ -44,9 +44,9 @@ class Notices:
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
 
-    async def start(self) -> None:
-        """Forget what is long over."""
-        await self._store.forget(self._clock.now() - _KEPT)
+    async def forget(self) -> int:
+        """Forget what is long over; says how many."""
+        return await self._store.forget(self._clock.now() - _KEPT)
 
     def release(self) -> None:
         """Answer all waiting calls now, so that the sockets can close."""

@@ -52,14 +52,14 @@ class SignInWatch:
         """Look now instead of at the next turn."""
         self._changed.set()
 
-    async def look(self) -> None:
-        """Look once: tell of what is new, take back what is over and was not told."""
-        found = decide_sign_in_notices(
-            await self._status(), self._policy, self._clock.now(), state_option=self._state_option
-        )
+    async def look(self) -> list[CredentialStatus]:
+        """Look once: tell of what is new, take back what is over and was not told; returns what was seen."""
+        statuses = await self._status()
+        found = decide_sign_in_notices(statuses, self._policy, self._clock.now(), state_option=self._state_option)
         for notice in found:
             await self._notices.record(notice)
         await self._notices.withdraw(SIGN_IN_KINDS, but=[notice.key for notice in found])
+        return statuses
 
     async def run(self) -> None:
         """Look until cancelled."""

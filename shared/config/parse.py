@@ -63,5 +63,8 @@ def parse_zone(text: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigError(f"TZ={text} is not a time zone such as Asia/Seoul", code="config.setting") from None
+        raise ConfigError(
+            f"TZ={text} is not a time zone such as Asia/Seoul, or this machine lacks the tzdata package",
+            code="config.setting",
+        ) from None
     return name

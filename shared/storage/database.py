@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
+from sqlite3 import DatabaseError
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from shared.errors import ConfigError, NotFound, Unavailable
+from shared.errors import ConfigError, Internal, NotFound, Unavailable
 
 T = TypeVar("T")
 
@@ -184,6 +185,46 @@ class Database:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    async def maintain(self) -> str:
+        """Check the file for damage and take the write-ahead log over into it; says what was found.
+
+        PostgreSQL does both by itself.
+
+        Raises:
+            Internal: the database is damaged; the message says where.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return "the database server does this by itself"
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._readers, self._check)
+        moved = await loop.run_in_executor(self._writer, self._checkpoint)
+        return f"no damage; {moved}"
+
+    def _check(self) -> None:
+        problems = [row[0] for row in self._pragma("quick_check(5)")]
+        if problems != ["ok"]:
+            raise Internal(
+                f"the database {self.url} is damaged: {'; '.join(problems)}. Stop the process and restore a backup",
+                code="storage.damaged",
+            )
+
+    def _checkpoint(self) -> str:
+        """On the write thread, so that no write of ours is under way."""
+        busy = self._pragma("wal_checkpoint(TRUNCATE)")[0][0]
+        return "the write-ahead log is in use and was kept" if busy else "write-ahead log emptied"
+
+    def _pragma(self, text: str) -> list[tuple[Any, ...]]:
+        """Run a pragma outside any transaction."""
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA {text}")
+            return [tuple(row) for row in cursor.fetchall()]
+        except DatabaseError as error:
+            raise Internal(f"the database {self.url} cannot be checked: {error}", code="storage.damaged") from error
+        finally:
+            connection.close()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a query on a reader, in a snapshot of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import shutil
 import subprocess
@@ -139,3 +140,29 @@ def test_development_mode_is_refused_outside_a_checkout_with_the_reason(folder: 
     assert done.returncode == 78
     assert "needs a checkout" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_every_process_keeps_itself_fit(folder: Path) -> None:
+    async with sandbox_process(folder) as sandbox:
+        metrics = sandbox.state / "nanoclaw" / "logs" / "routing-metrics.jsonl"
+        await sandbox.ask_bot("nanoclaw", "warm ")
+        await until(metrics.exists)
+        lines = metrics.read_text()
+        done = maintenance(sandbox, "run", "logs.rotate")
+        assert {(job["process"], job["outcome"]) for job in done} == {
+            ("gateway", "ok"),
+            ("nanoclaw", "ok"),
+            ("openclaw", "ok"),
+        }
+        assert gzip.decompress(metrics.with_name(f"{metrics.name}.1.gz").read_bytes()).decode() == lines
+        assert [job["process"] for job in maintenance(sandbox, "run", "messages.forget")] == ["nanoclaw", "openclaw"]
+        assert "bytes freed" in maintenance(sandbox, "run", "docker.prune")[0]["detail"]
+        assert await sandbox.ask_bot("nanoclaw", "after ")
+        assert metrics.exists()
+
+
+def maintenance(sandbox: SandboxProcess, *words: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "gateway.cli.main", "maintenance", *words, "--state", str(sandbox.state), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return list(json.loads(done.stdout))

@@ -1,0 +1,1 @@
+"""What the gateway does by itself, and the ``clawgate maintenance`` command over all processes."""

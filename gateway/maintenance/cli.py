@@ -1,0 +1,144 @@
+"""``clawgate maintenance``: what every process does by itself, when, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from shared.cli import paths_of, print_json, print_table, state_option
+from shared.config.paths import Paths
+from shared.errors import GatewayError, NotFound, Unavailable
+
+_RUN_LIMIT_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process that has jobs.
+
+    Attributes:
+        migrations: of its database, for reading it while the process is down.
+    """
+
+    name: str
+    migrations: str
+    database: Path
+
+
+@click.group()
+def cli() -> None:
+    """Jobs that run by themselves: logs, databases, tokens, disk."""
+
+
+@cli.command("list")
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(state: Path | None, *, as_json: bool) -> int:
+    """Show every process's jobs: next run, last run and what came of it; exit 1 while one has failed.
+
+    A process that is down is read from its database.
+    """
+    paths = paths_of(state)
+    jobs = [{"process": process.name, **job} for process in _processes(paths) for job in _jobs(process, paths)]
+    if as_json:
+        print_json(jobs)
+    else:
+        print_table(
+            ("JOB", "NEXT", "LAST", "TOOK", "OUTCOME", "WHAT CAME OF IT"),
+            [
+                (
+                    f"{job['process']}/{job['name']}",
+                    "runs now" if job["running"] else _local(job["next_at"], job["zone"]),
+                    _local(job["ended_at"], job["zone"]),
+                    f"{job['duration_ms']} ms" if job["ended_at"] else None,
+                    job["outcome"] or "has not run",
+                    job["detail"],
+                )
+                for job in jobs
+            ],
+            empty=f"No process has run with state in {paths.state} yet. Start it with `clawgate up`.",
+        )
+    return 1 if any(job["failures"] for job in jobs) else 0
+
+
+@cli.command()
+@click.argument("name")
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def run(name: str, state: Path | None, *, as_json: bool) -> int:
+    """Run a job now and wait for it; exit 1 when it fails.
+
+    NAME is a job such as `logs.rotate`, in every process that has it, or `nanoclaw/logs.rotate` for one process.
+    """
+    paths = paths_of(state)
+    wanted, _, job = name.rpartition("/")
+    results = [_run(process, paths, job) for process in _having(paths, wanted, job)]
+    if as_json:
+        print_json(results)
+    else:
+        for result in results:
+            click.echo(f"{result['process']}/{result['name']}: {result['outcome']}, {result['detail']}")
+    return 0 if all(result["outcome"] == "ok" for result in results) else 1
+
+
+def _processes(paths: Paths) -> list[Process]:
+    from gateway.settings import Settings
+
+    tenants = Settings.policy_of(paths).tenants
+    return [
+        Process("gateway", "gateway.migrations", paths.gateway_db),
+        *(
+            Process(name, f"{tenant.kind}.migrations", paths.tenant_db(name))
+            for name, tenant in tenants.items()
+            if tenant.enabled
+        ),
+    ]
+
+
+def _jobs(process: Process, paths: Paths) -> list[dict[str, Any]]:
+    """A process's jobs; from its database when it is down, none when it never ran."""
+    from shared.lifecycle.control import call
+
+    try:
+        found: list[dict[str, Any]] = call(paths.control_socket(process.name), "maintenance.list")
+        return found
+    except Unavailable as error:
+        if error.code != "control.not_running":
+            raise
+    from shared.maintenance.store import read_jobs
+    from shared.storage import Database
+
+    try:
+        rows = Database(process.database, migrations=process.migrations).read_at_rest(read_jobs)
+    except NotFound:
+        return []
+    click.echo(f"{process.name} is not running; this is what it has stored", err=True)
+    return [{**row.as_json(), "running": False} for row in rows]
+
+
+def _having(paths: Paths, wanted: str, job: str) -> list[Process]:
+    processes = [process for process in _processes(paths) if wanted in {"", process.name}]
+    having = [p for p in processes if any(found["name"] == job for found in _jobs(p, paths))]
+    if not having:
+        where = f"{wanted} has" if wanted else "there is"
+        raise NotFound(f"{where} no job {job!r}: see `clawgate maintenance list`", code="job.unknown")
+    return having
+
+
+def _run(process: Process, paths: Paths, job: str) -> dict[str, Any]:
+    from shared.lifecycle.control import call
+
+    try:
+        done = call(paths.control_socket(process.name), "maintenance.run", timeout_s=_RUN_LIMIT_S, name=job)
+        return {"process": process.name, **done}
+    except GatewayError as error:
+        return {"process": process.name, "name": job, "outcome": "failed", "detail": error.detail}
+
+
+def _local(moment: str | None, zone: str) -> str | None:
+    return f"{datetime.fromisoformat(moment).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}" if moment else None

@@ -1,0 +1,159 @@
+"""The gateway's jobs. This list is the one place where a job is added."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.budget.policy import BudgetsPolicy
+from gateway.credentials.models import CredentialStatus
+from gateway.egress.service import Egress
+from gateway.maintenance.disk import decide_disk_notice, look
+from gateway.notices.models import NoticeKind, OwnerNotice
+from gateway.notices.service import Notices
+from gateway.notices.watch import SignInWatch
+from gateway.store import GatewayStore
+from gateway.workers.images import WorkerImages
+from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.parse import parse_zone
+from shared.config.paths import Paths
+from shared.config.toml import operator_file
+from shared.errors import ConfigError
+from shared.maintenance.jobs import TENANT_JOBS, own_jobs, process_logs
+from shared.maintenance.models import Job, JobState
+from shared.maintenance.policy import MaintenancePolicy
+from shared.maintenance.service import Maintenance
+from shared.storage import Database
+
+_DISK: Final[frozenset[NoticeKind]] = frozenset({"disk_filling"})
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayParts:
+    """What the jobs work on.
+
+    Attributes:
+        images: None without an engine that has images.
+    """
+
+    paths: Paths
+    database: Database
+    store: GatewayStore
+    budgets: BudgetsPolicy
+    egress: Egress
+    notices: Notices
+    watch: SignInWatch
+    images: WorkerImages | None
+    clock: Clock = SYSTEM_CLOCK
+
+
+def gateway_jobs(parts: GatewayParts, policy: MaintenancePolicy) -> list[Job]:
+    """Everything the gateway does by itself; times are on the owner's clock (policy G3, G4, G10, G12)."""
+    does = _Works(parts, policy)
+    return [
+        *own_jobs(parts.database, lambda: [process_logs(parts.paths, "gateway")], policy, clock=parts.clock),
+        Job("disk.watch", "tells the owner when the disk fills up", "*/15 * * * *", does.watch_disk),
+        Job("tokens.check", "looks at all sign-ins and when they end", "0 6 * * *", does.check_tokens),
+        Job("docker.prune", "empties the build cache and drops worker images nobody uses", "0 4 * * 0", does.prune),
+        Job("ledger.forget", "forgets old model calls, web requests and notices", "30 3 * * *", does.forget),
+    ]
+
+
+def build_maintenance(parts: GatewayParts, zone_name: str) -> Maintenance:
+    """The gateway's jobs by the policy in force; a run that does not end well is told to the owner.
+
+    Args:
+        parts: what they work on.
+        zone_name: the owner's time zone.
+
+    Raises:
+        ConfigError: the policy or the zone cannot be used.
+    """
+    policy, option = MaintenancePolicy.load(parts.paths), parts.paths.state_option
+    jobs = gateway_jobs(parts, policy)
+    _require_known(jobs, policy, str(operator_file("maintenance", parts.paths)))
+    return Maintenance(
+        parts.database,
+        jobs,
+        policy,
+        ZoneInfo(parse_zone(zone_name)),
+        on_failure=lambda state: parts.notices.tell(failure_notice(state, state_option=option)),
+        clock=parts.clock,
+    )
+
+
+def _require_known(jobs: Sequence[Job], policy: MaintenancePolicy, where: str) -> None:
+    """Refuse times for jobs that no process has; the gateway checks for all of them.
+
+    Raises:
+        ConfigError: names what is unknown, and what there is.
+    """
+    known = {*(job.name for job in jobs), *TENANT_JOBS}
+    if unknown := sorted(set(policy.times) - known):
+        raise ConfigError(
+            f"{where}: [times] names no job: {', '.join(unknown)}. There are: {', '.join(sorted(known))}",
+            code="config.policy",
+        )
+
+
+def failure_notice(state: JobState, *, state_option: str = "") -> OwnerNotice:
+    """What the owner is told of a run that did not end well; once a day for each job."""
+    option = f" {state_option.strip()}" if state_option else ""
+    return OwnerNotice(
+        key=f"job_failed:{state.name}:{state.ended_at:%Y-%m-%d}",
+        kind="job_failed",
+        text=(
+            f"**Maintenance: {state.name} {'failed' if state.outcome == 'failed' else 'was interrupted'}**\n"
+            f"{state.detail}\nIt is tried again at {state.next_at:%Y-%m-%d %H:%M} UTC. "
+            f"Look: `clawgate maintenance list{option}`; try now: `clawgate maintenance run {state.name}{option}`"
+        ),
+    )
+
+
+class _Works:
+    """What each job does; every method says in one line what came of it."""
+
+    def __init__(self, parts: GatewayParts, policy: MaintenancePolicy) -> None:
+        self._parts = parts
+        self._policy = policy
+
+    async def watch_disk(self) -> str:
+        parts = self._parts
+        use = await asyncio.to_thread(look, parts.paths.state)
+        notice = decide_disk_notice(
+            use, self._policy.disk_warn_percent, parts.clock.now(), state_option=parts.paths.state_option
+        )
+        if notice is not None:
+            await parts.notices.record(notice)
+        await parts.notices.withdraw(_DISK, but=[notice.key] if notice else [])
+        return f"{use.percent} % full, {use.free / 1e9:.1f} GB left"
+
+    async def check_tokens(self) -> str:
+        statuses = await self._parts.watch.look()
+        return summary_of(statuses)
+
+    async def forget(self) -> str:
+        parts = self._parts
+        lasting = [name for name, bucket in parts.budgets.buckets.items() if bucket.reset.every == "never"]
+        before = parts.clock.now() - timedelta(days=self._policy.ledger_days)
+        calls = await parts.store.forget_calls(before, but_of=lasting)
+        requests, notices = await parts.egress.forget(), await parts.notices.forget()
+        return f"{calls} model calls, {requests} web requests, {notices} notices forgotten"
+
+    async def prune(self) -> str:
+        if self._parts.images is None:
+            return "this engine has no images"
+        done = await self._parts.images.prune()
+        return f"{done['freed_bytes']} bytes freed, {len(done['images']) + done['nameless_images']} images dropped"
+
+
+def summary_of(statuses: Sequence[CredentialStatus]) -> str:
+    """One line about all sign-ins; no secret."""
+    signed_in = [status for status in statuses if status.health != "missing"]
+    needing = [f"{s.tenant}/{s.provider}" for s in signed_in if s.health == "login_needed"]
+    text = f"{len(signed_in)} of {len(statuses)} signed in"
+    return f"{text}; a person has to sign in: {', '.join(needing)}" if needing else text
