@@ -16,6 +16,7 @@ from openclaw.agent.loop import AgentLoop
 from openclaw.agent.models import CooldownFile, ModelClient, Models
 from openclaw.agent.prompt import read_workspace
 from openclaw.agent.tools import ToolRegistry
+from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
 from openclaw.connection import LIMITS, Limits
@@ -150,6 +151,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         presence=presence,
         sessions=sessions,
         approvals=approvals,
+        client_requests=ClientRequests(approvals, clock),
         transcripts=transcripts,
         runs=runs,
         hub=hub,

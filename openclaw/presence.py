@@ -57,6 +57,13 @@ class Presence:
         self._live[key] = self._live.get(key, 0) + 1
         self.version += 1
 
+    def beacon(self, key: str, fields: dict[str, Any]) -> None:
+        """A program told about itself without being connected as such; forgotten after five minutes of silence."""
+        before = self._entries.get(key, {})
+        self._entries[key] = {**before, **fields, "ts": unix_ms(self._clock.now())}
+        self._entries.move_to_end(key)
+        self.version += 1
+
     def left(self, key: str) -> None:
         """A connection went; its entry stays for a while, marked."""
         count = self._live.get(key, 0) - 1

@@ -64,6 +64,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that ended, as it is written down.
+
+    Attributes:
+        text: the answer; empty when there is none, or its session began anew since.
+        message: the same as the transcript has it.
+    """
+
+    row: RunRow
+    text: str
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class RunPolicy:
     """The part of the policy that runs need."""
 
@@ -162,7 +176,7 @@ class Runs:
             return "in_flight"
         self._refuse_when_stopping()
         lane = self._lanes.get(key)
-        is_busy = lane is not None and (lane.active is not None or bool(lane.waiting))
+        is_busy = self.is_busy(key)
         if lane is not None and len(lane.waiting) >= QUEUE_CAP:
             raise Busy(f"{QUEUE_CAP} messages already wait for this session", retry_after_s=5)
         now = self._clock.now()
@@ -264,6 +278,7 @@ class Runs:
                 origin=run.origin,
                 input_tokens=result.usage.input_tokens,
                 output_tokens=result.usage.output_tokens,
+                cached_tokens=result.usage.cached_tokens,
                 context_tokens=result.context_tokens,
                 model=result.model,
                 aborted=False,
@@ -391,6 +406,34 @@ class Runs:
         now = self._clock.now()
         await self._db.write(lambda c: store.set_run(c, run.row.run_id, state, error=error, ended_at=now))
 
+    # --- waiting -------------------------------------------------------------------
+
+    async def wait(self, run_id: str, timeout_s: float | None = None) -> Finished | None:
+        """Wait until a run has ended; None when it has not within the time, or nobody knows it.
+
+        A run that was continued under another id ends with that one.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    run = self._by_id.get(run_id)
+                    if run is not None:
+                        await asyncio.wait([run.done])
+                    row = await self._db.read(lambda c: store.get_run(c, run_id))  # noqa: B023 - read before the next turn
+                    if row is None:
+                        return None
+                    if row.continued_as is None:
+                        break
+                    run_id = row.continued_as
+        except TimeoutError:
+            return None
+        if row.ended_at is None:
+            return None
+        session = self._sessions.get(row.session_key)
+        written = await self._transcripts.of_run(session.session_id, run_id) if session else []
+        answer = _final(written)
+        return Finished(row, answer.text if answer else "", answer.message if answer else {})
+
     # --- stopping ------------------------------------------------------------------
 
     def owner_key(self, run_id: str) -> str | None:
@@ -410,6 +453,11 @@ class Runs:
             if run.work is not None:
                 run.work.cancel()
         return [run.row.run_id for run in chosen]
+
+    def is_busy(self, key: str) -> bool:
+        """Whether a session is being answered or has messages that wait."""
+        lane = self._lanes.get(key)
+        return lane is not None and (lane.active is not None or bool(lane.waiting))
 
     @property
     def active_count(self) -> int:

@@ -88,6 +88,25 @@ sessions = Table(
     Column("output_tokens", Integer, nullable=False),
     Column("context_tokens", Integer, nullable=False),
     Column("model", Text),
+    # What `sessions.patch` set, in the protocol's spelling.
+    Column("settings", JsonValue, nullable=False, server_default="{}"),
+)
+
+# One row for each run: what it used, kept when the session is reset or deleted.
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("session_key", String(200), nullable=False),
+    Column("session_id", String(36), nullable=False),
+    Column("channel", String(40), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    # Part of the input that the provider read from its cache.
+    Column("cached_tokens", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("usage_at", "at"),
 )
 
 messages = Table(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
 from openclaw.devices import Devices
@@ -16,11 +17,14 @@ from openclaw.presence import Presence
 from openclaw.runs import Runs
 from openclaw.sessions import Sessions
 from openclaw.transcript import Transcripts
-from shared.channels.base import ChannelStatus
+from shared.channels.base import ChannelStatus, ChatId
 from shared.clock import Clock
 
 if TYPE_CHECKING:
     from openclaw.hub import Hub
+
+
+Speak = Callable[[str, str, str], Awaitable[tuple[ChatId, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Services:
         log_file: where this process's log lines go.
         discord: asked whenever somebody wants to know.
         started_at: aware UTC.
+        speak: sends a text to a chat target under a key and gives the chat and the message's id; None without a bot.
     """
 
     name: str
@@ -59,8 +64,10 @@ class Services:
     presence: Presence
     sessions: Sessions
     approvals: Approvals
+    client_requests: ClientRequests
     transcripts: Transcripts
     runs: Runs
     hub: Hub
     discord: Callable[[], ChannelReport]
     started_at: datetime
+    speak: Speak | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from openclaw import store
-from openclaw.store import SessionRow
+from openclaw.store import SessionRow, UsageRow
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Invalid
 from shared.storage import Database
@@ -115,6 +116,7 @@ class Sessions:
         origin: SessionOrigin | None = None,
         input_tokens: int = 0,
         output_tokens: int = 0,
+        cached_tokens: int = 0,
         context_tokens: int = 0,
         model: str | None = None,
         aborted: bool | None = None,
@@ -139,7 +141,21 @@ class Sessions:
                 display_name=origin.display_name or row.display_name,
                 last_to=origin.to or row.last_to,
             )
-        await self._save(changed)
+        usage = UsageRow(
+            key,
+            row.session_id,
+            changed.channel,
+            model or row.model or "",
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            changed.updated_at,
+        )
+        await self._save(changed, usage if input_tokens or output_tokens else None)
+
+    async def usage(self, start: datetime, end: datetime) -> list[UsageRow]:
+        """What runs used in a span of time, also of sessions that are gone; oldest first."""
+        return await self._db.read(lambda c: store.usage_between(c, start, end))
 
     async def reset(self, key: str) -> tuple[SessionRow, str | None]:
         """Begin the session anew; returns it and the id of the transcript it leaves behind."""
@@ -159,8 +175,38 @@ class Sessions:
         await self._save(row)
         return row, old.session_id
 
-    async def _save(self, row: SessionRow) -> None:
-        await self._db.write(lambda c: store.save_session(c, row))
+    async def patch(self, key: str, changes: Mapping[str, Any]) -> SessionRow:
+        """Set what clients may set for a session; a value of None clears it. Makes the session when there is none.
+
+        Raises:
+            Invalid: another session has this label.
+        """
+        row = await self.open(key)
+        label = changes.get("label")
+        if label is not None and any(other.settings.get("label") == label for other in self._others(key)):
+            raise Invalid(f"label already in use: {label}", code="session.label")
+        merged = {name: value for name, value in {**row.settings, **changes}.items() if value is not None}
+        row = replace(row, settings=merged, updated_at=self._clock.now())
+        await self._save(row)
+        return row
+
+    def _others(self, key: str) -> Iterator[SessionRow]:
+        return (row for row in self._rows.values() if row.key != key)
+
+    def labelled(self, label: str) -> SessionRow | None:
+        """A session by its label."""
+        return next((row for row in self._rows.values() if row.settings.get("label") == label), None)
+
+    async def remove(self, key: str) -> SessionRow | None:
+        """Take a session out of the index; returns what there was."""
+        row = self._rows.get(key)
+        if row is not None:
+            await self._db.write(lambda c: store.remove_session(c, key))
+            del self._rows[key]
+        return row
+
+    async def _save(self, row: SessionRow, usage: UsageRow | None = None) -> None:
+        await self._db.write(lambda c: store.save_session(c, row, usage))
         self._rows[row.key] = row
 
 

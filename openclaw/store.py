@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from openclaw import schema
 from shared.storage import insert_new, upsert
@@ -178,6 +178,7 @@ class SessionRow:
     output_tokens: int = 0
     context_tokens: int = 0
     model: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +199,29 @@ def all_sessions(c: Connection) -> list[SessionRow]:
     return [SessionRow(**_fields(row)) for row in c.execute(select(schema.sessions))]
 
 
-def save_session(c: Connection, row: SessionRow) -> None:
-    """Insert or replace a session's entry."""
+def save_session(c: Connection, row: SessionRow, usage: UsageRow | None = None) -> None:
+    """Insert or replace a session's entry, and note what a run of it used."""
     upsert(c, schema.sessions, _values(row), key=["key"])
+    if usage is not None:
+        c.execute(insert(schema.usage).values(**_values(usage)))
+
+
+def remove_session(c: Connection, key: str) -> None:
+    """Forget a session's entry."""
+    c.execute(delete(schema.sessions).where(schema.sessions.c.key == key))
+
+
+def forget_messages(c: Connection, session_id: str) -> None:
+    """Forget where a transcript's entries lie; the file is not touched."""
+    c.execute(delete(schema.messages).where(schema.messages.c.session_id == session_id))
+
+
+def count_messages(c: Connection, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
+    """How many entries of each role every transcript got in a span of time: ``(session_id, role, count)``."""
+    table = schema.messages
+    inside = (table.c.created_at >= start, table.c.created_at < end)
+    statement = select(table.c.session_id, table.c.role, func.count()).where(*inside)
+    return [tuple(row) for row in c.execute(statement.group_by(table.c.session_id, table.c.role))]
 
 
 def add_message(c: Connection, row: MessageRow) -> bool:
@@ -293,3 +314,30 @@ def prune_runs(c: Connection, before: datetime) -> None:
     """Forget runs that ended before a moment."""
     table = schema.runs
     c.execute(delete(table).where(table.c.ended_at.is_not(None), table.c.ended_at < before))
+
+
+# --- usage ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What one run used, in tokens; it outlives the session's transcript."""
+
+    session_key: str
+    session_id: str
+    channel: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    at: datetime
+
+
+def usage_between(c: Connection, start: datetime, end: datetime) -> list[UsageRow]:
+    """What runs used in a span of time, oldest first."""
+    table = schema.usage
+    names = [table.c[name] for name in UsageRow.__slots__]
+    return [
+        UsageRow(**_fields(row))
+        for row in c.execute(select(*names).where(table.c.at >= start, table.c.at < end).order_by(table.c.id))
+    ]

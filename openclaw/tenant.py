@@ -31,6 +31,7 @@ from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running
 from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
 from openclaw.services import ChannelReport
+from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
 from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
 from shared.channels.discord.make import discord_channel
@@ -192,6 +193,7 @@ class Tenant:
         self._intake = DiscordIntake(
             gateway.services, self.inbox, self.outbox, self._channel, self._clock, answers=self._answers
         )
+        gateway.services.speak = Speaker(self.outbox, lambda: self._channel).say
         self._parts = [self._tasks.start(self.outbox.run(), name="outbox")]
         await self._intake.start()
         self._parts.append(self._tasks.start(self._channel.run(), name="channel"))

@@ -13,13 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from openclaw import store
 from openclaw.store import MessageRow
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.obs.log import get_logger
+from shared.secrets.files import write_private
 from shared.storage import Database
 
 _log = get_logger(__name__)
@@ -107,20 +108,50 @@ class Transcripts:
         rows = await self._db.read(lambda c: store.last_messages(c, session_id, limit))
         return await asyncio.to_thread(_read, self.path(session_id), rows)
 
+    async def counts(self, start: datetime, end: datetime) -> list[tuple[str, str, int]]:
+        """How many messages of each role were written in a span of time: ``(session_id, role, count)``."""
+        return await self._db.read(lambda c: store.count_messages(c, start, end))
+
     async def of_run(self, session_id: str, run_id: str) -> list[Entry]:
         """What a run wrote so far."""
         await self._repair(session_id)
         rows = await self._db.read(lambda c: store.run_messages(c, session_id, run_id))
         return await asyncio.to_thread(_read, self.path(session_id), rows)
 
-    async def archive(self, session_id: str) -> None:
-        """Set a transcript aside after a reset; it is kept, under a name with the time."""
-        stamp = self._clock.now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    async def archive(self, session_id: str, why: Literal["reset", "deleted"] = "reset") -> Path | None:
+        """Set a transcript aside; it is kept, under a name with the time, which is returned."""
         source = self.path(session_id)
         async with self._lock(session_id):
             self._tails.pop(session_id, None)
-            if await asyncio.to_thread(source.exists):
-                await asyncio.to_thread(source.rename, source.with_name(f"{source.name}.reset.{stamp}"))
+            if not await asyncio.to_thread(source.exists):
+                return None
+            target = self._aside(source, why)
+            await asyncio.to_thread(source.rename, target)
+        return target
+
+    def _aside(self, source: Path, why: str) -> Path:
+        stamp = self._clock.now().strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+        return source.with_name(f"{source.name}.{why}.{stamp}")
+
+    async def keep_last(self, session_id: str, lines: int) -> tuple[int, Path | None]:
+        """Cut a transcript down to its newest entries; the whole one is kept beside it.
+
+        Returns:
+            How many entries are left, and where the whole transcript went; None when nothing was cut.
+        """
+        await self._repair(session_id)
+        source = self.path(session_id)
+        async with self._lock(session_id):
+            rows = await self._db.read(lambda c: store.last_messages(c, session_id, lines + 1))
+            if len(rows) <= lines:
+                return len(rows), None
+            target = self._aside(source, "bak")
+            del self._tails[session_id]
+            # A crash after the file was replaced leaves an index that points beyond its end: `_tail` notices.
+            await asyncio.to_thread(_keep_from, source, target, rows[1].offset)
+            await self._db.write(lambda c: store.forget_messages(c, session_id))
+            await self._tail(session_id)
+        return lines, target
 
     def _lock(self, session_id: str) -> asyncio.Lock:
         return self._locks.setdefault(session_id, asyncio.Lock())
@@ -134,6 +165,9 @@ class Transcripts:
         if tail := self._tails.get(session_id):
             return tail
         indexed = await self._db.read(lambda c: store.indexed_bytes(c, session_id))
+        if indexed > await asyncio.to_thread(_size, self.path(session_id)):
+            await self._db.write(lambda c: store.forget_messages(c, session_id))
+            indexed = 0
         found, size, last_id = await asyncio.to_thread(_scan, self.path(session_id), indexed)
         rows = [MessageRow(session_id, e.id, e.run_id, e.role, offset, length, at) for e, offset, length, at in found]
         if rows:
@@ -144,6 +178,20 @@ class Transcripts:
             last_id = newest[0].entry_id if newest else None
         self._tails[session_id] = _Tail(size, last_id)
         return self._tails[session_id]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _keep_from(source: Path, whole: Path, offset: int) -> None:
+    """Replace a transcript by its header and what begins at `offset`; `whole` becomes another name of the old file."""
+    with source.open("rb") as handle:
+        header = handle.readline()
+        handle.seek(offset)
+        kept = header + handle.read()
+    whole.hardlink_to(source)
+    write_private(source, kept)
 
 
 def _encode(entry: Entry, parent: str | None, at: datetime) -> bytes:

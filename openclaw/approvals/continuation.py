@@ -70,7 +70,7 @@ class Continuation:
         await self._cards.close()
 
     def _changed(self, approval: Approval) -> None:
-        if approval.state == "requested" or approval.approval_id in self._busy:
+        if approval.state == "requested" or approval.is_clients or approval.approval_id in self._busy:
             return
         self._busy.add(approval.approval_id)
         self._tasks.start(self._settle(approval), name=approval.approval_id)

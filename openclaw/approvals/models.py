@@ -12,6 +12,9 @@ from shared.execpolicy.shell import read_command
 Answer = Literal["allow_once", "allow_always", "deny"]
 State = Literal["requested", "allow_once", "allow_always", "deny", "expired"]
 
+CLIENT: Final = "client:"
+"""How the run id of a request begins that a client of the gateway filed: it runs the command itself, or does not."""
+
 IN_WORDS: Final[dict[State, str]] = {
     "requested": "waiting",
     "allow_once": "allowed once",
@@ -89,6 +92,11 @@ class Approval:
     started_at: datetime | None = None
     outcome: str | None = None
     told_at: datetime | None = None
+
+    @property
+    def is_clients(self) -> bool:
+        """A client of the gateway asks, and waits for the decision: nothing is run or told here."""
+        return self.run_id.startswith(CLIENT)
 
     def as_json(self) -> dict[str, Any]:
         """For people and programs; values of variables stay here."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from openclaw.approvals import store
 from openclaw.approvals.decide import decide_approval
-from openclaw.approvals.models import Approval, Press, Question, Ruling, StoredGrant
+from openclaw.approvals.models import CLIENT, Approval, Press, Question, Ruling, StoredGrant
 from openclaw.config import ApprovalsPolicy
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Busy, NotFound
@@ -51,15 +51,35 @@ class Approvals:
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
-    async def request(self, question: Question, digest: str, *, session_key: str, run_id: str, chat: str) -> Approval:
+    async def request(
+        self,
+        question: Question,
+        digest: str,
+        *,
+        session_key: str,
+        run_id: str,
+        chat: str,
+        approval_id: str = "",
+        expires_s: float | None = None,
+    ) -> Approval:
         """File a request.
+
+        Args:
+            question: what is asked.
+            digest: `argv_digest` of what would run.
+            session_key: the conversation it is about.
+            run_id: the run that asks; begins with `CLIENT` when a client of the gateway asks for itself.
+            chat: where the run was asked for.
+            approval_id: a client's own name for it; made here otherwise.
+            expires_s: instead of the policy's time, in seconds; never more than that.
 
         Raises:
             Busy: too many wait already.
         """
         now = self._clock.now()
+        patience = min(self.policy.expires_s, expires_s or self.policy.expires_s)
         approval = Approval(
-            approval_id=new_id("apr"),
+            approval_id=approval_id or new_id("apr"),
             session_key=session_key,
             run_id=run_id,
             chat=chat,
@@ -67,7 +87,8 @@ class Approvals:
             digest=digest,
             state="requested",
             requested_at=now,
-            expires_at=now + timedelta(seconds=self.policy.expires_s),
+            expires_at=now + timedelta(seconds=patience),
+            told_at=now if run_id.startswith(CLIENT) else None,
         )
         if not await self._db.write(lambda c: store.add(c, approval, self.policy.max_pending)):
             raise Busy(

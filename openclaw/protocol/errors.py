@@ -46,6 +46,7 @@ class ProtocolError(Exception):
 
     Attributes:
         details: machine-readable reason; user interfaces choose their help texts by ``details.code``.
+        payload: sent beside the error by the few methods whose failure has a result of its own.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class ProtocolError(Exception):
         details: dict[str, Any] | None = None,
         retryable: bool | None = None,
         retry_after_ms: int | None = None,
+        payload: object = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -63,6 +65,7 @@ class ProtocolError(Exception):
         self.details = details
         self.retryable = retryable
         self.retry_after_ms = retry_after_ms
+        self.payload = payload
 
     def body(self) -> dict[str, Any]:
         """The ``error`` object."""
@@ -77,7 +80,8 @@ class ProtocolError(Exception):
 
     def frame(self, request_id: str) -> dict[str, Any]:
         """The whole answer."""
-        return {"type": "res", "id": request_id, "ok": False, "error": self.body()}
+        frame: dict[str, Any] = {"type": "res", "id": request_id, "ok": False, "error": self.body()}
+        return frame if self.payload is None else {**frame, "payload": self.payload}
 
 
 class Refused(ProtocolError):

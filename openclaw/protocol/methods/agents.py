@@ -11,7 +11,7 @@ from openclaw.agent.tool_policy import profiles_of
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire
 from openclaw.protocol.registry import Call, Method
-from openclaw.protocol.scopes import READ
+from openclaw.protocol.scopes import PAIRING, READ
 from openclaw.sessions import AGENT_ID, MAIN_KEY
 from shared.clock import unix_ms
 
@@ -83,6 +83,10 @@ def _nodes(call: Call, _params: object) -> object:
     return {"ts": unix_ms(call.services.clock.now()), "nodes": []}
 
 
+def _node_pairs(_call: Call, _params: object) -> object:
+    return {"pending": [], "paired": []}
+
+
 class SkillsParams(Wire):
     """``skills.status``."""
 
@@ -123,6 +127,7 @@ METHODS = (
     Method("models.list", READ, _models),
     Method("tools.catalog", READ, _catalog, params=CatalogParams),
     Method("node.list", READ, _nodes),
+    Method("node.pair.list", PAIRING, _node_pairs),
     Method("skills.status", READ, _skills, params=SkillsParams),
     Method("cron.list", READ, _cron_list, params=CronListParams),
     Method("cron.status", READ, _cron_status),

@@ -13,7 +13,7 @@ from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire, compact
 from openclaw.protocol.methods.sessions import reset_session
 from openclaw.protocol.registry import Call, Method
-from openclaw.protocol.scopes import READ, WRITE
+from openclaw.protocol.scopes import ADMIN, READ, WRITE
 from openclaw.runs import clean_message
 from openclaw.sessions import canonical_key
 from openclaw.transcript import COMPACTION, Entry, text_message
@@ -146,8 +146,37 @@ async def _abort(call: Call, params: AbortParams) -> object:
     return {"ok": True, "aborted": bool(run_ids), "runIds": run_ids}
 
 
+class InjectParams(Wire):
+    """``chat.inject``: words the assistant is to have said."""
+
+    session_key: NonEmpty
+    message: NonEmpty
+    label: Annotated[str, Field(max_length=100)] | None = None
+
+
+async def _inject(call: Call, params: InjectParams) -> object:
+    services = call.services
+    row = services.sessions.get(canonical_key(params.session_key))
+    if row is None:
+        raise invalid("session not found")
+    text = clean_message(params.message)
+    shown = f"[{params.label}]\n\n{text}" if params.label else text
+    message = text_message("assistant", shown, services.clock.now(), stopReason="injected")
+    added = await services.transcripts.append(row.session_id, "", message)
+    payload = {
+        "runId": f"inject-{added.id}",
+        "sessionKey": params.session_key,
+        "seq": 0,
+        "state": "final",
+        "message": message,
+    }
+    call.after.append(lambda: services.hub.broadcast(events.CHAT, payload))
+    return {"ok": True, "messageId": added.id}
+
+
 METHODS = (
     Method("chat.history", READ, _history, params=HistoryParams),
     Method("chat.send", WRITE, _send, params=SendParams),
     Method("chat.abort", WRITE, _abort, params=AbortParams),
+    Method("chat.inject", ADMIN, _inject, params=InjectParams, advertised=False),
 )

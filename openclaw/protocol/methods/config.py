@@ -1,4 +1,4 @@
-"""Methods about configuration and exec approvals: what is in force, with every secret hidden."""
+"""Methods about configuration: what is in force, with every secret hidden."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from openclaw.protocol.registry import Call, Method
-from openclaw.protocol.scopes import ADMIN, READ
+from openclaw.protocol.scopes import READ
 
 REDACTED = "__OPENCLAW_REDACTED__"
 
@@ -73,18 +73,4 @@ def _get(call: Call, _params: object) -> object:
     }
 
 
-def _approvals(call: Call, _params: object) -> object:
-    file: dict[str, Any] = {"version": 1, "defaults": {}, "agents": {}}
-    text = json.dumps(file, indent=2) + "\n"
-    return {
-        "path": str(call.services.folder / "exec-approvals.json"),
-        "exists": False,
-        "hash": hashlib.sha256(text.encode()).hexdigest(),
-        "file": file,
-    }
-
-
-METHODS = (
-    Method("config.get", READ, _get),
-    Method("exec.approvals.get", ADMIN, _approvals),
-)
+METHODS = (Method("config.get", READ, _get),)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,7 +11,7 @@ from openclaw.agent.models import context_tokens, model_id, provider_of
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire, compact
 from openclaw.protocol.registry import Call, Method
-from openclaw.protocol.scopes import ADMIN, READ
+from openclaw.protocol.scopes import READ
 from openclaw.services import Services
 from openclaw.sessions import AGENT_ID, canonical_key
 from openclaw.store import SessionRow
@@ -37,11 +38,13 @@ class ListParams(Wire):
 
 def entry(services: Services, row: SessionRow) -> dict[str, Any]:
     """A session as clients see it."""
-    ref = row.model or services.policy.agent.model
+    settings = row.settings
+    ref = settings.get("model") or row.model or services.policy.agent.model
     delivery = {"channel": row.channel, "to": row.last_to} if row.last_to else {"channel": row.channel}
     return compact(
         key=row.key,
         kind="group" if row.chat_type == "channel" else "direct",
+        label=settings.get("label"),
         displayName=row.display_name,
         chatType=row.chat_type,
         origin={"provider": row.channel, "surface": row.channel},
@@ -49,6 +52,10 @@ def entry(services: Services, row: SessionRow) -> dict[str, Any]:
         sessionId=row.session_id,
         systemSent=True,
         abortedLastRun=bool(row.aborted_last_run),
+        thinkingLevel=settings.get("thinkingLevel"),
+        verboseLevel=settings.get("verboseLevel"),
+        reasoningLevel=settings.get("reasoningLevel"),
+        responseUsage=settings.get("responseUsage"),
         inputTokens=row.input_tokens,
         outputTokens=row.output_tokens,
         totalTokens=row.context_tokens,
@@ -63,25 +70,39 @@ def entry(services: Services, row: SessionRow) -> dict[str, Any]:
 
 
 def _matches(row: SessionRow, params: ListParams, now_ms: int) -> bool:
-    if params.agent_id not in (None, AGENT_ID) or params.label is not None or params.spawned_by is not None:
+    if params.agent_id not in (None, AGENT_ID) or params.spawned_by is not None:
+        return False
+    if params.label is not None and row.settings.get("label") != params.label:
         return False
     if params.active_minutes is not None and unix_ms(row.updated_at) < now_ms - params.active_minutes * 60_000:
         return False
     needle = (params.search or "").strip().lower()
-    return not needle or needle in f"{row.key} {row.display_name or ''} {row.session_id}".lower()
+    words = (row.key, row.display_name or "", row.settings.get("label", ""), row.session_id)
+    return not needle or needle in " ".join(words).lower()
 
 
-async def _list(call: Call, params: ListParams) -> object:
+def _list(call: Call, params: ListParams) -> object:
     services = call.services
     now_ms = unix_ms(services.clock.now())
     rows = [row for row in services.sessions.listing() if _matches(row, params, now_ms)][: params.limit]
     sessions = [entry(services, row) for row in rows]
     if params.include_last_message or params.include_derived_titles:
-        for row, shown in zip(rows, sessions, strict=True):
-            await _add_words(services, row, shown, params)
+        return _list_with_words(services, rows, sessions, params)
+    return _listing(services, sessions)
+
+
+async def _list_with_words(
+    services: Services, rows: Sequence[SessionRow], sessions: list[dict[str, Any]], params: ListParams
+) -> object:
+    for row, shown in zip(rows, sessions, strict=True):
+        await _add_words(services, row, shown, params)
+    return _listing(services, sessions)
+
+
+def _listing(services: Services, sessions: list[dict[str, Any]]) -> dict[str, Any]:
     ref = services.policy.agent.model
     return {
-        "ts": now_ms,
+        "ts": unix_ms(services.clock.now()),
         "path": str(services.folder / f"{services.name}.db"),
         "count": len(sessions),
         "defaults": {
@@ -149,16 +170,11 @@ def _resolve(call: Call, params: ResolveParams) -> object:
     row = sessions.get(canonical_key(params.key)) if params.key else None
     if params.session_id:
         row = sessions.find(params.session_id)
+    if params.label:
+        row = sessions.labelled(params.label)
     if row is None:
         raise invalid(f"No session found: {given[0]}")
     return {"ok": True, "key": row.key}
-
-
-class ResetParams(Wire):
-    """``sessions.reset``."""
-
-    key: NonEmpty
-    reason: Literal["new", "reset"] | None = None
 
 
 async def reset_session(services: Services, key: str) -> SessionRow:
@@ -170,14 +186,8 @@ async def reset_session(services: Services, key: str) -> SessionRow:
     return row
 
 
-async def _reset(call: Call, params: ResetParams) -> object:
-    row = await reset_session(call.services, canonical_key(params.key))
-    return {"ok": True, "key": row.key, "entry": entry(call.services, row)}
-
-
 METHODS = (
     Method("sessions.list", READ, _list, params=ListParams),
     Method("sessions.preview", READ, _preview, params=PreviewParams),
     Method("sessions.resolve", READ, _resolve, params=ResolveParams, advertised=False),
-    Method("sessions.reset", ADMIN, _reset, params=ResetParams),
 )

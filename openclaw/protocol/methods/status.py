@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from openclaw.agent.models import context_tokens, model_id, provider_of
-from openclaw.health import account, heartbeat, summary_line
+from openclaw.agent.models import context_tokens, model_id
+from openclaw.health import heartbeat, summary_line
 from openclaw.protocol.frames import Wire
 from openclaw.protocol.registry import Call, Method
 from openclaw.protocol.scopes import ADMIN, READ, allows
@@ -76,10 +76,6 @@ def _presence(call: Call, _params: object) -> object:
     return call.services.presence.listing()
 
 
-def _last_heartbeat(_call: Call, _params: object) -> object:
-    return None
-
-
 class TailParams(Wire):
     """``logs.tail``: `cursor` is a byte offset."""
 
@@ -123,50 +119,9 @@ async def _tail(call: Call, params: TailParams) -> object:
     return await asyncio.to_thread(read_tail, path, params.cursor, params.limit, params.max_bytes)
 
 
-def _usage(call: Call, _params: object) -> object:
-    services = call.services
-    providers = []
-    for ref in services.runs.loop.models.refs:
-        until = services.runs.loop.models.paused_until(ref)
-        row: dict[str, Any] = {"provider": provider_of(ref), "displayName": ref, "windows": []}
-        if until is not None:
-            row["error"] = f"rests until {until:%Y-%m-%d %H:%M} UTC after a failure"
-        providers.append(row)
-    return {"updatedAt": unix_ms(services.clock.now()), "providers": providers}
-
-
-class ChannelsParams(Wire):
-    """``channels.status``."""
-
-    probe: bool = False
-    timeout_ms: Annotated[int, Field(ge=0)] | None = None
-
-
-def _channels(call: Call, _params: ChannelsParams) -> object:
-    services = call.services
-    report = services.discord()
-    shown = report.enabled
-    entry = account(report)
-    ids = ["discord"] if shown else []
-    return {
-        "ts": unix_ms(services.clock.now()),
-        "channelOrder": ids,
-        "channelLabels": {"discord": "Discord"} if shown else {},
-        "channelDetailLabels": {"discord": "Discord bot"} if shown else {},
-        "channelSystemImages": {},
-        "channelMeta": [{"id": "discord", "label": "Discord", "detailLabel": "Discord bot"}] if shown else [],
-        "channels": {"discord": entry} if shown else {},
-        "channelAccounts": {"discord": [entry]} if shown else {},
-        "channelDefaultAccountId": {"discord": "default"} if shown else {},
-    }
-
-
 METHODS = (
     Method("health", "", _health, params=None),
     Method("status", READ, _status, params=None),
     Method("system-presence", READ, _presence, params=None),
-    Method("last-heartbeat", READ, _last_heartbeat, params=None),
     Method("logs.tail", READ, _tail, params=TailParams),
-    Method("usage.status", READ, _usage),
-    Method("channels.status", READ, _channels, params=ChannelsParams),
 )

@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
-from openclaw.protocol.methods import agents, approvals, chat, config, connect, devices, sessions, status
+from openclaw.protocol.methods import (
+    agent_runs,
+    agents,
+    approvals,
+    channels,
+    chat,
+    config,
+    connect,
+    devices,
+    exec_approvals,
+    files,
+    session_edits,
+    sessions,
+    status,
+    system,
+    unavailable,
+    usage,
+)
 from openclaw.protocol.registry import MethodTable
+
+_MODULES = (
+    connect,
+    status,
+    system,
+    usage,
+    channels,
+    agents,
+    files,
+    sessions,
+    session_edits,
+    chat,
+    agent_runs,
+    config,
+    exec_approvals,
+    approvals,
+    devices,
+    unavailable,
+)
 
 
 def method_table() -> MethodTable:
     """Every method there is; ``hello-ok`` lists them in this order."""
-    modules = (connect, status, agents, sessions, chat, config, devices, approvals)
-    return MethodTable(method for module in modules for method in module.METHODS)
+    return MethodTable(method for module in _MODULES for method in module.METHODS)
