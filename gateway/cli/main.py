@@ -19,6 +19,7 @@ MODULES: Final = {
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",
     "secrets": "gateway.cli.secrets",
+    "tunnel": "gateway.cli.tunnel",
     "usage": "gateway.cli.usage",
 }
 

@@ -79,19 +79,37 @@ def load_policy(name: str, model: type[M], paths: Paths) -> M:
         ConfigError: every problem of both files at once, each with file, line, key and, for an unknown key, the
             nearest valid one.
     """
-    shipped = files("policies") / f"{name}.toml"
-    sources = [_read(f"policies/{name}.toml", shipped.read_text(encoding="utf-8"))]
-    own = paths.policies / f"{name}.toml"
-    if own.exists():
-        sources.append(_read(str(own), own.read_text(encoding="utf-8")))
-    merged: dict[str, Any] = {}
-    for source in sources:
-        merged = merge(merged, source.values)
+    sources = _sources(name, paths)
     try:
-        return model.model_validate(merged)
+        return model.model_validate(_merged(sources))
     except ValidationError as error:
         problems = [_explain(model, issue["loc"], issue, sources) for issue in error.errors(include_url=False)]
         raise ConfigError("\n".join(problems), code="config.policy") from None
+
+
+def policy_values(name: str, paths: Paths) -> dict[str, Any]:
+    """A policy file's values as `load_policy` sees them, unchecked: for one application that asks about another's.
+
+    Raises:
+        ConfigError: a file is not TOML.
+    """
+    return _merged(_sources(name, paths))
+
+
+def _sources(name: str, paths: Paths) -> list[_Source]:
+    shipped = files("policies") / f"{name}.toml"
+    sources = [_read(f"policies/{name}.toml", shipped.read_text(encoding="utf-8"))]
+    own = operator_file(name, paths)
+    if own.exists():
+        sources.append(_read(str(own), own.read_text(encoding="utf-8")))
+    return sources
+
+
+def _merged(sources: list[_Source]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for source in sources:
+        merged = merge(merged, source.values)
+    return merged
 
 
 def _explain(
