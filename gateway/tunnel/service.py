@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from gateway.tunnel.document import read_document
 from gateway.tunnel.policy import TunnelPolicy
@@ -19,10 +18,11 @@ from shared.config.paths import Paths
 from shared.config.toml import operator_file, policy_values
 from shared.config.tomlwrite import overlay_file
 from shared.errors import GatewayError, Invalid, NotFound, Unavailable
-from shared.http.client import http_client
+from shared.http.client import HttpPool
 from shared.secrets.files import require_private, write_private
 
 _METRICS_S = 3.0
+_MOST_BYTES = 64 << 10
 _UNIT = "cloudflared.service"
 
 
@@ -143,14 +143,17 @@ async def ask(policy: TunnelPolicy) -> Status:
 
 
 async def _ready(metrics: str) -> tuple[int | None, str]:
-    async with http_client(base_url=f"http://{metrics}", timeout_s=_METRICS_S) as http:
+    async with HttpPool() as http:
         try:
-            answer = await http.get("/ready")
-            connections = int(answer.json()["readyConnections"])
-        except httpx.HTTPError:
+            answer = await http.request(
+                "GET", f"http://{metrics}/ready", read_timeout_s=_METRICS_S, max_bytes=_MOST_BYTES
+            )
+        except GatewayError:
             return None, f"nothing answers at {metrics}: cloudflared is not running, or listens elsewhere"
-        except (ValueError, KeyError, TypeError):
-            return None, f"what answers at {metrics} is not cloudflared"
+    try:
+        connections = int(json.loads(answer.body)["readyConnections"])
+    except (ValueError, KeyError, TypeError):
+        return None, f"what answers at {metrics} is not cloudflared"
     return connections, "" if connections else "cloudflared runs and has no connection to the edge"
 
 
