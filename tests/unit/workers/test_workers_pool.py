@@ -302,12 +302,14 @@ async def test_the_idle_time_goes_on_while_a_worker_is_paused_and_a_paused_one_c
 async def test_input_wakes_a_paused_worker_so_that_nobody_waits_for_ever(tmp_path) -> None:
     async with a_house(tmp_path) as house:
         worker = await house.lease("a")
+        await house.say(worker, "first")
+        assert await house.hear(worker) == (1, b"got first")
         await house.pool.pause("nanoclaw", worker.worker_id)
         await house.pool.pause("nanoclaw", worker.worker_id)
         assert await is_frozen(house, worker)
         assert house.pool.list()[0].memory_mb > 0
         await house.say(worker, "hello")
-        assert await house.hear(worker) == (1, b"got hello")
+        assert await house.hear(worker, after=1) == (2, b"got hello")
         assert state_of(house, worker) == "idle"
 
 
