@@ -16,6 +16,7 @@ from openclaw.protocol.registry import Call, Later, Method
 from openclaw.protocol.scopes import APPROVALS, allows
 from openclaw.sessions import AGENT_ID
 from shared.clock import unix_ms
+from shared.execpolicy.shell import read_command
 
 _DECISIONS: Final[Mapping[str, Answer]] = {
     "allow-once": "allow_once",
@@ -32,7 +33,11 @@ class ResolveParams(Wire):
 
 
 def requested_payload(approval: Approval) -> dict[str, Any]:
-    """What clients are told about a request; values of variables stay here. Source: protocol §13."""
+    """What clients are told about a request; values of variables stay here. Source: protocol §13.
+
+    Beyond the protocol: `reason` (why it asks), `words` (what "always" would store) and `alwaysRefused` (why "always"
+    cannot be chosen; empty when it can), for the Control UI.
+    """
     question = approval.question
     return {
         "id": approval.approval_id,
@@ -54,6 +59,9 @@ def requested_payload(approval: Approval) -> dict[str, Any]:
             "turnSourceTo": approval.chat or None,
             "turnSourceAccountId": None,
             "turnSourceThreadId": None,
+            "reason": question.reason,
+            "words": [word.text for word in read_command(question.command).words],
+            "alwaysRefused": question.always,
         },
         "createdAtMs": unix_ms(approval.requested_at),
         "expiresAtMs": unix_ms(approval.expires_at),

@@ -3,219 +3,67 @@
 import './denied-view.js';
 import './loading-view.js';
 import './login-view.js';
+import './navigation.js';
 import './offline-view.js';
-import './overview-view.js';
 import './pairing-view.js';
-import './devices-view.js';
 import './retry-countdown.js';
-import {brandIcon, chatIcon, devicesIcon, moonIcon, outIcon, overviewIcon, sunIcon, systemIcon} from './icons.js';
+import './shortcuts-dialog.js';
+import {frame} from './app-styles.js';
+import {LANGUAGES, chooseLanguage, speech, t} from './i18n.js';
+import {brandIcon, keysIcon, languageIcon, moonIcon, outIcon, sunIcon, systemIcon} from './icons.js';
+import {shortcuts} from './keys.js';
+import {PAGES} from './pages.js';
 import {address, readRoute} from './route.js';
 import {common} from './styles.js';
 import {chooseTheme, nextTheme, theme} from './theme.js';
-import {css, html, nothing} from './vendor/lit.js';
+import {html, nothing} from './vendor/lit.js';
 import {View} from './view.js';
+import {whatWaits} from './waiting.js';
 
-const NAMES = {chat: 'Chat', overview: 'Overview', devices: 'Devices'};
-const ICONS = {chat: chatIcon, overview: overviewIcon, devices: devicesIcon};
 const THEMES = {
-  system: {icon: systemIcon, word: 'as the system'},
-  light: {icon: sunIcon, word: 'light'},
-  dark: {icon: moonIcon, word: 'dark'},
+  system: {icon: systemIcon, word: 'app.themeSystem'},
+  light: {icon: sunIcon, word: 'app.themeLight'},
+  dark: {icon: moonIcon, word: 'app.themeDark'},
 };
 
 const RELOAD_AFTER_MS = 2000;
 
 export class App extends View {
-  static watches = /** @type {const} */ (['gateway', 'devices', 'sessions']);
-  static properties = {obstacle: {state: true}, chatLoaded: {state: true}};
+  static watches = /** @type {const} */ (['gateway', 'devices', 'approvals', 'config', 'credentials', 'channels', 'cron']);
+  static properties = {obstacle: {state: true}, loaded: {state: true}};
+  static styles = [common, frame];
 
-  static styles = [
-    common,
-    css`
-      :host {
-        display: grid;
-        grid-template: auto auto minmax(0, 1fr) / minmax(0, 1fr);
-        height: 100%;
-        min-height: 0;
-      }
-      header {
-        display: flex;
-        align-items: center;
-        gap: 20px;
-        min-height: 56px;
-        padding: 0 20px;
-        border-bottom: 1px solid var(--line);
-        background: var(--surface);
-      }
-      .brand {
-        display: flex;
-        align-items: center;
-        gap: 10px;
-        font-weight: 650;
-        letter-spacing: -0.01em;
-      }
-      nav {
-        display: flex;
-        gap: 4px;
-      }
-      nav a {
-        position: relative;
-        display: flex;
-        align-items: center;
-        gap: 8px;
-        min-height: 36px;
-        padding: 0 12px;
-        border-radius: 8px;
-        color: var(--ink-soft);
-        font-size: 0.92rem;
-        font-weight: 550;
-        text-decoration: none;
-      }
-      nav a:hover {
-        background: var(--sunken);
-        color: var(--ink);
-      }
-      nav a[aria-current] {
-        background: var(--accent-wash);
-        color: var(--accent);
-      }
-      .count {
-        min-width: 18px;
-        padding: 0 5px;
-        border-radius: 9px;
-        background: var(--warn);
-        color: var(--surface);
-        font-size: 0.75rem;
-        font-weight: 650;
-        line-height: 18px;
-        text-align: center;
-      }
-      .end {
-        display: flex;
-        align-items: center;
-        gap: 4px;
-        margin-left: auto;
-      }
-      .status {
-        margin-right: 8px;
-      }
-      .status i {
-        width: 7px;
-        height: 7px;
-        border-radius: 50%;
-        background: currentColor;
-      }
-      .skip {
-        position: absolute;
-        top: 8px;
-        left: 8px;
-        z-index: 2;
-        padding: 10px 16px;
-        border-radius: 8px;
-        background: var(--accent);
-        color: var(--accent-ink);
-      }
-      .skip:not(:focus) {
-        clip-path: inset(50%);
-      }
-      .banner {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        justify-content: center;
-        gap: 4px 16px;
-        padding: 6px 20px;
-        background: var(--warn-wash);
-        color: var(--warn);
-        font-size: 0.9rem;
-        font-weight: 550;
-      }
-      .banner button {
-        min-height: 30px;
-        padding: 0 10px;
-        border-color: currentColor;
-        background: none;
-        color: inherit;
-        font-size: 0.85rem;
-      }
-      .banner {
-        grid-row: 2;
-      }
-      main {
-        grid-row: 3;
-        min-height: 0;
-        overflow: hidden;
-      }
-      main:focus {
-        outline: none;
-      }
-      @media (max-width: 640px) {
-        :host {
-          grid-template-rows: auto auto minmax(0, 1fr) auto;
-        }
-        header {
-          min-height: 52px;
-          padding: 0 8px 0 14px;
-        }
-        nav {
-          grid-row: 4;
-          justify-content: space-around;
-          padding: 4px 8px calc(4px + env(safe-area-inset-bottom));
-          border-top: 1px solid var(--line);
-          background: var(--surface);
-        }
-        nav a {
-          flex: 1;
-          flex-direction: column;
-          justify-content: center;
-          gap: 2px;
-          min-height: 48px;
-          font-size: 0.75rem;
-        }
-        nav .count {
-          position: absolute;
-          top: 4px;
-          left: calc(50% + 8px);
-        }
-        .status {
-          margin-right: 0;
-        }
-      }
-      @media (max-width: 380px) {
-        .brand span {
-          display: none;
-        }
-      }
-    `,
-  ];
-
-  #loading = false;
+  #loading = '';
 
   constructor() {
     super();
     /** @type {string} why this browser cannot have a device key */
     this.obstacle = '';
-    this.chatLoaded = false;
-    this.narrow = matchMedia('(max-width: 640px)');
+    /** @type {ReadonlySet<string>} pages whose module is here */
+    this.loaded = new Set();
+    this.narrow = matchMedia('(max-width: 760px)');
     this.narrow.addEventListener('change', () => this.requestUpdate());
     this.addEventListener('sign-out', () => this.#signOut());
+    this.addEventListener('help', () => this.#help());
     addEventListener('hashchange', () => this.#navigated());
+    addEventListener('keydown', shortcuts({go: (letter) => this.#go(letter), help: () => this.#help(), find: () => this.#find()}));
   }
 
   #navigated() {
     const {view, session} = readRoute(location.hash);
     if (view === 'chat') this.stores?.sessions.show(session);
     this.requestUpdate();
-    this.updateComplete.then(() => {
-      const heading = this.renderRoot.querySelector('main > *')?.shadowRoot?.querySelector('h1');
-      if (view !== 'chat') heading?.focus();
-    });
+    this.updateComplete.then(() => view !== 'chat' && this.#page?.shadowRoot?.querySelector('h1')?.focus());
+  }
+
+  get #page() {
+    return this.renderRoot.querySelector('main > *');
   }
 
   updated() {
     const {view} = readRoute(location.hash);
-    const waiting = this.stores?.devices.state.pending?.length ?? 0;
-    document.title = `${waiting ? `(${waiting}) ` : ''}${this.#inside ? `${NAMES[view]} · ` : ''}OpenClaw`;
+    const waiting = this.#inside ? whatWaits(this.stores).length : 0;
+    document.title = `${waiting ? `(${waiting}) ` : ''}${this.#inside ? `${t(`app.${view}`)} · ` : ''}OpenClaw`;
   }
 
   /** Whether the page has been let in since it was opened, and may show what it knows. */
@@ -225,16 +73,25 @@ export class App extends View {
   }
 
   render() {
+    const inside = this.#inside;
+    const wide = inside && !this.narrow.matches;
+    const {view} = readRoute(location.hash);
     return html`
-      <header>
-        <a class="skip" href="#main" @click=${this.#skip}>Skip to content</a>
+      <header class=${wide ? 'side' : ''}>
+        <a class="skip" href="#main" @click=${this.#skip}>${t('app.skip')}</a>
         <span class="brand">${brandIcon} <span>OpenClaw</span></span>
-        ${this.#inside && !this.narrow.matches ? this.#nav() : nothing}
-        <div class="end">${this.#status()} ${this.#themeButton()} ${this.#signOutButton()}</div>
+        ${wide ? html`<oc-navigation .stores=${this.stores} .current=${view}></oc-navigation>` : nothing}
+        <div class="end">
+          ${this.#status()}
+          <div class="buttons">${inside && !wide ? nothing : this.#tools(inside)}</div>
+        </div>
       </header>
       ${this.#banner()}
       <main id="main" tabindex="-1">${this.obstacle ? html`<oc-denied .kind=${this.obstacle}></oc-denied>` : this.#view()}</main>
-      ${this.#inside && this.narrow.matches ? this.#nav() : nothing}
+      ${inside && !wide
+        ? html`<oc-navigation .stores=${this.stores} .current=${view} narrow><div class="buttons">${this.#tools(inside)}</div></oc-navigation>`
+        : nothing}
+      ${inside ? html`<oc-shortcuts></oc-shortcuts>` : nothing}
     `;
   }
 
@@ -251,48 +108,29 @@ export class App extends View {
 
   #inner() {
     const {view} = readRoute(location.hash);
-    if (view === 'overview') return html`<oc-overview .stores=${this.stores}></oc-overview>`;
-    if (view === 'devices') return html`<oc-devices .stores=${this.stores}></oc-devices>`;
-    if (this.chatLoaded) return html`<oc-chat .stores=${this.stores}></oc-chat>`;
-    this.#loadChat();
+    if (this.loaded.has(view)) return PAGES[view].draw(this.stores);
+    this.#load(view);
     return html`<oc-loading></oc-loading>`;
   }
 
-  /** The chat brings the Markdown libraries along; whoever only approves a device need not wait for them. */
-  async #loadChat() {
-    if (this.#loading) return;
-    this.#loading = true;
+  /** @param {import('./route.js').ViewName} view whoever only approves a device need not wait for the other pages */
+  async #load(view) {
+    if (this.#loading === view) return;
+    this.#loading = view;
     try {
-      await import('./chat-view.js');
-      this.chatLoaded = true;
+      await PAGES[view].load();
+      this.loaded = new Set([...this.loaded, view]);
     } catch {
       setTimeout(() => this.requestUpdate(), RELOAD_AFTER_MS);
     } finally {
-      this.#loading = false;
+      this.#loading = '';
     }
-  }
-
-  #nav() {
-    const {view} = readRoute(location.hash);
-    const waiting = this.stores.devices.state.pending?.length ?? 0;
-    const {current, mainKey} = this.stores.sessions.state;
-    return html`<nav aria-label="Main">
-      ${/** @type {const} */ (['chat', 'overview', 'devices']).map(
-        (name) => html`<a
-          href=${address(name, name === 'chat' && current !== mainKey ? current : '')}
-          aria-current=${name === view ? 'page' : nothing}
-        >
-          ${ICONS[name]} ${NAMES[name]}
-          ${name === 'devices' && waiting ? html`<span class="count" aria-label="${waiting} waiting">${waiting}</span>` : nothing}
-        </a>`,
-      )}
-    </nav>`;
   }
 
   #status() {
     const phase = this.stores?.gateway.state.connection.phase;
-    if (phase === 'ready') return html`<span class="tag good status"><i></i>connected</span>`;
-    if (phase === 'offline' || phase === 'connecting') return html`<span class="tag warn status"><i></i>not connected</span>`;
+    if (phase === 'ready') return html`<span class="tag good status"><i></i>${t('app.connected')}</span>`;
+    if (phase === 'offline' || phase === 'connecting') return html`<span class="tag warn status"><i></i>${t('app.notConnected')}</span>`;
     return nothing;
   }
 
@@ -300,33 +138,51 @@ export class App extends View {
     const connection = this.stores?.gateway.state.connection;
     if (!this.#inside || connection?.phase !== 'offline') return nothing;
     return html`<div class="banner" role="status">
-      ${connection.restarting ? 'The gateway is restarting.' : 'The connection is lost.'}
+      ${connection.restarting ? t('app.restarting') : t('app.lost')}
       <oc-countdown aria-hidden="true" .at=${connection.retryAt}></oc-countdown>
-      <button @click=${() => this.stores.connection.retryNow()}>Try now</button>
+      <button @click=${() => this.stores.connection.retryNow()}>${t('app.tryNow')}</button>
     </div>`;
   }
 
-  #themeButton() {
+  /** @param {boolean} inside */
+  #tools(inside) {
     const present = THEMES[theme()];
-    const next = THEMES[nextTheme()];
-    return html`<button
-      class="bare square"
-      title="Colours: ${present.word}"
-      aria-label="Colours: ${present.word}. Change to ${next.word}"
-      @click=${this.#changeTheme}
-    >
-      ${present.icon}
-    </button>`;
-  }
-
-  #signOutButton() {
-    if (!this.#inside) return nothing;
-    return html`<button class="bare square" title="Sign out" aria-label="Sign out" @click=${this.#signOut}>${outIcon}</button>`;
+    const word = t(present.word);
+    const colours = t('app.themeNext', {word, next: t(THEMES[nextTheme()].word)});
+    return html`
+      <button class="bare square" title=${t('app.theme', {word})} aria-label=${colours} @click=${this.#changeTheme}>${present.icon}</button>
+      <button class="bare square" title=${t('app.language')} aria-label=${t('app.language')} @click=${this.#changeLanguage}>${languageIcon}</button>
+      ${inside
+        ? html`<button class="bare square" title="${t('app.shortcuts')} (?)" aria-label=${t('app.shortcuts')} @click=${this.#help}>${keysIcon}</button>
+            <button class="bare square" title=${t('app.signOut')} aria-label=${t('app.signOut')} @click=${this.#signOut}>${outIcon}</button>`
+        : nothing}
+    `;
   }
 
   #changeTheme() {
     chooseTheme(nextTheme());
     this.requestUpdate();
+  }
+
+  #changeLanguage() {
+    const next = LANGUAGES.find((language) => language !== speech.state.language);
+    if (next) chooseLanguage(next);
+  }
+
+  /** @param {string} letter */
+  #go(letter) {
+    const found = Object.entries(PAGES).find(([, page]) => page.letter === letter)?.[0];
+    if (found && this.#inside) location.hash = address(/** @type {import('./route.js').ViewName} */ (found));
+  }
+
+  #help() {
+    /** @type {import('./shortcuts-dialog.js').ShortcutsDialog | null} */ (this.renderRoot.querySelector('oc-shortcuts'))?.open();
+  }
+
+  #find() {
+    const page = /** @type {any} */ (this.#page);
+    if (page?.composer) page.composer.focus();
+    else page?.shadowRoot?.querySelector('input[type="search"]')?.focus();
   }
 
   #signOut() {

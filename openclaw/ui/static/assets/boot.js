@@ -1,12 +1,20 @@
 /** Starts the page: theme, token from the address, device key, stores, connection. */
 
 import './app.js';
+import {AllowlistStore} from './allowlist-store.js';
+import {ApprovalsStore} from './approvals-store.js';
+import {ChannelsStore} from './channels-store.js';
 import {ChatStore} from './chat-store.js';
+import {ConfigStore} from './config-store.js';
 import {Connection} from './connection.js';
 import {Credentials, takeTokenFromAddress} from './credentials.js';
+import {CredentialsStore} from './credentials-store.js';
+import {CronStore} from './cron-store.js';
 import {DeviceUnavailable, loadDevice} from './device.js';
 import {DevicesStore} from './devices-store.js';
 import {GatewayStore} from './gateway-store.js';
+import {LogsStore} from './logs-store.js';
+import {ModelsStore} from './models-store.js';
 import {adoptPath, readRoute} from './route.js';
 import {SessionsStore} from './sessions-store.js';
 import {applyTheme} from './theme.js';
@@ -36,8 +44,21 @@ async function boot() {
   if (offered && offered !== credentials.gatewayToken) credentials.keepGatewayToken(offered);
   const connection = new Connection(socketUrl(), device, credentials);
   const sessions = new SessionsStore(connection);
-  const chats = new ChatStore(connection, sessions);
-  app.stores = {connection, sessions, chats, gateway: new GatewayStore(connection), devices: new DevicesStore(connection)};
+  app.stores = {
+    connection,
+    sessions,
+    chats: new ChatStore(connection, sessions),
+    gateway: new GatewayStore(connection),
+    devices: new DevicesStore(connection),
+    approvals: new ApprovalsStore(connection),
+    allowlist: new AllowlistStore(connection),
+    channels: new ChannelsStore(connection),
+    models: new ModelsStore(connection),
+    cron: new CronStore(connection),
+    config: new ConfigStore(connection),
+    credentials: new CredentialsStore(connection),
+    logs: new LogsStore(connection),
+  };
   sessions.set({current: readRoute(location.hash).session});
   addEventListener('hashchange', () => {
     const token = takeTokenFromAddress();

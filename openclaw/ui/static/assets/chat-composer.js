@@ -1,85 +1,29 @@
-/** `<oc-composer>`: where a message is typed. Enter sends, Shift+Enter makes a new line, Escape stops the answer. */
+/**
+ * `<oc-composer>`: where a message is typed. Enter sends, Shift+Enter makes a new line, Escape stops the answer; a slash
+ * shows the commands.
+ */
 
+import {matching, meaning} from './chat-commands.js';
+import {composer} from './chat-composer-styles.js';
+import {Localized, rich, t} from './i18n.js';
 import {sendIcon, stopIcon} from './icons.js';
 import {common} from './styles.js';
-import {LitElement, css, html} from './vendor/lit.js';
+import {html, nothing} from './vendor/lit.js';
 
 const HIGHEST_PX = 240;
 
 /** Fires `send` (`detail` is the text), `stop`, and `draft` (`detail` is what is typed so far). */
-export class ChatComposer extends LitElement {
+export class ChatComposer extends Localized {
   static properties = {
     running: {type: Boolean},
     offline: {type: Boolean},
     draft: {},
     assistant: {},
+    chosen: {state: true},
+    dismissed: {state: true},
   };
 
-  static styles = [
-    common,
-    css`
-      form {
-        display: grid;
-        grid-template-columns: 1fr auto;
-        align-items: end;
-        gap: 8px;
-        padding: 8px;
-        border: 1px solid var(--line-strong);
-        border-radius: 14px;
-        background: var(--raised);
-        box-shadow: 0 4px 18px var(--shade);
-      }
-      form:focus-within {
-        border-color: var(--accent);
-        outline: 1px solid var(--accent);
-        outline-offset: 0;
-      }
-      textarea {
-        width: 100%;
-        min-height: 36px;
-        max-height: 240px;
-        padding: 7px 8px;
-        border: 0;
-        outline: 0;
-        background: none;
-        color: inherit;
-        font: inherit;
-        line-height: 1.45;
-        resize: none;
-      }
-      textarea:focus-visible {
-        outline: none; /* the frame around it shows the focus */
-      }
-      textarea::placeholder {
-        color: var(--ink-soft);
-        opacity: 1;
-      }
-      .buttons {
-        display: flex;
-        gap: 6px;
-      }
-      .hint {
-        margin: 6px 10px 0;
-        color: var(--ink-soft);
-        font-size: 0.78rem;
-      }
-      kbd {
-        font: inherit;
-        font-weight: 600;
-      }
-      @media (max-width: 640px) {
-        /* Anything smaller makes a phone zoom into the field. */
-        textarea {
-          min-height: 44px;
-          padding-block: 10px;
-          font-size: 16px;
-        }
-        .hint {
-          display: none;
-        }
-      }
-    `,
-  ];
+  static styles = [common, composer];
 
   constructor() {
     super();
@@ -87,39 +31,86 @@ export class ChatComposer extends LitElement {
     this.offline = false;
     this.draft = '';
     this.assistant = '';
+    /** Which of the shown commands Enter would take. */
+    this.chosen = 0;
+    /** @type {string} the draft for which the list was put away */
+    this.dismissed = '';
+  }
+
+  get #commands() {
+    return this.draft === this.dismissed ? [] : matching(this.draft);
   }
 
   render() {
+    const label = t('chat.messageTo', {name: this.assistant});
+    const commands = this.#commands;
     return html`
+      ${commands.length ? this.#list(commands) : nothing}
       <form @submit=${this.#submit}>
-        <label class="unseen" for="text">Message to ${this.assistant}</label>
+        <label class="unseen" for="text">${label}</label>
         <textarea
           id="text"
           rows="1"
-          placeholder="Message to ${this.assistant}"
+          placeholder=${label}
           aria-describedby="hint"
+          aria-controls="commands"
+          aria-expanded=${String(commands.length > 0)}
+          aria-activedescendant=${commands.length ? `command-${this.#index(commands)}` : nothing}
+          role="combobox"
+          aria-autocomplete="list"
           enterkeyhint="send"
           .value=${this.draft}
           @input=${this.#typed}
           @keydown=${this.#key}
         ></textarea>
         <div class="buttons">
-          ${this.running
-            ? html`<button type="button" class="square" aria-label="Stop the answer" title="Stop (Esc)" @click=${this.#stop}>
-                ${stopIcon}
-              </button>`
-            : ''}
-          <button class="main square" aria-label="Send" title="Send (Enter)" ?disabled=${this.offline || !this.draft.trim()}>
+          <button
+            type="button"
+            class="square"
+            aria-label=${t('chat.stop')}
+            title=${t('chat.stopHint')}
+            ?hidden=${!this.running}
+            @click=${this.#stop}
+          >
+            ${stopIcon}
+          </button>
+          <button class="main square" aria-label=${t('chat.send')} title=${t('chat.sendHint')} ?disabled=${this.offline || !this.draft.trim()}>
             ${sendIcon}
           </button>
         </div>
       </form>
-      <p class="hint" id="hint">
-        ${this.offline
-          ? 'Not connected. What you type stays here.'
-          : html`<kbd>Enter</kbd> sends · <kbd>Shift+Enter</kbd> new line${this.running ? html` · <kbd>Esc</kbd> stops` : ''}`}
-      </p>
+      <p class="hint" id="hint">${this.#hint()}</p>
     `;
+  }
+
+  #hint() {
+    if (this.offline) return t('chat.offline');
+    const key = (/** @type {string} */ name) => html`<kbd>${name}</kbd>`;
+    return html`${rich('chat.hintSend', {key: key('Enter')})} · ${rich('chat.hintLine', {key: key('Shift+Enter')})}
+    ${this.running ? html`· ${rich('chat.hintStop', {key: key('Esc')})} · ${t('chat.hintQueue')}` : nothing}`;
+  }
+
+  /** @param {import('./chat-commands.js').Command[]} commands */
+  #list(commands) {
+    const index = this.#index(commands);
+    return html`<ul id="commands" class="commands" role="listbox" aria-label=${t('chat.commands')}>
+      ${commands.map(
+        (command, at) => html`<li
+          id="command-${at}"
+          role="option"
+          aria-selected=${String(at === index)}
+          @mousedown=${(/** @type {Event} */ event) => event.preventDefault()}
+          @click=${() => this.#send(command.name)}
+        >
+          <code>${command.name}</code> <span class="soft">${meaning(command)}</span>
+        </li>`,
+      )}
+    </ul>`;
+  }
+
+  /** @param {unknown[]} commands */
+  #index(commands) {
+    return Math.min(this.chosen, commands.length - 1);
   }
 
   updated() {
@@ -138,6 +129,7 @@ export class ChatComposer extends LitElement {
   }
 
   #typed() {
+    this.chosen = 0;
     this.#draft(this.#field.value);
   }
 
@@ -151,16 +143,40 @@ export class ChatComposer extends LitElement {
   #key(event) {
     // While an input method composes a syllable, Enter and Escape are its own.
     if (event.isComposing || event.keyCode === 229) return;
-    if (event.key === 'Enter' && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) {
+    const commands = this.#commands;
+    if (commands.length && this.#commandKey(event, commands)) {
+      event.preventDefault();
+      event.stopPropagation();
+    } else if (event.key === 'Enter' && !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) {
       event.preventDefault();
       this.#submit(event);
     }
   }
 
+  /**
+   * @param {KeyboardEvent} event
+   * @param {import('./chat-commands.js').Command[]} commands
+   * @returns {boolean} whether the list took the key
+   */
+  #commandKey(event, commands) {
+    const index = this.#index(commands);
+    if (event.key === 'ArrowDown') this.chosen = (index + 1) % commands.length;
+    else if (event.key === 'ArrowUp') this.chosen = (index + commands.length - 1) % commands.length;
+    else if (event.key === 'Escape') this.dismissed = this.draft;
+    else if (event.key === 'Tab') this.#draft(commands[index].name);
+    else if (event.key === 'Enter' && !event.shiftKey) this.#send(commands[index].name);
+    else return false;
+    return true;
+  }
+
   /** @param {Event} event */
   #submit(event) {
     event.preventDefault();
-    const text = this.draft.trim();
+    this.#send(this.draft.trim());
+  }
+
+  /** @param {string} text */
+  #send(text) {
     if (!text || this.offline) return;
     this.#draft('');
     this.dispatchEvent(new CustomEvent('send', {detail: text}));

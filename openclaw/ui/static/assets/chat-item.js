@@ -1,14 +1,13 @@
 /** `<oc-item>`: one entry of a conversation: a message, an answer being written, a message that waits, an error. */
 
 import './chat-text.js';
+import './tool-card.js';
 import {dateTime, timeOfDay} from './format.js';
+import {Localized, t} from './i18n.js';
 import {common} from './styles.js';
-import {LitElement, css, html, nothing} from './vendor/lit.js';
+import {css, html, nothing} from './vendor/lit.js';
 
-/** @type {Record<string, string>} */
-const ECHO_STATES = {sending: 'Sending', queued: 'Waits until the present answer is finished'};
-
-export class ChatItem extends LitElement {
+export class ChatItem extends Localized {
   static properties = {
     // Wrappers are made anew for every event; what they hold is not.
     item: {attribute: false, hasChanged: (/** @type {any} */ now, /** @type {any} */ before) => held(now) !== held(before)},
@@ -54,10 +53,10 @@ export class ChatItem extends LitElement {
         font-size: 0.8rem;
       }
       .tools {
-        display: flex;
-        flex-wrap: wrap;
+        display: grid;
+        grid-template-columns: minmax(0, 1fr);
         gap: 6px;
-        margin-top: 2px;
+        margin-top: 4px;
       }
       .dots {
         display: inline-flex;
@@ -111,7 +110,7 @@ export class ChatItem extends LitElement {
 
   render() {
     const {item} = this;
-    if (item?.kind === 'message') return item.message.role === 'user' ? this.#mine(item.message) : this.#theirs(item.message);
+    if (item?.kind === 'message') return item.message.role === 'user' ? this.#mine(item.message) : this.#theirs(item.message, item.follows);
     if (item?.kind === 'echo') return this.#echo(item.echo);
     if (item?.kind === 'run') return this.#run(item.run);
     if (item?.kind === 'notice') return this.#notice(item.notice);
@@ -120,29 +119,33 @@ export class ChatItem extends LitElement {
 
   /** @param {import('./chat-state.js').Message} message */
   #mine(message) {
-    return html`<article class="mine" aria-label="You">
+    return html`<article class="mine" aria-label=${t('chat.you')}>
       <div class="bubble">${message.text}</div>
       ${when(message.at)}
     </article>`;
   }
 
-  /** @param {import('./chat-state.js').Message} message */
-  #theirs(message) {
+  /**
+   * @param {import('./chat-state.js').Message} message
+   * @param {boolean} follows the one before is from the assistant, too
+   */
+  #theirs(message, follows) {
     return html`<article class="theirs" aria-label=${this.assistant}>
-      <div class="who">
-        <b>${this.assistant}</b> ${when(message.at)} ${message.stopped ? html`<span class="tag">stopped</span>` : nothing}
-      </div>
+      ${follows && !message.stopped
+        ? nothing
+        : html`<div class="who">
+            <b>${this.assistant}</b> ${when(message.at)} ${message.stopped ? html`<span class="tag">${t('chat.stopped')}</span>` : nothing}
+          </div>`}
       ${message.text ? html`<oc-text .text=${message.text}></oc-text>` : nothing}
-      ${message.tools.length
-        ? html`<div class="tools">${message.tools.map((name) => html`<span class="tag mono">${name}</span>`)}</div>`
-        : nothing}
+      ${tools(message.tools)}
     </article>`;
   }
 
   /** @param {import('./chat-state.js').Run} run */
   #run(run) {
     return html`<article class="theirs" aria-label=${this.assistant} aria-busy="true">
-      <div class="who"><b>${this.assistant}</b><span class="state">${run.text ? 'is writing' : 'is thinking'}</span></div>
+      <div class="who"><b>${this.assistant}</b><span class="state">${run.text ? t('chat.writing') : t('chat.thinking')}</span></div>
+      ${tools(run.tools)}
       ${run.text
         ? html`<oc-text .text=${run.text}></oc-text>`
         : html`<span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>`}
@@ -152,25 +155,25 @@ export class ChatItem extends LitElement {
   /** @param {import('./chat-state.js').Echo} echo */
   #echo(echo) {
     const failed = echo.status === 'failed';
-    return html`<article class="mine ${echo.status === 'accepted' ? '' : 'waiting'}" aria-label="You">
+    return html`<article class="mine ${echo.status === 'accepted' ? '' : 'waiting'}" aria-label=${t('chat.you')}>
       <div class="bubble">${echo.text}</div>
       ${failed
         ? html`<div class="failed" role="alert">
-            <p class="note bad">Not sent. ${echo.error}</p>
+            <p class="note bad">${t('chat.notSent', {reason: echo.error})}</p>
             <div class="row">
-              <button @click=${() => this.#tell('discard', echo)}>Discard</button>
-              <button @click=${() => this.#tell('resend', echo)}>Send again</button>
+              <button @click=${() => this.#tell('discard', echo)}>${t('chat.discard')}</button>
+              <button @click=${() => this.#tell('resend', echo)}>${t('chat.resend')}</button>
             </div>
           </div>`
-        : html`<span class="state">${ECHO_STATES[echo.status] ?? ''}</span>`}
+        : html`<span class="state">${['sending', 'queued'].includes(echo.status) ? t(`chat.${echo.status}`) : ''}</span>`}
     </article>`;
   }
 
   /** @param {import('./chat-state.js').Notice} notice */
   #notice(notice) {
     const named = notice.text.includes(notice.runId);
-    return html`<article class="note bad" aria-label="Error">
-      ${notice.text} ${named ? nothing : html`<code>run ${notice.runId}</code>`}
+    return html`<article class="note bad" aria-label=${t('chat.error')}>
+      ${notice.text || t('chat.noReason')} ${named ? nothing : html`<code>${t('chat.run', {id: notice.runId})}</code>`}
     </article>`;
   }
 
@@ -185,6 +188,10 @@ export class ChatItem extends LitElement {
 
 /** @param {import('./chat-state.js').Item | null} [item] */
 const held = (item) => item && Object.values(item).at(-1);
+
+/** @param {import('./chat-tools.js').Tool[]} calls */
+const tools = (calls) =>
+  calls.length ? html`<div class="tools">${calls.map((call) => html`<oc-tool .tool=${call}></oc-tool>`)}</div>` : nothing;
 
 /** @param {number} at */
 const when = (at) =>

@@ -5,6 +5,8 @@
  * last event the history is asked for again: it is the truth, everything else is a preview of it.
  */
 
+import {attachResults, toolsOf, withToolEvent} from './chat-tools.js';
+
 /** Clocks of two machines, and rounding, may differ by this much. */
 const CLOCK_SLACK_MS = 10_000;
 
@@ -12,7 +14,7 @@ const CLOCK_SLACK_MS = 10_000;
  * @typedef {object} Message
  * @property {'user' | 'assistant'} role
  * @property {string} text
- * @property {string[]} tools names of the tools it called
+ * @property {import('./chat-tools.js').Tool[]} tools what it called
  * @property {number} at Unix milliseconds, 0 when unknown
  * @property {boolean} stopped cut short by a person or a deadline
  */
@@ -32,6 +34,7 @@ const CLOCK_SLACK_MS = 10_000;
  * @property {string} id
  * @property {string} text everything written so far
  * @property {number} at
+ * @property {import('./chat-tools.js').Tool[]} tools what it called so far
  */
 
 /**
@@ -63,9 +66,7 @@ export function readMessage(raw) {
   /** @type {any[]} */
   const parts = typeof raw.content === 'string' ? [{type: 'text', text: raw.content}] : Array.isArray(raw.content) ? raw.content : [];
   const text = parts.filter((part) => part?.type === 'text').map((part) => String(part.text ?? '')).join('\n\n');
-  const tools = parts
-    .filter((part) => ['toolCall', 'tool_use', 'toolUse', 'tool_call'].includes(part?.type))
-    .map((part) => String(part.name ?? 'tool'));
+  const tools = toolsOf(parts);
   if (!text && !tools.length) return null;
   return {role: raw.role, text, tools, at: Number(raw.timestamp) || 0, stopped: raw.stopReason === 'aborted'};
 }
@@ -78,6 +79,7 @@ export function readMessage(raw) {
  */
 export function withHistory(chat, raw, askedAt) {
   const messages = raw.map(readMessage).filter((message) => message !== null);
+  attachResults(messages, raw);
   return {...chat, phase: 'ready', error: '', messages, echoes: unseen(chat, messages, askedAt)};
 }
 
@@ -136,7 +138,7 @@ export const withoutEcho = (chat, id) => ({...chat, echoes: chat.echoes.filter((
  * @returns {Chat}
  */
 export function withRun(chat, id, at) {
-  return chat.runs.some((run) => run.id === id) ? chat : {...chat, runs: [...chat.runs, {id, text: '', at}]};
+  return chat.runs.some((run) => run.id === id) ? chat : {...chat, runs: [...chat.runs, {id, text: '', at, tools: []}]};
 }
 
 /**
@@ -159,7 +161,7 @@ export function withChatEvent(chat, event, now) {
   if (event.state === 'final' && !message && chat.runs.some((run) => run.id !== event.runId)) return queued(chat, event.runId);
   const ended = endRun(chat, event.runId, message, event.state === 'aborted', now);
   if (event.state !== 'error') return ended;
-  const text = String(event.errorMessage ?? 'The run failed without a reason.');
+  const text = String(event.errorMessage ?? '');
   return {...ended, notices: [...ended.notices, {runId: event.runId, text, at: now}]};
 }
 
@@ -187,11 +189,26 @@ function endRun(chat, id, message, stopped, now) {
   const messages = [...chat.messages];
   if (echo) messages.push({role: 'user', text: echo.text, tools: [], at: echo.at, stopped: false});
   const text = message?.text || run?.text || '';
-  if (text || message?.tools.length) {
-    messages.push({role: 'assistant', text, tools: message?.tools ?? [], at: message?.at || now, stopped});
+  const tools = message?.tools.length ? message.tools : (run?.tools ?? []);
+  if (text || tools.length) {
+    messages.push({role: 'assistant', text, tools, at: message?.at || now, stopped});
   }
   const echoes = chat.echoes.filter((one) => one.id !== id);
   return {...chat, messages, echoes, runs: chat.runs.filter((one) => one.id !== id)};
+}
+
+/**
+ * A tool was called, or has answered.
+ * @param {Chat} chat
+ * @param {string} id of the run
+ * @param {any} data
+ * @param {number} now
+ * @returns {Chat}
+ */
+export function withTool(chat, id, data, now) {
+  const begun = withRun(chat, id, now);
+  const runs = begun.runs.map((run) => (run.id === id ? {...run, tools: withToolEvent(run.tools, data)} : run));
+  return {...begun, runs};
 }
 
 /**
@@ -202,7 +219,7 @@ function endRun(chat, id, message, stopped, now) {
 export const withoutRuns = (chat) => ({...chat, runs: []});
 
 /**
- * @typedef {{kind: 'message', key: string, message: Message}
+ * @typedef {{kind: 'message', key: string, follows: boolean, message: Message}
  *   | {kind: 'echo', key: string, echo: Echo}
  *   | {kind: 'run', key: string, run: Run}
  *   | {kind: 'notice', key: string, notice: Notice}} Item
@@ -215,7 +232,12 @@ export const withoutRuns = (chat) => ({...chat, runs: []});
  */
 export function timeline(chat) {
   /** @type {Item[]} */
-  const items = chat.messages.map((message, index) => ({kind: 'message', key: `m${index}`, message}));
+  const items = chat.messages.map((message, index, all) => ({
+    kind: 'message',
+    key: `m${index}`,
+    follows: message.role === 'assistant' && all[index - 1]?.role === 'assistant',
+    message,
+  }));
   for (const notice of chat.notices) {
     const after = items.findIndex((item) => item.kind === 'message' && item.message.at > notice.at);
     const item = /** @type {Item} */ ({kind: 'notice', key: `n${notice.runId}`, notice});

@@ -1,7 +1,8 @@
 /** The conversations: one `Chat` a session, kept up to date from the gateway's events. */
 
-import {emptyChat, withChatEvent, withEcho, withEchoChanged, withHistory, withoutEcho, withoutRuns, withRun} from './chat-state.js';
+import {emptyChat, withChatEvent, withEcho, withEchoChanged, withHistory, withoutEcho, withoutRuns, withRun, withTool} from './chat-state.js';
 import {ConnectionLost} from './connection.js';
+import {t} from './i18n.js';
 import {Store} from './store.js';
 
 const HISTORY_LIMIT = 200;
@@ -18,8 +19,6 @@ export class ChatStore extends Store {
   /** @type {Map<string, string>} what is typed and not sent, by session key */
   drafts = new Map();
 
-  /** The gateway's clock minus ours, in milliseconds. */
-  #skew = 0;
   /** @type {Map<string, number>} */
   #timers = new Map();
   /** @type {Map<string, number>} how many runs of a session have ended: a history asked for before the last end is old */
@@ -55,7 +54,7 @@ export class ChatStore extends Store {
     if (!key || this.connection.state.phase !== 'ready' || this.#reading.get(key) === ends) return;
     clearTimeout(this.#timers.get(key));
     this.#reading.set(key, ends);
-    const askedAt = this.#now();
+    const askedAt = this.connection.now();
     try {
       const answer = await this.connection.request('chat.history', {sessionKey: key, limit: HISTORY_LIMIT});
       if ((this.#ends.get(key) ?? 0) !== ends) this.#loadSoon(key);
@@ -73,7 +72,7 @@ export class ChatStore extends Store {
    * @param {string} text
    */
   send(key, text) {
-    return this.#deliver(key, {id: crypto.randomUUID(), text, at: this.#now(), status: 'sending', error: ''});
+    return this.#deliver(key, {id: crypto.randomUUID(), text, at: this.connection.now(), status: 'sending', error: ''});
   }
 
   /**
@@ -98,7 +97,7 @@ export class ChatStore extends Store {
     if (!this.chat(key).runs.length) return;
     try {
       await this.connection.request('chat.abort', {sessionKey: key});
-      this.set({said: 'Stopped.'});
+      this.set({said: t('chat.saidStopped')});
     } catch (error) {
       this.set({said: /** @type {Error} */ (error).message});
     }
@@ -133,7 +132,7 @@ export class ChatStore extends Store {
       const echo = chat.echoes.find((one) => one.id === id);
       if (echo?.status !== 'sending') return chat;
       const accepted = withEchoChanged(chat, id, {status: 'accepted'});
-      return chat.runs.length ? accepted : withRun(accepted, id, this.#now());
+      return chat.runs.length ? accepted : withRun(accepted, id, this.connection.now());
     });
   }
 
@@ -149,12 +148,12 @@ export class ChatStore extends Store {
 
   /** @param {{event: string, payload: any}} frame */
   #hear({event, payload}) {
-    if (event === 'tick') this.#skew = Number(payload?.ts) - Date.now() || 0;
     if (!payload?.sessionKey || !payload.runId) return;
     const key = payload.sessionKey === 'main' ? this.sessions.state.mainKey : payload.sessionKey;
     // A session that was never looked at is read when it is.
     if (!this.state.chats[key]) return;
     if (event === 'chat') this.#hearChat(key, payload);
+    else if (event === 'agent' && payload.stream === 'tool') this.#update(key, (chat) => withTool(chat, payload.runId, payload.data ?? {}, this.connection.now()));
     else if (event === 'agent' && payload.stream === 'lifecycle' && payload.data?.phase === 'start') this.#hearStart(key, payload.runId);
   }
 
@@ -165,7 +164,7 @@ export class ChatStore extends Store {
   #hearChat(key, payload) {
     const foreign = payload.state === 'delta' && !this.#knows(key, payload.runId);
     if (payload.state !== 'delta') this.#ends.set(key, (this.#ends.get(key) ?? 0) + 1);
-    this.#update(key, (chat) => withChatEvent(chat, payload, this.#now()));
+    this.#update(key, (chat) => withChatEvent(chat, payload, this.connection.now()));
     if (foreign || payload.state !== 'delta') this.#loadSoon(key);
     if (key === this.sessions.state.current) this.#say(key, payload);
   }
@@ -176,7 +175,7 @@ export class ChatStore extends Store {
    */
   #hearStart(key, runId) {
     const foreign = !this.#knows(key, runId);
-    this.#update(key, (chat) => withRun(chat, runId, this.#now()));
+    this.#update(key, (chat) => withRun(chat, runId, this.connection.now()));
     // Somebody else's message started it, or a queued one: only the history knows its text.
     if (foreign) this.#loadSoon(key);
   }
@@ -197,7 +196,7 @@ export class ChatStore extends Store {
    */
   #say(key, payload) {
     if (payload.state === 'final' && payload.message) this.set({said: this.chat(key).messages.at(-1)?.text ?? ''});
-    else if (payload.state === 'error') this.set({said: `The run failed: ${payload.errorMessage ?? ''}`});
+    else if (payload.state === 'error') this.set({said: t('chat.runFailed', {reason: payload.errorMessage ?? ''})});
   }
 
   /** A session that comes on screen for the first time is read. */
@@ -222,10 +221,6 @@ export class ChatStore extends Store {
   #loadSoon(key) {
     clearTimeout(this.#timers.get(key));
     this.#timers.set(key, setTimeout(() => this.load(key), RELOAD_AFTER_MS));
-  }
-
-  #now() {
-    return Date.now() + this.#skew;
   }
 
   /**

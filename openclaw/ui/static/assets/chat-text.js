@@ -1,12 +1,13 @@
 /** `<oc-text>`: model text, rendered; each block of code can be copied. */
 
+import {Localized, t} from './i18n.js';
 import {renderMarkdown} from './markdown.js';
 import {common} from './styles.js';
-import {LitElement, css, html} from './vendor/lit.js';
+import {css, html} from './vendor/lit.js';
 
 const COPIED_MS = 1500;
 
-export class ChatText extends LitElement {
+export class ChatText extends Localized {
   static properties = {text: {}};
 
   static styles = [
@@ -147,17 +148,17 @@ export class ChatText extends LitElement {
     frame.className = 'code';
     const button = document.createElement('button');
     button.type = 'button';
-    button.textContent = 'Copy';
-    button.setAttribute('aria-label', 'Copy code');
+    button.textContent = t('app.copy');
+    button.setAttribute('aria-label', t('chat.copyCode'));
     const code = block.textContent ?? '';
     button.addEventListener('click', async () => {
       try {
         await navigator.clipboard.writeText(code);
-        button.textContent = 'Copied';
+        button.textContent = t('app.copied');
       } catch {
-        button.textContent = 'Not allowed';
+        button.textContent = t('app.copyRefused');
       }
-      setTimeout(() => (button.textContent = 'Copy'), COPIED_MS);
+      setTimeout(() => (button.textContent = t('app.copy')), COPIED_MS);
     });
     const copy = /** @type {HTMLPreElement} */ (block.cloneNode(true));
     copy.tabIndex = 0;

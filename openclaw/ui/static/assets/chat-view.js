@@ -2,7 +2,9 @@
 
 import './chat-composer.js';
 import './chat-item.js';
+import {isOfThePage} from './chat-commands.js';
 import {timeline} from './chat-state.js';
+import {t} from './i18n.js';
 import {address} from './route.js';
 import {sessionName} from './sessions-store.js';
 import {common} from './styles.js';
@@ -145,27 +147,27 @@ export class ChatView extends View {
     const {assistantName} = gateway.state;
     return html`
       <div class="bar">
-        <h1 class="unseen">Chat</h1>
+        <h1 class="unseen">${t('app.chat')}</h1>
         <div>
-          <label>Session ${this.#picker()}</label>
+          <label>${t('chat.session')} ${this.#picker()}</label>
         </div>
       </div>
       <div class="scroll" tabindex="-1" @scroll=${this.#scrolled}>${this.#body(chat, key)}</div>
       <div class="composer">
         <div class="newest">
-          ${this.away ? html`<button @click=${() => this.#toEnd()}>Show the newest message</button>` : nothing}
+          ${this.away ? html`<button @click=${() => this.#toEnd()}>${t('chat.newest')}</button>` : nothing}
         </div>
         <oc-composer
           .assistant=${assistantName}
           .draft=${chats.drafts.get(key) ?? ''}
           .running=${chat.runs.length > 0}
-          .offline=${!gateway.ready}
+          .offline=${!gateway.canAsk}
           @draft=${(/** @type {CustomEvent} */ event) => chats.drafts.set(key, event.detail)}
           @send=${(/** @type {CustomEvent} */ event) => this.#send(key, event.detail)}
           @stop=${() => chats.abort(key)}
         ></oc-composer>
       </div>
-      <div class="unseen" aria-live="polite">${chats.state.said}</div>
+      <div class="unseen" aria-live="polite">${chats.state.said} ${sessions.state.said}</div>
     `;
   }
 
@@ -189,22 +191,22 @@ export class ChatView extends View {
    */
   #body(chat, key) {
     const items = timeline(chat);
-    if (!items.length && chat.phase === 'loading') return html`<div class="blank" role="status">Reading the conversation…</div>`;
+    if (!items.length && chat.phase === 'loading') return html`<div class="blank" role="status">${t('chat.reading')}</div>`;
     if (!items.length && chat.phase === 'failed') {
       return html`<div class="blank" role="alert">
-        <h2>The conversation could not be read</h2>
+        <h2>${t('chat.unreadable')}</h2>
         <p>${chat.error}</p>
-        <button @click=${() => this.stores.chats.load(key)}>Try again</button>
+        <button @click=${() => this.stores.chats.load(key)}>${t('app.tryAgain')}</button>
       </div>`;
     }
     const {assistantName} = this.stores.gateway.state;
     if (!items.length) {
       return html`<div class="blank">
-        <h2>No messages yet</h2>
-        <p>Say something to ${assistantName}.</p>
+        <h2>${t('chat.empty')}</h2>
+        <p>${t('chat.emptyText', {name: assistantName})}</p>
       </div>`;
     }
-    return html`<div class="log" role="log" aria-live="off" aria-label="Conversation with ${assistantName}">
+    return html`<div class="log" role="log" aria-live="off" aria-label=${t('chat.with', {name: assistantName})}>
       ${repeat(
         items,
         (item) => item.key,
@@ -282,8 +284,22 @@ export class ChatView extends View {
    * @param {string} text
    */
   #send(key, text) {
+    if (isOfThePage(text)) {
+      this.#carryOut(key, text.trim().toLowerCase());
+      return;
+    }
     this.stores.chats.send(key, text);
     this.#toEnd();
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} command
+   */
+  #carryOut(key, command) {
+    if (command === '/model') location.hash = address('models');
+    else if (command === '/compact') this.stores.sessions.compact({key});
+    else this.dispatchEvent(new CustomEvent('help', {bubbles: true, composed: true}));
   }
 }
 

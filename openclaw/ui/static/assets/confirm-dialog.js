@@ -1,7 +1,9 @@
 /** `<oc-confirm>`: asks before something that cannot be taken back. */
 
+import {Localized, t} from './i18n.js';
+import {dialogs} from './styles-parts.js';
 import {common} from './styles.js';
-import {LitElement, css, html} from './vendor/lit.js';
+import {css, html} from './vendor/lit.js';
 
 /**
  * @typedef {object} Question
@@ -10,24 +12,13 @@ import {LitElement, css, html} from './vendor/lit.js';
  * @property {string} action the word on the button
  */
 
-export class ConfirmDialog extends LitElement {
+export class ConfirmDialog extends Localized {
   static properties = {question: {state: true}};
 
   static styles = [
     common,
+    dialogs,
     css`
-      dialog {
-        width: min(26rem, calc(100vw - 32px));
-        padding: 24px;
-        border: 1px solid var(--line);
-        border-radius: 14px;
-        background: var(--raised);
-        color: var(--ink);
-        box-shadow: 0 24px 64px var(--shade);
-      }
-      dialog::backdrop {
-        background: rgb(0 0 0 / 45%);
-      }
       form {
         display: grid;
         gap: 12px;
@@ -70,7 +61,7 @@ export class ConfirmDialog extends LitElement {
         <h2 id="title">${title}</h2>
         <p id="text" class="soft">${text}</p>
         <div class="row">
-          <button value="">Cancel</button>
+          <button value="">${t('app.cancel')}</button>
           <button value="yes" class="main risk">${action}</button>
         </div>
       </form>

@@ -1,6 +1,7 @@
 /** The life of the gateway socket: handshake, requests, events, watchdog, and coming back after a loss. */
 
 import {connectParams} from './handshake.js';
+import {t} from './i18n.js';
 import {isTokenRefused, readRefusal} from './refusal.js';
 
 const FIRST_RETRY_MS = 800;
@@ -40,7 +41,7 @@ export class RequestError extends Error {
 /** The connection went away before the answer came; whether the request was carried out is not known. */
 export class ConnectionLost extends Error {
   constructor() {
-    super('The connection was lost before the gateway answered.');
+    super(t('app.lostBefore'));
     this.name = 'ConnectionLost';
   }
 }
@@ -57,6 +58,8 @@ export class Connection extends EventTarget {
   #socket = null;
   /** @type {Map<string, {resolve: (payload: any) => void, reject: (error: Error) => void, timer: number}>} */
   #waiting = new Map();
+  /** The gateway's clock minus ours, in milliseconds. */
+  #skew = 0;
   #failures = 0;
   #wanted = false;
   #shutdownAnnounced = false;
@@ -102,6 +105,11 @@ export class Connection extends EventTarget {
     this.#change({phase: 'idle', refusal: null, retryAt: null, restarting: false});
   }
 
+  /** Unix milliseconds by the gateway's clock. */
+  now() {
+    return Date.now() + this.#skew;
+  }
+
   /** Try now instead of waiting for the timer. */
   retryNow() {
     if (!this.#wanted) this.start();
@@ -131,7 +139,7 @@ export class Connection extends EventTarget {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
-        reject(new RequestError({code: 'TIMEOUT', message: `The gateway did not answer ${method} in time.`}));
+        reject(new RequestError({code: 'TIMEOUT', message: t('app.noAnswer', {method})}));
       }, timeoutMs);
       this.#waiting.set(id, {resolve, reject, timer});
       this.#socket?.send(JSON.stringify({type: 'req', id, method, params}));
@@ -175,7 +183,7 @@ export class Connection extends EventTarget {
     this.#waiting.delete(frame.id);
     clearTimeout(waiting.timer);
     if (frame.ok) waiting.resolve(frame.payload);
-    else waiting.reject(new RequestError(frame.error ?? {code: 'UNAVAILABLE', message: 'The gateway gave no reason.'}));
+    else waiting.reject(new RequestError(frame.error ?? {code: 'UNAVAILABLE', message: t('app.noReason')}));
   }
 
   /** @param {{event: string, seq?: number, payload?: any}} frame */
@@ -185,8 +193,14 @@ export class Connection extends EventTarget {
       this.#lastSeq = frame.seq;
       if (missed) this.dispatchEvent(new CustomEvent('gap'));
     }
+    if (frame.event === 'tick') this.#set(frame.payload?.ts);
     if (frame.event === 'shutdown') this.#shutdownAnnounced = true;
     this.dispatchEvent(new CustomEvent('gateway', {detail: frame}));
+  }
+
+  /** @param {number} [ts] what the gateway's clock says now */
+  #set(ts) {
+    this.#skew = Number(ts) - Date.now() || 0;
   }
 
   /**
@@ -194,6 +208,7 @@ export class Connection extends EventTarget {
    * @param {{nonce: string, ts?: number}} challenge
    */
   async #answer(socket, challenge) {
+    this.#set(challenge.ts);
     this.credentials.reload();
     const {token} = this.credentials;
     try {

@@ -1,12 +1,13 @@
 /** `<oc-copy>`: a line of text, such as a command, with a button that copies it. */
 
+import {Localized, t} from './i18n.js';
 import {copyIcon} from './icons.js';
 import {common} from './styles.js';
-import {LitElement, css, html} from './vendor/lit.js';
+import {css, html} from './vendor/lit.js';
 
 const COPIED_MS = 1500;
 
-export class CopyText extends LitElement {
+export class CopyText extends Localized {
   static properties = {text: {}, label: {}, said: {state: true}};
 
   static styles = [
@@ -34,14 +35,14 @@ export class CopyText extends LitElement {
   constructor() {
     super();
     this.text = '';
-    this.label = 'Copy';
+    this.label = '';
     this.said = '';
   }
 
   render() {
     return html`<div class="line">
       <code>${this.text}</code>
-      <button type="button" class="bare small" aria-label=${this.label} @click=${this.#copy}>
+      <button type="button" class="bare small" aria-label=${this.label || t('app.copy')} @click=${this.#copy}>
         ${copyIcon}<span aria-live="polite">${this.said}</span>
       </button>
     </div>`;
@@ -50,9 +51,9 @@ export class CopyText extends LitElement {
   async #copy() {
     try {
       await navigator.clipboard.writeText(this.text);
-      this.said = 'Copied';
+      this.said = t('app.copied');
     } catch {
-      this.said = 'Not allowed';
+      this.said = t('app.copyRefused');
     }
     setTimeout(() => (this.said = ''), COPIED_MS);
   }

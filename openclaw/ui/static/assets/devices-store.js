@@ -1,28 +1,21 @@
 /** Devices that wait for approval, devices that are paired, and what can be done to them. */
 
-import {Store} from './store.js';
+import {t} from './i18n.js';
+import {RemoteStore} from './remote-store.js';
 
 /**
  * @typedef {object} DevicesState
- * @property {any[] | null} pending null until the first answer
- * @property {any[] | null} paired
- * @property {string} error why the list, or the last action, failed
- * @property {string} said what the last action did, for the live region
- * @property {Set<string>} busy request ids and device ids with an action under way
+ * @property {any[]} pending
+ * @property {any[]} paired
  * @property {{name: string, token: string} | null} issued a token that is shown once
  */
 
-/** @extends {Store<DevicesState>} */
-export class DevicesStore extends Store {
+/** @extends {RemoteStore<DevicesState>} */
+export class DevicesStore extends RemoteStore {
   /** @param {import('./connection.js').Connection} connection */
   constructor(connection) {
-    super({pending: null, paired: null, error: '', said: '', busy: new Set(), issued: null});
-    this.connection = connection;
-    connection.addEventListener('ready', () => this.reload());
-    connection.addEventListener('gap', () => this.reload());
-    connection.addEventListener('gateway', (event) => {
-      if (/** @type {CustomEvent} */ (event).detail.event.startsWith('device.pair.')) this.reload();
-    });
+    const initial = {pending: [], paired: [], issued: null};
+    super(connection, initial, {always: true, on: (event) => event.startsWith('device.pair.')});
   }
 
   /** The id of this browser's own device. */
@@ -30,28 +23,27 @@ export class DevicesStore extends Store {
     return this.connection.device.id;
   }
 
-  async reload() {
-    try {
-      const {pending = [], paired = []} = await this.connection.request('device.pair.list');
-      this.set({pending, paired, error: ''});
-    } catch (error) {
-      if (this.connection.state.phase === 'ready') this.set({error: /** @type {Error} */ (error).message});
-    }
+  async read() {
+    const {pending = [], paired = []} = await this.connection.request('device.pair.list');
+    return {pending, paired};
   }
 
   /** @param {any} request */
   approve(request) {
-    return this.#act(request.requestId, 'device.pair.approve', {requestId: request.requestId}, `${deviceName(request)} approved.`);
+    const said = t('devices.saidApproved', {name: deviceName(request)});
+    return this.act(request.requestId, 'device.pair.approve', {requestId: request.requestId}, said);
   }
 
   /** @param {any} request */
   reject(request) {
-    return this.#act(request.requestId, 'device.pair.reject', {requestId: request.requestId}, `${deviceName(request)} rejected.`);
+    const said = t('devices.saidRejected', {name: deviceName(request)});
+    return this.act(request.requestId, 'device.pair.reject', {requestId: request.requestId}, said);
   }
 
   /** @param {any} device */
   remove(device) {
-    return this.#act(device.deviceId, 'device.pair.remove', {deviceId: device.deviceId}, `${deviceName(device)} removed.`);
+    const said = t('devices.saidRemoved', {name: deviceName(device)});
+    return this.act(device.deviceId, 'device.pair.remove', {deviceId: device.deviceId}, said);
   }
 
   /**
@@ -59,8 +51,8 @@ export class DevicesStore extends Store {
    * @param {string} role
    */
   revoke(device, role) {
-    const params = {deviceId: device.deviceId, role};
-    return this.#act(device.deviceId, 'device.token.revoke', params, `The token of ${deviceName(device)} is revoked.`);
+    const said = t('devices.saidRevoked', {name: deviceName(device)});
+    return this.act(device.deviceId, 'device.token.revoke', {deviceId: device.deviceId, role}, said);
   }
 
   /**
@@ -68,8 +60,8 @@ export class DevicesStore extends Store {
    * @param {string} role
    */
   async rotate(device, role) {
-    const params = {deviceId: device.deviceId, role};
-    const answer = await this.#act(device.deviceId, 'device.token.rotate', params, `${deviceName(device)} has a new token.`);
+    const said = t('devices.saidReplaced', {name: deviceName(device)});
+    const answer = await this.act(device.deviceId, 'device.token.rotate', {deviceId: device.deviceId, role}, said);
     if (!answer?.token) return;
     if (device.deviceId === this.ownId) {
       this.connection.credentials.keepDeviceToken({deviceToken: answer.token, scopes: answer.scopes, issuedAtMs: answer.rotatedAtMs});
@@ -81,33 +73,9 @@ export class DevicesStore extends Store {
   forgetIssued() {
     this.set({issued: null});
   }
-
-  /**
-   * @param {string} id
-   * @param {string} method
-   * @param {object} params
-   * @param {string} said
-   */
-  async #act(id, method, params, said) {
-    this.set({busy: new Set([...this.state.busy, id]), error: '', said: ''});
-    try {
-      const answer = await this.connection.request(method, params);
-      this.set({said});
-      await this.reload();
-      return answer;
-    } catch (error) {
-      await this.reload();
-      this.set({error: /** @type {Error} */ (error).message});
-      return null;
-    } finally {
-      const busy = new Set(this.state.busy);
-      busy.delete(id);
-      this.set({busy});
-    }
-  }
 }
 
 /** @param {{displayName?: string, clientId?: string, deviceId: string}} device */
 export function deviceName(device) {
-  return device.displayName || device.clientId || `Device ${device.deviceId.slice(0, 8)}`;
+  return device.displayName || device.clientId || t('devices.unnamed', {id: String(device.deviceId).slice(0, 8)});
 }

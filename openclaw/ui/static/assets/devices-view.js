@@ -2,9 +2,14 @@
 
 import './confirm-dialog.js';
 import './copy-text.js';
+import './device-request.js';
+import {fact, rights, shortId} from './device-request.js';
 import {deviceName} from './devices-store.js';
-import {ago, dateTime, scopeName} from './format.js';
+import {ago, dateTime} from './format.js';
+import {t} from './i18n.js';
 import {refreshIcon} from './icons.js';
+import {outcome, whenReady} from './page-state.js';
+import {parts} from './styles-parts.js';
 import {common, page} from './styles.js';
 import {css, html, nothing, repeat} from './vendor/lit.js';
 import {View} from './view.js';
@@ -15,121 +20,49 @@ export class DevicesView extends View {
   static styles = [
     common,
     page,
+    parts,
     css`
-      ul {
-        display: grid;
-        gap: 12px;
-        list-style: none;
-      }
-      .device {
-        display: grid;
-        gap: 12px;
-      }
-      .device.asks {
-        border-color: color-mix(in oklab, var(--warn) 45%, var(--line));
-      }
-      .top {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: flex-start;
-        justify-content: space-between;
-        gap: 12px;
-      }
-      .name {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        gap: 4px 8px;
-      }
-      dl {
-        display: grid;
-        grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr));
-        gap: 10px 20px;
-        font-size: 0.9rem;
-      }
-      dt {
-        color: var(--ink-soft);
-        font-size: 0.8rem;
-      }
-      dd {
-        overflow-wrap: anywhere;
-      }
-      dl > .wide {
-        grid-column: span 2;
-      }
-      @media (max-width: 640px) {
-        dl {
-          grid-template-columns: 1fr 1fr;
-        }
-        .top > .row {
-          width: 100%;
-        }
-        .top > .row button {
-          flex: 1 1 auto;
-        }
-      }
+      .device,
       .issued {
         display: grid;
-        gap: 10px;
+        gap: 12px;
       }
     `,
   ];
 
   render() {
-    const {pending, paired, error, said, issued} = this.stores.devices.state;
+    const {devices} = this.stores;
+    const {issued} = devices.state;
     return html`<div class="page">
         <header>
-          <h1 tabindex="-1">Devices</h1>
-          <button @click=${() => this.stores.devices.reload()} ?disabled=${!this.stores.gateway.ready}>${refreshIcon} Refresh</button>
+          <h1 tabindex="-1">${t('app.devices')}</h1>
+          <button @click=${() => devices.reload()} ?disabled=${!this.stores.gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
         </header>
-        ${error ? html`<p class="note bad" role="alert">${error}</p>` : nothing} ${issued ? this.#issued(issued) : nothing}
-        <section aria-labelledby="pending">
-          <h2 id="pending">Waiting for approval</h2>
-          ${this.#list(pending, (request) => this.#pending(request), 'No device is waiting.')}
-        </section>
-        <section aria-labelledby="paired">
-          <h2 id="paired">Paired</h2>
-          ${this.#list(paired, (device) => this.#paired(device), 'No device is paired yet.')}
-        </section>
+        ${outcome(devices)} ${issued ? this.#issued(issued) : nothing} ${whenReady(devices, () => this.#lists())}
       </div>
-      <div class="unseen" aria-live="polite">${said}</div>
       <oc-confirm></oc-confirm>`;
   }
 
-  /**
-   * @param {any[] | null} entries
-   * @param {(entry: any) => unknown} draw
-   * @param {string} empty
-   */
-  #list(entries, draw, empty) {
-    if (!entries) return html`<p class="soft" role="status">Reading the devices…</p>`;
-    if (!entries.length) return html`<p class="card soft">${empty}</p>`;
-    return html`<ul>
-      ${repeat(entries, (entry) => entry.requestId ?? entry.deviceId, draw)}
-    </ul>`;
-  }
-
-  /** @param {any} request */
-  #pending(request) {
-    const {devices} = this.stores;
-    const busy = devices.state.busy.has(request.requestId) || !this.stores.gateway.ready;
-    return html`<li class="card device asks">
-      <div class="top">
-        <div>
-          <h3 class="name">${deviceName(request)} ${request.isRepair ? html`<span class="tag warn">known device</span>` : nothing}</h3>
-          <p class="soft small">asked ${ago(request.ts)}</p>
-        </div>
-        <div class="row">
-          <button class="risk" ?disabled=${busy} @click=${() => devices.reject(request)}>Reject</button>
-          <button class="main" ?disabled=${busy} @click=${() => devices.approve(request)}>Approve</button>
-        </div>
-      </div>
-      <dl>
-        ${fact('Request', html`<code>${request.requestId}</code>`, 'wide')} ${fact('From', request.remoteIp ?? 'this machine or a tunnel')}
-        ${fact('Platform', request.platform)} ${fact('Role', (request.roles ?? [request.role]).filter(Boolean).join(', '))}
-        ${fact('Rights', rights(request.scopes))} ${fact('Device', short(request.deviceId))}
-      </dl>
-    </li>`;
+  #lists() {
+    const {pending, paired} = this.stores.devices.state;
+    return html`<section aria-labelledby="pending">
+        <h2 id="pending">${t('devices.pending')}</h2>
+        ${pending.length
+          ? html`<ul class="cards">
+              ${repeat(
+                pending,
+                (request) => request.requestId,
+                (request) => html`<li><oc-device-request .stores=${this.stores} .request=${request}></oc-device-request></li>`,
+              )}
+            </ul>`
+          : html`<p class="card soft">${t('devices.noPending')}</p>`}
+      </section>
+      <section aria-labelledby="paired">
+        <h2 id="paired">${t('devices.paired')}</h2>
+        ${paired.length
+          ? html`<ul class="cards">${repeat(paired, (device) => device.deviceId, (device) => this.#paired(device))}</ul>`
+          : html`<p class="card soft">${t('devices.noPaired')}</p>`}
+      </section>`;
   }
 
   /** @param {any} device */
@@ -143,28 +76,29 @@ export class DevicesView extends View {
       <div class="top">
         <div>
           <h3 class="name">
-            ${deviceName(device)} ${own ? html`<span class="tag good">this browser</span>` : nothing}
-            ${revoked ? html`<span class="tag bad">token revoked</span>` : nothing}
+            ${deviceName(device)} ${own ? html`<span class="tag good">${t('devices.own')}</span>` : nothing}
+            ${revoked ? html`<span class="tag bad">${t('devices.revoked')}</span>` : nothing}
           </h3>
-          <p class="soft small">last seen ${ago(seen)}</p>
+          <p class="soft small">${t('devices.seen', {when: ago(seen)})}</p>
         </div>
         <div class="row">
           ${tokens.map((/** @type {any} */ token) => this.#tokenButtons(device, token, own, tokens.length > 1))}
           <button
             class="risk"
-            aria-label="Remove ${deviceName(device)}"
+            aria-label=${t('devices.removeOf', {name: deviceName(device)})}
             ?disabled=${this.#busy(device)}
             @click=${() => this.#remove(device, own)}
           >
-            Remove
+            ${t('app.remove')}
           </button>
         </div>
       </div>
-      <dl>
-        ${fact('Role', (device.roles ?? [device.role]).filter(Boolean).join(', '))} ${fact('Rights', rights(device.scopes))}
-        ${fact('Platform', device.platform)} ${fact('From', device.remoteIp)}
-        ${fact('Approved', device.approvedAtMs ? html`<span title=${dateTime(device.approvedAtMs)}>${ago(device.approvedAtMs)}</span>` : '')}
-        ${fact('Device', short(device.deviceId))}
+      <dl class="facts">
+        ${fact(t('devices.role'), (device.roles ?? [device.role]).filter(Boolean).join(', '))}
+        ${fact(t('devices.rights'), rights(device.scopes))} ${fact(t('devices.platform'), device.platform)}
+        ${fact(t('devices.from'), device.remoteIp)}
+        ${fact(t('devices.approved'), device.approvedAtMs ? html`<span title=${dateTime(device.approvedAtMs)}>${ago(device.approvedAtMs)}</span>` : '')}
+        ${fact(t('devices.device'), shortId(device.deviceId))}
       </dl>
     </li>`;
   }
@@ -177,20 +111,16 @@ export class DevicesView extends View {
    */
   #tokenButtons(device, token, own, several) {
     const of = several ? ` (${token.role})` : '';
-    const name = deviceName(device);
+    const name = `${deviceName(device)}${of}`;
+    const busy = this.#busy(device);
     return html`
-      <button aria-label="Replace the token of ${name}${of}" ?disabled=${this.#busy(device)} @click=${() => this.#rotate(device, token, own)}>
-        Replace token${of}
+      <button aria-label=${t('devices.replaceOf', {name})} ?disabled=${busy} @click=${() => this.#rotate(device, token, own)}>
+        ${t('devices.replace')}${of}
       </button>
       ${token.revokedAtMs
         ? nothing
-        : html`<button
-            class="risk"
-            aria-label="Revoke the token of ${name}${of}"
-            ?disabled=${this.#busy(device)}
-            @click=${() => this.#revoke(device, token, own)}
-          >
-            Revoke${of}
+        : html`<button class="risk" aria-label=${t('devices.revokeOf', {name})} ?disabled=${busy} @click=${() => this.#revoke(device, token, own)}>
+            ${t('devices.revoke')}${of}
           </button>`}
     `;
   }
@@ -198,22 +128,16 @@ export class DevicesView extends View {
   /** @param {{name: string, token: string}} issued */
   #issued({name, token}) {
     return html`<div class="card issued" role="alert">
-      <h2>New token of ${name}</h2>
-      <p>Give it to that device now: it is not shown again, and the one before no longer works.</p>
-      <oc-copy text=${token} label="Copy the token"></oc-copy>
-      <div class="row"><button @click=${() => this.stores.devices.forgetIssued()}>Done</button></div>
+      <h2>${t('devices.issued', {name})}</h2>
+      <p>${t('devices.issuedText')}</p>
+      <oc-copy text=${token} label=${t('devices.copyToken')}></oc-copy>
+      <div class="row"><button @click=${() => this.stores.devices.forgetIssued()}>${t('devices.done')}</button></div>
     </div>`;
   }
 
   /** @param {any} device */
   #busy(device) {
-    return this.stores.devices.state.busy.has(device.deviceId) || !this.stores.gateway.ready;
-  }
-
-  /** @param {import('./confirm-dialog.js').Question} question */
-  #sure(question) {
-    const dialog = /** @type {import('./confirm-dialog.js').ConfirmDialog} */ (this.renderRoot.querySelector('oc-confirm'));
-    return dialog.ask(question);
+    return this.stores.devices.state.busy.has(device.deviceId) || !this.stores.gateway.canAsk;
   }
 
   /**
@@ -222,12 +146,9 @@ export class DevicesView extends View {
    * @param {boolean} own
    */
   async #rotate(device, token, own) {
-    const text = own
-      ? 'This browser takes over its new token at once.'
-      : 'The token it has stops working at once. The new one is shown here, once.';
-    if (await this.#sure({title: `Replace the token of ${deviceName(device)}?`, text, action: 'Replace'})) {
-      await this.stores.devices.rotate(device, token.role);
-    }
+    const title = t('devices.sureReplace', {name: deviceName(device)});
+    const text = own ? t('devices.replaceOwn') : t('devices.replaceOther');
+    if (await this.sure({title, text, action: t('devices.doReplace')})) await this.stores.devices.rotate(device, token.role);
   }
 
   /**
@@ -236,10 +157,9 @@ export class DevicesView extends View {
    * @param {boolean} own
    */
   async #revoke(device, token, own) {
-    const text = `${own ? 'This is the browser you are using. ' : ''}It can do nothing more until it connects with the gateway token.`;
-    if (await this.#sure({title: `Revoke the token of ${deviceName(device)}?`, text, action: 'Revoke'})) {
-      await this.stores.devices.revoke(device, token.role);
-    }
+    const title = t('devices.sureRevoke', {name: deviceName(device)});
+    const text = own ? `${t('devices.ownWarning')} ${t('devices.revokeText')}` : t('devices.revokeText');
+    if (await this.sure({title, text, action: t('devices.revoke')})) await this.stores.devices.revoke(device, token.role);
   }
 
   /**
@@ -247,30 +167,10 @@ export class DevicesView extends View {
    * @param {boolean} own
    */
   async #remove(device, own) {
-    const text = `${own ? 'This is the browser you are using. ' : ''}To come back, it has to be approved again.`;
-    if (await this.#sure({title: `Remove ${deviceName(device)}?`, text, action: 'Remove'})) {
-      await this.stores.devices.remove(device);
-    }
+    const title = t('devices.sureRemove', {name: deviceName(device)});
+    const text = own ? `${t('devices.ownWarning')} ${t('devices.removeText')}` : t('devices.removeText');
+    if (await this.sure({title, text, action: t('app.remove')})) await this.stores.devices.remove(device);
   }
 }
-
-/**
- * @param {string} name
- * @param {unknown} value left out when there is none
- * @param {string} [kind] `wide` takes two columns
- */
-const fact = (name, value, kind = '') =>
-  value
-    ? html`<div class=${kind}>
-        <dt>${name}</dt>
-        <dd>${value}</dd>
-      </div>`
-    : nothing;
-
-/** @param {string[]} [scopes] */
-const rights = (scopes = []) => scopes.map(scopeName).join(', ') || 'none';
-
-/** @param {string} id */
-const short = (id) => html`<code title=${id}>${id.slice(0, 12)}…</code>`;
 
 customElements.define('oc-devices', DevicesView);

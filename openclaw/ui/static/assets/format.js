@@ -1,9 +1,22 @@
-/** Words for times and names. */
+/** Words for times, sizes and names. */
 
-const relative = new Intl.RelativeTimeFormat('en', {numeric: 'auto'});
-const clock = new Intl.DateTimeFormat(undefined, {hour: '2-digit', minute: '2-digit'});
-const day = new Intl.DateTimeFormat(undefined, {dateStyle: 'medium'});
-const full = new Intl.DateTimeFormat(undefined, {dateStyle: 'medium', timeStyle: 'medium'});
+import {speech, t} from './i18n.js';
+
+/** @type {Map<string, any>} formats are slow to make */
+const made = new Map();
+
+/**
+ * @template T
+ * @param {string} name
+ * @param {(language: string) => T} make
+ * @returns {T} the format of that name in the present language
+ */
+function format(name, make) {
+  const {language} = speech.state;
+  const key = `${language} ${name}`;
+  if (!made.has(key)) made.set(key, make(language));
+  return made.get(key);
+}
 
 /** @type {Array<[Intl.RelativeTimeFormatUnit, number]>} */
 const UNITS = [
@@ -13,27 +26,30 @@ const UNITS = [
 ];
 
 /**
- * "5 minutes ago".
+ * "5 minutes ago", "in 2 hours".
  * @param {number | null | undefined} at Unix milliseconds
  */
 export function ago(at) {
-  if (!at) return 'never';
+  if (!at) return t('app.never');
   const passed = Date.now() - at;
+  const relative = format('relative', (language) => new Intl.RelativeTimeFormat(language, {numeric: 'auto'}));
   for (const [unit, length] of UNITS) {
     if (Math.abs(passed) >= length) return relative.format(-Math.trunc(passed / length), unit);
   }
-  return 'just now';
+  return t('app.justNow');
 }
 
 /** @param {number} at Unix milliseconds */
 export function timeOfDay(at) {
   const when = new Date(at);
-  const today = new Date().toDateString() === when.toDateString();
-  return today ? clock.format(when) : `${day.format(when)}, ${clock.format(when)}`;
+  const clock = format('clock', (language) => new Intl.DateTimeFormat(language, {hour: '2-digit', minute: '2-digit'})).format(when);
+  if (new Date().toDateString() === when.toDateString()) return clock;
+  return `${format('day', (language) => new Intl.DateTimeFormat(language, {dateStyle: 'medium'})).format(when)}, ${clock}`;
 }
 
 /** @param {number} at Unix milliseconds */
-export const dateTime = (at) => full.format(new Date(at));
+export const dateTime = (at) =>
+  format('full', (language) => new Intl.DateTimeFormat(language, {dateStyle: 'medium', timeStyle: 'medium'})).format(new Date(at));
 
 /**
  * "2 d 3 h", "4 min".
@@ -41,12 +57,16 @@ export const dateTime = (at) => full.format(new Date(at));
  */
 export function span(ms) {
   const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return 'less than a minute';
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 1) return t('app.lessThanMinute');
+  if (minutes < 60) return t('app.minutes', {m: minutes});
   const hours = Math.floor(minutes / 60);
-  if (hours < 24) return `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  if (hours < 24) return t('app.hours', {h: hours, m: minutes % 60});
+  return t('app.days', {d: Math.floor(hours / 24), h: hours % 24});
 }
+
+/** @param {number} value "128K" */
+export const compact = (value) =>
+  format('compact', (language) => new Intl.NumberFormat(language, {notation: 'compact', maximumFractionDigits: 1})).format(value);
 
 /** @param {string} scope `operator.admin` → `admin` */
 export const scopeName = (scope) => scope.replace(/^operator\./, '');

@@ -1,6 +1,6 @@
 /** What the gateway says of itself: its hello, its health, who is present, who the assistant is. */
 
-import {Store} from './store.js';
+import {RemoteStore} from './remote-store.js';
 
 /**
  * @typedef {object} GatewayState
@@ -8,52 +8,36 @@ import {Store} from './store.js';
  * @property {any} hello null before the first handshake
  * @property {number} helloAt when it came, Unix milliseconds
  * @property {any} health
- * @property {any} channels the answer of channels.status
  * @property {any[]} presence
  * @property {string} assistantName
- * @property {boolean} refreshing
- * @property {string} error
  */
 
-/** @extends {Store<GatewayState>} */
-export class GatewayStore extends Store {
+/** @extends {RemoteStore<GatewayState>} */
+export class GatewayStore extends RemoteStore {
   /** @param {import('./connection.js').Connection} connection */
   constructor(connection) {
-    super({
+    super(connection, {
       connection: connection.state,
       hello: null,
       helloAt: 0,
       health: null,
-      channels: null,
       presence: [],
       assistantName: 'OpenClaw',
-      refreshing: false,
-      error: '',
     });
-    this.connection = connection;
     connection.addEventListener('state', () => this.set({connection: connection.state}));
     connection.addEventListener('ready', (event) => this.#greet(/** @type {CustomEvent} */ (event).detail));
     connection.addEventListener('gateway', (event) => this.#hear(/** @type {CustomEvent} */ (event).detail));
   }
 
   /** Whether requests can be made. */
-  get ready() {
+  get canAsk() {
     return this.state.connection.phase === 'ready';
   }
 
-  async refresh() {
-    if (!this.ready) return;
-    this.set({refreshing: true, error: ''});
+  async read() {
     const ask = (/** @type {string} */ method) => this.connection.request(method);
-    const [health, channels, presence] = await Promise.allSettled([ask('health'), ask('channels.status'), ask('system-presence')]);
-    const failed = [health, channels, presence].find((answer) => answer.status === 'rejected');
-    this.set({
-      ...(health.status === 'fulfilled' && {health: health.value}),
-      ...(channels.status === 'fulfilled' && {channels: channels.value}),
-      ...(presence.status === 'fulfilled' && Array.isArray(presence.value) && {presence: presence.value}),
-      refreshing: false,
-      error: failed?.status === 'rejected' ? failed.reason.message : '',
-    });
+    const [health, presence] = await Promise.all([ask('health'), ask('system-presence')]);
+    return {health, presence: Array.isArray(presence) ? presence : []};
   }
 
   /** @param {any} hello */

@@ -73,7 +73,7 @@ export async function connectParams(device, token, challenge) {
     client: {id: CLIENT_ID, mode: CLIENT_MODE, version: 'clawgate', platform, displayName: browserName()},
     role: ROLE,
     scopes: SCOPES,
-    caps: [],
+    caps: ['tool-events'],
     auth: {token},
     device: {id: device.id, publicKey: device.publicKey, signature: await device.sign(text), signedAt, nonce},
     userAgent: navigator.userAgent,

@@ -1,9 +1,10 @@
 /** `<oc-loading>`: the first handshake is under way. */
 
+import {Localized, t} from './i18n.js';
 import {centred, common} from './styles.js';
-import {LitElement, css, html} from './vendor/lit.js';
+import {css, html} from './vendor/lit.js';
 
-export class LoadingView extends LitElement {
+export class LoadingView extends Localized {
   static styles = [
     common,
     centred,
@@ -23,7 +24,7 @@ export class LoadingView extends LitElement {
   ];
 
   render() {
-    return html`<p role="status">Connecting to the gateway…</p>`;
+    return html`<p role="status">${t('connect.connectingTo')}</p>`;
   }
 }
 

@@ -1,6 +1,7 @@
 /** `<oc-login>`: asks for the gateway token, and says why the last one did not do. */
 
 import './copy-text.js';
+import {t} from './i18n.js';
 import {keyIcon} from './icons.js';
 import {centred, common} from './styles.js';
 import {css, html, nothing} from './vendor/lit.js';
@@ -8,8 +9,8 @@ import {View} from './view.js';
 
 /** @type {Record<string, string>} */
 const REASONS = {
-  AUTH_TOKEN_MISMATCH: 'The gateway does not know this token. Check that all of it was pasted.',
-  AUTH_DEVICE_TOKEN_MISMATCH: 'The access of this browser was withdrawn. The gateway token lets it ask again.',
+  AUTH_TOKEN_MISMATCH: 'connect.unknownToken',
+  AUTH_DEVICE_TOKEN_MISMATCH: 'connect.withdrawn',
 };
 
 export class LoginView extends View {
@@ -63,15 +64,16 @@ export class LoginView extends View {
 
   render() {
     const {refusal} = this.stores.gateway.state.connection;
-    const reason = REASONS[refusal?.code ?? ''] ?? refusal?.message;
+    const key = REASONS[refusal?.code ?? ''];
+    const reason = key ? t(key) : refusal?.message;
     return html`<div class="card">
       <div class="glyph">${keyIcon}</div>
-      <h1>Sign in to the gateway</h1>
+      <h1>${t('connect.signIn')}</h1>
       ${reason ? html`<p class="note bad" role="alert">${reason}</p>` : nothing}
       <form @submit=${this.#submit}>
         <!-- A password keeper wants a name to file the token under. -->
         <input type="text" name="username" autocomplete="username" value="openclaw gateway" hidden readonly />
-        <label for="token">Gateway token</label>
+        <label for="token">${t('connect.token')}</label>
         <div class="field">
           <input
             id="token"
@@ -83,13 +85,13 @@ export class LoginView extends View {
             required
           />
           <button type="button" aria-pressed=${String(this.shown)} @click=${() => (this.shown = !this.shown)}>
-            ${this.shown ? 'Hide' : 'Show'}
+            ${this.shown ? t('connect.hide') : t('connect.show')}
           </button>
         </div>
-        <button class="main">Connect</button>
+        <button class="main">${t('connect.connect')}</button>
       </form>
-      <p class="soft small">On the machine that runs the gateway, this command prints an address that has the token in it:</p>
-      <oc-copy text="openclaw dashboard" label="Copy the command"></oc-copy>
+      <p class="soft small">${t('connect.dashboard')}</p>
+      <oc-copy text="openclaw dashboard" label=${t('connect.copyCommand')}></oc-copy>
     </div>`;
   }
 

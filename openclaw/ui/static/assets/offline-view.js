@@ -1,6 +1,7 @@
 /** `<oc-offline>`: the gateway does not answer, and never did since the page was opened. */
 
 import './retry-countdown.js';
+import {t} from './i18n.js';
 import {offlineIcon} from './icons.js';
 import {centred, common} from './styles.js';
 import {html, nothing} from './vendor/lit.js';
@@ -14,15 +15,15 @@ export class OfflineView extends View {
     const {restarting, retryAt, detail} = this.stores.gateway.state.connection;
     return html`<div class="card">
       <div class="glyph">${offlineIcon}</div>
-      <h1>${restarting ? 'The gateway is restarting' : 'The gateway does not answer'}</h1>
+      <h1>${restarting ? t('connect.offRestartTitle') : t('connect.offTitle')}</h1>
       <p class="soft">
         ${restarting
-          ? 'It said that it comes back. The page connects by itself.'
-          : 'It may be stopped, or the network between here and there is down. The page keeps trying.'}
+          ? t('connect.offRestartText')
+          : t('connect.offText')}
       </p>
       ${detail && !restarting ? html`<p class="note mono">${detail}</p>` : nothing}
       <div class="row">
-        <button class="main" @click=${() => this.stores.connection.retryNow()}>Try now</button>
+        <button class="main" @click=${() => this.stores.connection.retryNow()}>${t('app.tryNow')}</button>
         <oc-countdown class="soft small" .at=${retryAt}></oc-countdown>
       </div>
     </div>`;

@@ -1,18 +1,11 @@
 /** `<oc-pairing>`: this browser waits until somebody approves it; it goes on by itself then. */
 
 import './copy-text.js';
+import {known, t} from './i18n.js';
 import {devicesIcon} from './icons.js';
 import {centred, common} from './styles.js';
 import {css, html} from './vendor/lit.js';
 import {View} from './view.js';
-
-/** @type {Record<string, string>} */
-const REASONS = {
-  'not-paired': 'This browser is new to the gateway. Somebody with access has to approve it once.',
-  'role-upgrade': 'This browser asks for another role than it was approved for. Somebody has to approve the change.',
-  'scope-upgrade': 'This browser asks for more rights than it was approved for. Somebody has to approve the change.',
-  'metadata-upgrade': 'This browser looks different from when it was approved. Somebody has to approve it again.',
-};
 
 export class PairingView extends View {
   static watches = /** @type {const} */ (['gateway']);
@@ -62,26 +55,27 @@ export class PairingView extends View {
   render() {
     const {refusal} = this.stores.gateway.state.connection;
     const requestId = refusal?.requestId ?? '';
+    const reason = `connect.${refusal?.reason ?? ''}`;
     return html`<div class="card">
       <div class="glyph">${devicesIcon}</div>
-      <h1>Waiting for approval</h1>
-      <p>${REASONS[refusal?.reason ?? ''] ?? REASONS['not-paired']}</p>
+      <h1>${t('connect.waitTitle')}</h1>
+      <p>${t(known(reason) ? reason : 'connect.not-paired')}</p>
       <dl>
-        <dt>Request</dt>
+        <dt>${t('connect.request')}</dt>
         <dd class="mono" id="request">${requestId}</dd>
-        <dt>Device</dt>
+        <dt>${t('connect.device')}</dt>
         <dd class="mono" title=${this.stores.connection.device.id}>${this.stores.connection.device.id.slice(0, 16)}…</dd>
       </dl>
-      <p class="soft small">Approve it in a browser that has access, on its Devices page, or on the machine that runs the gateway:</p>
+      <p class="soft small">${t('connect.howToApprove')}</p>
       <ol>
-        <li><oc-copy text="openclaw devices list" label="Copy the list command"></oc-copy></li>
-        <li><oc-copy text="openclaw devices approve ${requestId}" label="Copy the approve command"></oc-copy></li>
+        <li><oc-copy text="openclaw devices list" label=${t('connect.copyList')}></oc-copy></li>
+        <li><oc-copy text="openclaw devices approve ${requestId}" label=${t('connect.copyApprove')}></oc-copy></li>
       </ol>
-      <p class="waiting soft small" role="status"><i></i> The page goes on by itself as soon as the request is approved.</p>
+      <p class="waiting soft small" role="status"><i></i> ${t('connect.goesOn')}</p>
       <div class="row">
-        <button @click=${() => this.stores.connection.retryNow()}>Ask now</button>
+        <button @click=${() => this.stores.connection.retryNow()}>${t('connect.askNow')}</button>
         <button class="bare" @click=${() => this.dispatchEvent(new CustomEvent('sign-out', {bubbles: true, composed: true}))}>
-          Use another token
+          ${t('connect.otherToken')}
         </button>
       </div>
     </div>`;

@@ -1,8 +1,8 @@
 /** `<oc-countdown>`: how long until the next attempt. */
 
-import {LitElement, html} from './vendor/lit.js';
+import {Localized, t} from './i18n.js';
 
-export class RetryCountdown extends LitElement {
+export class RetryCountdown extends Localized {
   static properties = {at: {attribute: false}};
 
   #timer = 0;
@@ -25,7 +25,7 @@ export class RetryCountdown extends LitElement {
 
   render() {
     const seconds = this.at === null ? 0 : Math.ceil((this.at - Date.now()) / 1000);
-    return seconds > 0 ? html`Next attempt in ${seconds} s` : html`Connecting…`;
+    return seconds > 0 ? t('app.nextAttempt', {n: seconds}) : t('app.connecting');
   }
 }
 

@@ -1,8 +1,15 @@
-/** Where in the page we are: `#/chat/<session key>`, `#/overview`, `#/devices`. */
+/** Where in the page we are: `#/overview`, `#/chat/<session key>`. */
 
-export const VIEWS = /** @type {const} */ (['chat', 'overview', 'devices']);
+export const VIEWS = /** @type {const} */ ([
+  'overview', 'chat', 'approvals', 'sessions', 'cron', 'channels', 'models', 'devices', 'logs', 'config',
+]);
 
-/** @typedef {{view: typeof VIEWS[number], session: string}} Route */
+/** @typedef {typeof VIEWS[number]} ViewName */
+
+/** @type {Record<string, ViewName>} what pages of the original are here */
+const NAMES_OF_THE_ORIGINAL = {instances: 'overview', nodes: 'devices', usage: 'models'};
+
+/** @typedef {{view: ViewName, session: string}} Route */
 
 /**
  * @param {string} hash
@@ -10,7 +17,7 @@ export const VIEWS = /** @type {const} */ (['chat', 'overview', 'devices']);
  */
 export function readRoute(hash) {
   const [view, session = ''] = hash.replace(/^#\/?/, '').split('/');
-  const known = VIEWS.find((name) => name === view) ?? 'chat';
+  const known = VIEWS.find((name) => name === view) ?? 'overview';
   return {view: known, session: known === 'chat' ? decoded(session) : ''};
 }
 
@@ -24,7 +31,7 @@ function decoded(text) {
 }
 
 /**
- * @param {typeof VIEWS[number]} view
+ * @param {ViewName} view
  * @param {string} [session]
  */
 export const address = (view, session = '') => `#/${view}${session ? `/${encodeURIComponent(session)}` : ''}`;
@@ -35,7 +42,7 @@ export const address = (view, session = '') => `#/${view}${session ? `/${encodeU
 export function adoptPath() {
   const here = new URL(location.href);
   const last = here.pathname.split('/').at(-1) ?? '';
-  const view = VIEWS.find((name) => name === last);
+  const view = VIEWS.find((name) => name === last) ?? (Object.hasOwn(NAMES_OF_THE_ORIGINAL, last) ? NAMES_OF_THE_ORIGINAL[last] : undefined);
   const session = here.searchParams.get('session') ?? '';
   if (!view && !session) return;
   here.searchParams.delete('session');

@@ -1,8 +1,10 @@
-/** The sessions there are, and which one is shown. */
+/** The sessions there are, which one is shown in the chat, and what can be done to them. */
 
-import {Store} from './store.js';
+import {t} from './i18n.js';
+import {RemoteStore} from './remote-store.js';
 
 const RELOAD_AFTER_MS = 400;
+const LIMIT = 500;
 
 /**
  * @typedef {object} SessionsState
@@ -11,24 +13,28 @@ const RELOAD_AFTER_MS = 400;
  * @property {string} current the canonical key of the session on screen
  */
 
-/** @extends {Store<SessionsState>} */
-export class SessionsStore extends Store {
+/** @extends {RemoteStore<SessionsState>} */
+export class SessionsStore extends RemoteStore {
   #timer = 0;
 
   /** @param {import('./connection.js').Connection} connection */
   constructor(connection) {
-    super({sessions: [], mainKey: '', current: ''});
-    this.connection = connection;
+    super(connection, {sessions: [], mainKey: '', current: ''}, {always: true});
     connection.addEventListener('ready', (event) => {
       const defaults = /** @type {CustomEvent} */ (event).detail?.snapshot?.sessionDefaults ?? {};
       const mainKey = String(defaults.mainSessionKey ?? 'main');
       this.set({mainKey, current: this.state.current || mainKey});
-      this.reload();
     });
     connection.addEventListener('gateway', (event) => {
       const {event: name, payload} = /** @type {CustomEvent} */ (event).detail;
       if (name === 'chat' && payload?.state !== 'delta') this.#reloadSoon();
     });
+  }
+
+  async read() {
+    const params = {limit: LIMIT, includeGlobal: false, includeUnknown: false, includeDerivedTitles: true, includeLastMessage: true};
+    const answer = await this.connection.request('sessions.list', params);
+    return {sessions: [...(answer?.sessions ?? [])].sort((a, b) => (b.updatedAt ?? 0) - (a.updatedAt ?? 0))};
   }
 
   /** @param {string} key an empty key means the main session */
@@ -37,14 +43,37 @@ export class SessionsStore extends Store {
     if (current !== this.state.current) this.set({current});
   }
 
-  async reload() {
-    try {
-      const answer = await this.connection.request('sessions.list', {limit: 100, includeGlobal: false, includeUnknown: false});
-      const sessions = [...(answer?.sessions ?? [])].sort((a, b) => (b.updatedAt ?? 0) - (a.updatedAt ?? 0));
-      this.set({sessions});
-    } catch {
-      // The list is a convenience: the shown session keeps working without it, and the next event asks again.
-    }
+  /** @param {any} session */
+  nameOf(session) {
+    return sessionName(session, this.state.mainKey);
+  }
+
+  /**
+   * @param {any} session
+   * @param {string} label empty takes it away
+   */
+  rename({key}, label) {
+    return this.act(key, 'sessions.patch', {key, label: label || null}, t('sessions.saidNamed'));
+  }
+
+  /** @param {any} session */
+  reset(session) {
+    const {key} = session;
+    return this.act(key, 'sessions.reset', {key}, t('sessions.saidReset', {name: this.nameOf(session)}));
+  }
+
+  /** @param {any} session */
+  delete(session) {
+    const {key} = session;
+    return this.act(key, 'sessions.delete', {key, deleteTranscript: true}, t('sessions.saidDeleted', {name: this.nameOf(session)}));
+  }
+
+  /** @param {any} session */
+  compact(session) {
+    const {key} = session;
+    const name = this.nameOf(session);
+    const said = (/** @type {any} */ {compacted}) => t(compacted ? 'sessions.saidCompacted' : 'sessions.saidNotCompacted', {name});
+    return this.act(key, 'sessions.compact', {key}, said, {timeoutMs: 120_000});
   }
 
   #reloadSoon() {
@@ -60,7 +89,7 @@ export class SessionsStore extends Store {
  */
 export function sessionName(session, mainKey) {
   if (session.label) return session.label;
-  if (session.key === mainKey) return 'Main';
+  if (session.key === mainKey) return t('chat.main');
   if (session.displayName) return session.displayName;
   const parts = session.key.split(':').slice(2);
   const [channel = session.key, kind = '', ...id] = parts;

@@ -209,6 +209,7 @@ export const page = css`
     gap: 24px;
     max-width: 60rem;
     margin: 0 auto;
+    grid-template-columns: minmax(0, 1fr);
     padding: 28px 24px 48px;
   }
   .page > header {
@@ -220,6 +221,7 @@ export const page = css`
   }
   .page section {
     display: grid;
+    grid-template-columns: minmax(0, 1fr);
     gap: 12px;
   }
   @media (max-width: 640px) {

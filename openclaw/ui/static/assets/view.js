@@ -1,7 +1,7 @@
 /** What every view is: a component that is given the stores and follows some of them. */
 
+import {Localized} from './i18n.js';
 import {Watch} from './store.js';
-import {LitElement} from './vendor/lit.js';
 
 /**
  * @typedef {object} Stores
@@ -10,13 +10,21 @@ import {LitElement} from './vendor/lit.js';
  * @property {import('./sessions-store.js').SessionsStore} sessions
  * @property {import('./chat-store.js').ChatStore} chats
  * @property {import('./devices-store.js').DevicesStore} devices
+ * @property {import('./approvals-store.js').ApprovalsStore} approvals
+ * @property {import('./allowlist-store.js').AllowlistStore} allowlist
+ * @property {import('./channels-store.js').ChannelsStore} channels
+ * @property {import('./models-store.js').ModelsStore} models
+ * @property {import('./cron-store.js').CronStore} cron
+ * @property {import('./logs-store.js').LogsStore} logs
+ * @property {import('./config-store.js').ConfigStore} config
+ * @property {import('./credentials-store.js').CredentialsStore} credentials
  */
 
-export class View extends LitElement {
+export class View extends Localized {
   /** @type {Record<string, object>} */
   static properties = {stores: {attribute: false}};
 
-  /** @type {readonly ('gateway' | 'sessions' | 'chats' | 'devices')[]} which stores re-render it */
+  /** @type {readonly Exclude<keyof Stores, 'connection'>[]} which stores re-render it */
   static watches = [];
 
   /** @type {Watch | null} */
@@ -32,5 +40,35 @@ export class View extends LitElement {
     if (this.#watch || !this.stores) return;
     const {watches} = /** @type {typeof View} */ (this.constructor);
     this.#watch = new Watch(this, ...watches.map((name) => this.stores[name]));
+  }
+
+  /**
+   * Ask before something that cannot be taken back; the view has an `<oc-confirm>` in it.
+   * @param {import('./confirm-dialog.js').Question} question
+   */
+  sure(question) {
+    const dialog = /** @type {import('./confirm-dialog.js').ConfirmDialog} */ (this.renderRoot.querySelector('oc-confirm'));
+    return dialog.ask(question);
+  }
+}
+
+/** A page that reads one store while it is on screen. */
+export class Page extends View {
+  /** @type {Exclude<keyof Stores, 'connection'>[]} the stores that are read while it is shown */
+  static reads = [];
+
+  connectedCallback() {
+    super.connectedCallback();
+    this.updateComplete.then(() => this.isConnected && this.#each((store) => store.open()));
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    this.#each((store) => store.close());
+  }
+
+  /** @param {(store: import('./remote-store.js').RemoteStore<any>) => void} act */
+  #each(act) {
+    for (const name of /** @type {typeof Page} */ (this.constructor).reads) act(/** @type {any} */ (this.stores)[name]);
   }
 }

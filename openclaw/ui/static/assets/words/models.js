@@ -1,0 +1,28 @@
+/** Which models answer. */
+export default {
+  "order": ["Asked in this order", "사용 순서"],
+  "orderText": ["The first one answers; the next takes over when it fails or rests.", "첫 번째 모델이 답하고, 실패하거나 쉬는 동안에는 다음 모델이 이어받습니다."],
+  "primary": ["first", "기본"],
+  "fallback": ["fallback {n}", "대체 {n}"],
+  "ready": ["ready", "준비됨"],
+  "rests": ["resting", "쉬는 중"],
+  "noneSet": ["No model is set.", "설정된 모델이 없습니다."],
+  "catalogue": ["Catalogue", "목록"],
+  "find": ["Find a model", "모델 찾기"],
+  "noMatch": ["No model fits “{text}”.", "일치하는 모델이 없습니다: {text}"],
+  "context": ["{n} tokens", "토큰 {n}"],
+  "reasoning": ["reasoning", "추론"],
+  "image": ["reads pictures", "이미지 읽기"],
+  "makePrimary": ["Make it first", "기본으로"],
+  "makePrimaryOf": ["Make {name} first", "기본으로 지정: {name}"],
+  "addFallback": ["Add as fallback", "대체로 추가"],
+  "addFallbackOf": ["Add {name} as fallback", "대체로 추가: {name}"],
+  "up": ["Earlier", "위로"],
+  "upOf": ["Move {name} up", "위로: {name}"],
+  "removeOf": ["Remove {name}", "제거: {name}"],
+  "inUse": ["in use", "사용 중"],
+  "saidSet": ["The order of models is saved.", "모델 순서를 저장했습니다."],
+  "usage": ["Use", "사용량"],
+  "window": ["{label}: {percent} % used", "{label}: {percent}% 사용"],
+  "resets": ["resets {when}", "{when} 초기화"]
+};
