@@ -52,12 +52,12 @@ async def test_a_gateway_that_never_answers_has_its_own_view(page: Page, tmp_pat
         await expect(page.get_by_role("button", name="Try now")).to_be_visible()
 
 
-async def test_the_overview_shows_health_channels_and_who_is_connected(page: Page, tmp_path: Path):
+async def test_the_overview_shows_that_nothing_waits_and_who_is_connected(page: Page, tmp_path: Path):
     async with running_rig(tmp_path) as rig:
         await open_ui(page, rig, "overview")
         await expect(page.get_by_role("heading", name="Overview")).to_be_focused()
         await expect(page.get_by_text("running", exact=True)).to_be_visible()
-        await expect(page.get_by_role("region", name="Channels")).to_contain_text("Discord")
+        await expect(page.get_by_role("region", name="Waiting for you")).to_contain_text("Nothing waits for you")
         await expect(page.get_by_role("region", name="Connected")).to_contain_text("browser")
         await expect(page.get_by_role("region", name="Recent sessions")).to_be_visible()
 
@@ -76,7 +76,7 @@ async def test_the_theme_follows_the_system_until_it_is_chosen(new_page: NewPage
         assert await page.evaluate(ground) == light
 
 
-@pytest.mark.parametrize("view", ["chat", "overview", "devices"])
+@pytest.mark.parametrize("view", ["chat", "overview", "approvals", "devices"])
 async def test_nothing_is_cut_off_on_a_narrow_screen(new_page: NewPage, tmp_path: Path, view: str):
     async with running_rig(tmp_path) as rig:
         page = await new_page(viewport={"width": 340, "height": 640}, has_touch=True)

@@ -127,7 +127,7 @@ async def test_an_address_that_is_not_allowed_is_named_with_the_key_to_set(page:
         address = f"http://claw.localhost:{rig.gateway.port}"
         await page.goto(f"{address}/#token={TOKEN}")
         await expect(heading(page, "This address is not allowed")).to_be_visible()
-        await expect(page.get_by_text("allowed_origins")).to_be_visible()
+        await expect(page.get_by_text("gateway.controlUi.allowedOrigins")).to_be_visible()
         await expect(page.get_by_text(address, exact=True)).to_be_visible()
 
 

@@ -14,11 +14,19 @@ NewPage = Callable[..., Awaitable[Page]]
 
 
 async def open_ui(page: Page, rig: Rig, view: str = "chat", *, token: str = TOKEN) -> None:
-    """Open the page as `openclaw dashboard` prints it, wait until it is in, and go to a view."""
+    """Open the page as `openclaw dashboard` prints it, wait until it is in, and go to a view by its name."""
     await page.goto(f"{rig.gateway.http_url}#token={token}")
     await expect(page.get_by_text("connected", exact=True)).to_be_visible()
-    if view != "chat":
-        await page.get_by_role("navigation").get_by_role("link", name=view.capitalize()).click()
+    await visit(page, view)
+
+
+async def visit(page: Page, view: str) -> None:
+    """Go to a view; on a narrow screen most of them are behind "More"."""
+    link = page.get_by_role("navigation", name="Main").get_by_role("link", name=view.capitalize())
+    if not await link.count():
+        await page.get_by_role("button", name="More").click()
+        link = page.get_by_role("dialog", name="More").get_by_role("link", name=view.capitalize())
+    await link.click()
 
 
 async def becomes_true(page: Page, expression: str) -> None:

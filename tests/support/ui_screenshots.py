@@ -61,7 +61,7 @@ def _scene(gateway: StandIn) -> None:
         said("assistant", "About a minute: the copy is the longest part.", 63_000),
     ]
     channel = "agent:main:discord:channel:100000000000000001"
-    gateway.sessions = [
+    gateway.pages.sessions = [
         {"key": MAIN, "updatedAt": now_ms() - 60_000, "model": "gpt-5.1"},
         {"key": channel, "displayName": "Discord #general", "updatedAt": now_ms() - HOUR_MS, "model": "gpt-5.1"},
     ]

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import mimetypes
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -22,19 +21,16 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from tests.support.ui_stand_in_pages import MAIN, Pages, Refused, now_ms
+
 STATIC = Path(__file__).parents[2] / "openclaw" / "ui" / "static"
 CSP = (
     "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'none'; "
     "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:"
 )
-MAIN = "agent:main:main"
 mimetypes.add_type("text/javascript", ".js")
 
 Json = dict[str, Any]
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 def message(role: str, text: str, **more: Any) -> Json:
@@ -65,17 +61,20 @@ class StandIn:
     history: dict[str, list[Json]] = field(default_factory=dict)
     pending: list[Json] = field(default_factory=list)
     paired: list[Json] = field(default_factory=list)
-    sessions: list[Json] = field(default_factory=list)
     received: list[tuple[str, Json]] = field(default_factory=list)
     reply: Callable[[str], str] = "echo: {}".format
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     hold_after: int = 1
     fail_with: str = ""
     port: int = 0
+    pages: Pages = field(init=False)
     _seq: int = 0
     _sockets: set[ServerConnection] = field(default_factory=set)
     _runs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _group: asyncio.TaskGroup | None = None
+
+    def __post_init__(self) -> None:
+        self.pages = Pages(self.emit)
 
     @property
     def url(self) -> str:
@@ -178,8 +177,6 @@ class StandIn:
         match method:
             case "agent.identity.get":
                 return {"agentId": "main", "name": "OpenClaw", "avatar": "O"}
-            case "sessions.list":
-                return {"ts": now_ms(), "count": len(self.sessions), "sessions": self.sessions}
             case "chat.history":
                 return {"sessionKey": params["sessionKey"], "messages": self.history.get(params["sessionKey"], [])}
             case "chat.send":
@@ -206,25 +203,14 @@ class StandIn:
                     "ts": now_ms(),
                     "durationMs": 3,
                     "channels": {},
-                    "sessions": {"count": len(self.sessions)},
+                    "sessions": {"count": len(self.pages.sessions)},
                 }
-            case "channels.status":
-                return self.channels()
             case "system-presence":
                 return self.presence()
-        raise Refusal(f"unknown method: {method}")
-
-    def channels(self) -> Json:
-        ago = now_ms() - 240_000
-        account = {"accountId": "default", "enabled": True, "configured": True, "running": True, "connected": True}
-        account |= {"lastInboundAt": ago, "lastOutboundAt": ago + 2000, "lastError": None}
-        return {
-            "ts": now_ms(),
-            "channelOrder": ["discord"],
-            "channelLabels": {"discord": "Discord"},
-            "channels": {"discord": {"configured": True, "running": True}},
-            "channelAccounts": {"discord": [account]},
-        }
+        try:
+            return await self.pages.call(method, params)
+        except Refused as refused:
+            raise Refusal(str(refused), **refused.details) from refused
 
     async def decide(self, request_id: str, *, approved: bool) -> Json:
         found = next((request for request in self.pending if request["requestId"] == request_id), None)

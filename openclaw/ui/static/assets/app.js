@@ -34,6 +34,7 @@ export class App extends View {
   static styles = [common, frame];
 
   #loading = '';
+  #arriving = false;
 
   constructor() {
     super();
@@ -52,8 +53,17 @@ export class App extends View {
   #navigated() {
     const {view, session} = readRoute(location.hash);
     if (view === 'chat') this.stores?.sessions.show(session);
+    this.#arriving = view !== 'chat';
     this.requestUpdate();
-    this.updateComplete.then(() => view !== 'chat' && this.#page?.shadowRoot?.querySelector('h1')?.focus());
+  }
+
+  /** Whoever navigates by keyboard or hears the page goes on at its heading, as soon as it is there. */
+  async #arrive() {
+    const page = /** @type {any} */ (this.#page);
+    if (!this.#arriving || !page || page.localName === 'oc-loading') return;
+    this.#arriving = false;
+    await page.updateComplete;
+    page.shadowRoot?.querySelector('h1')?.focus();
   }
 
   get #page() {
@@ -61,6 +71,7 @@ export class App extends View {
   }
 
   updated() {
+    this.#arrive();
     const {view} = readRoute(location.hash);
     const waiting = this.#inside ? whatWaits(this.stores).length : 0;
     document.title = `${waiting ? `(${waiting}) ` : ''}${this.#inside ? `${t(`app.${view}`)} · ` : ''}OpenClaw`;

@@ -53,10 +53,8 @@ export class ChatComposer extends Localized {
           rows="1"
           placeholder=${label}
           aria-describedby="hint"
-          aria-controls="commands"
-          aria-expanded=${String(commands.length > 0)}
+          aria-controls=${commands.length ? 'commands' : nothing}
           aria-activedescendant=${commands.length ? `command-${this.#index(commands)}` : nothing}
-          role="combobox"
           aria-autocomplete="list"
           enterkeyhint="send"
           .value=${this.draft}

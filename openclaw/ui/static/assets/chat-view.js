@@ -4,15 +4,13 @@ import './chat-composer.js';
 import './chat-item.js';
 import {isOfThePage} from './chat-commands.js';
 import {timeline} from './chat-state.js';
+import {FollowEnd} from './follow-end.js';
 import {t} from './i18n.js';
 import {address} from './route.js';
 import {sessionName} from './sessions-store.js';
 import {common} from './styles.js';
 import {css, html, live, nothing, repeat} from './vendor/lit.js';
 import {View} from './view.js';
-
-/** Closer to the end than this counts as reading along. */
-const AT_END_PX = 80;
 
 export class ChatView extends View {
   static watches = /** @type {const} */ (['chats', 'sessions', 'gateway']);
@@ -131,7 +129,8 @@ export class ChatView extends View {
 
   #shown = '';
   /** Streamed text grows inside the entries, without an update of this view. */
-  #growth = new ResizeObserver(() => this.away || this.#toEnd());
+  #growth = new ResizeObserver(() => this.#end.grown());
+  #end = new FollowEnd(this, () => this.#scroll);
   /** @type {Element | null} */
   #watched = null;
 
@@ -152,10 +151,10 @@ export class ChatView extends View {
           <label>${t('chat.session')} ${this.#picker()}</label>
         </div>
       </div>
-      <div class="scroll" tabindex="-1" @scroll=${this.#scrolled}>${this.#body(chat, key)}</div>
+      <div class="scroll" tabindex="-1" @scroll=${() => this.#end.scrolled()}>${this.#body(chat, key)}</div>
       <div class="composer">
         <div class="newest">
-          ${this.away ? html`<button @click=${() => this.#toEnd()}>${t('chat.newest')}</button>` : nothing}
+          ${this.away ? html`<button @click=${() => this.#end.toEnd()}>${t('chat.newest')}</button>` : nothing}
         </div>
         <oc-composer
           .assistant=${assistantName}
@@ -238,7 +237,7 @@ export class ChatView extends View {
     const key = this.stores.sessions.state.current;
     if (key !== this.#shown) {
       this.#shown = key;
-      this.#toEnd();
+      this.#end.toEnd();
     }
   }
 
@@ -253,17 +252,6 @@ export class ChatView extends View {
 
   get #scroll() {
     return /** @type {HTMLElement} */ (this.renderRoot.querySelector('.scroll'));
-  }
-
-  #scrolled() {
-    const {scrollTop, scrollHeight, clientHeight} = this.#scroll;
-    this.away = scrollHeight - clientHeight - scrollTop > AT_END_PX;
-  }
-
-  #toEnd() {
-    this.away = false;
-    const scroll = this.#scroll;
-    if (scroll) scroll.scrollTop = scroll.scrollHeight;
   }
 
   /** @param {KeyboardEvent} event */
@@ -289,7 +277,7 @@ export class ChatView extends View {
       return;
     }
     this.stores.chats.send(key, text);
-    this.#toEnd();
+    this.#end.toEnd();
   }
 
   /**

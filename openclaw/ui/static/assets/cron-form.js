@@ -94,7 +94,7 @@ export class CronForm extends View {
     if (draft.kind === 'every') {
       return html`<div class="pair">
         ${this.#field('count', t('cron.every'), problems.count, html`<input id="count" type="number" min="1" .value=${draft.count} @input=${this.#typed} />`)}
-        ${this.#choice('unit', ' ', UNITS.map((unit) => [unit, t(`cron.unit${unit}`)]))}
+        ${this.#choice('unit', t('cron.unit'), UNITS.map((unit) => [unit, t(`cron.unit${unit}`)]))}
       </div>`;
     }
     return html`<div class="pair">

@@ -47,7 +47,7 @@ export class DeviceRequest extends View {
       </div>
       <dl class="facts">
         ${fact(t('devices.request'), html`<code>${request.requestId}</code>`, 'wide')}
-        ${fact(t('devices.from'), request.remoteIp ?? t('devices.local'))} ${fact(t('devices.platform'), request.platform)}
+        ${fact(t('devices.address'), request.remoteIp ?? t('devices.local'))} ${fact(t('devices.platform'), request.platform)}
         ${fact(t('devices.role'), (request.roles ?? [request.role]).filter(Boolean).join(', '))}
         ${fact(t('devices.rights'), rights(request.scopes))} ${fact(t('devices.device'), shortId(request.deviceId))}
       </dl>

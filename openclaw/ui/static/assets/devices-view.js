@@ -96,7 +96,7 @@ export class DevicesView extends View {
       <dl class="facts">
         ${fact(t('devices.role'), (device.roles ?? [device.role]).filter(Boolean).join(', '))}
         ${fact(t('devices.rights'), rights(device.scopes))} ${fact(t('devices.platform'), device.platform)}
-        ${fact(t('devices.from'), device.remoteIp)}
+        ${fact(t('devices.address'), device.remoteIp)}
         ${fact(t('devices.approved'), device.approvedAtMs ? html`<span title=${dateTime(device.approvedAtMs)}>${ago(device.approvedAtMs)}</span>` : '')}
         ${fact(t('devices.device'), shortId(device.deviceId))}
       </dl>

@@ -1,14 +1,12 @@
 /** `<oc-log-lines>`: lines of a log; scrolls along until the reader scrolls back. Everything in a line is text. */
 
 import {dateTime} from './format.js';
+import {FollowEnd} from './follow-end.js';
 import {Localized, t} from './i18n.js';
 import {parts} from './styles-parts.js';
 import {common} from './styles.js';
 import {css, html, nothing, repeat} from './vendor/lit.js';
 import {visible} from './visible-text.js';
-
-/** Closer to the end than this counts as reading along. */
-const AT_END_PX = 60;
 
 export class LogLines extends Localized {
   static properties = {lines: {attribute: false}, total: {attribute: false}, file: {}, away: {state: true}};
@@ -105,6 +103,8 @@ export class LogLines extends Localized {
     `,
   ];
 
+  #end = new FollowEnd(this, () => this.renderRoot.querySelector('.scroll'));
+
   constructor() {
     super();
     /** @type {import('./log-line.js').Line[]} */
@@ -116,12 +116,12 @@ export class LogLines extends Localized {
 
   render() {
     return html`<div class="frame">
-        <div class="scroll" tabindex="0" role="log" aria-live="off" aria-label=${t('app.logs')} @scroll=${this.#scrolled}>
+        <div class="scroll" tabindex="0" role="log" aria-live="off" aria-label=${t('app.logs')} @scroll=${() => this.#end.scrolled()}>
           ${this.lines.length
             ? html`<ol>${repeat(this.lines, ({number}) => number, row)}</ol>`
             : html`<p class="blank">${this.total ? t('logs.noMatch') : t('logs.empty')}</p>`}
         </div>
-        ${this.away ? html`<div class="newest"><button @click=${this.#toEnd}>${t('logs.newest')}</button></div>` : nothing}
+        ${this.away ? html`<div class="newest"><button @click=${() => this.#end.toEnd()}>${t('logs.newest')}</button></div>` : nothing}
       </div>
       <p class="soft small">
         ${t('logs.shown', {n: this.lines.length, all: this.total})} ${this.file ? t('logs.older', {file: this.file}) : nothing}
@@ -129,21 +129,7 @@ export class LogLines extends Localized {
   }
 
   updated() {
-    if (!this.away) this.#toEnd();
-  }
-
-  get #scroll() {
-    return /** @type {HTMLElement} */ (this.renderRoot.querySelector('.scroll'));
-  }
-
-  #scrolled() {
-    const {scrollTop, scrollHeight, clientHeight} = this.#scroll;
-    this.away = scrollHeight - clientHeight - scrollTop > AT_END_PX;
-  }
-
-  #toEnd() {
-    this.away = false;
-    this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    this.#end.grown();
   }
 }
 

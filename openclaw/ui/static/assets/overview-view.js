@@ -219,7 +219,7 @@ export class OverviewView extends Page {
  * @param {string} name
  * @param {unknown} value
  */
-const tile = (name, value) => html`<div class="card tile"><span class="soft small">${name}</span><b>${value || '–'}</b></div>`;
+const tile = (name, value) => html`<div class="card tile"><span class="soft small">${name}</span><b>${value === undefined || value === '' ? '–' : value}</b></div>`;
 
 /**
  * One thing that waits, without a component of its own.

@@ -44,6 +44,7 @@ export default {
   "exprHint": ["Minute, hour, day, month, weekday: “0 9 * * 1-5” is nine o’clock on working days", "분, 시, 일, 월, 요일: “0 9 * * 1-5”는 평일 9시"],
   "tz": ["Time zone", "시간대"],
   "every": ["Every", "간격"],
+  "unit": ["Unit", "단위"],
   "unitMinutes": ["minutes", "분"],
   "unitHours": ["hours", "시간"],
   "unitDays": ["days", "일"],

@@ -1,6 +1,5 @@
 /** The devices page. */
 export default {
-  "reading": ["Reading the devices…", "기기를 불러오는 중…"],
   "pending": ["Waiting for approval", "승인 대기"],
   "noPending": ["No device is waiting.", "대기 중인 기기가 없습니다."],
   "paired": ["Paired", "연결된 기기"],
@@ -10,7 +9,7 @@ export default {
   "approve": ["Approve", "승인"],
   "reject": ["Reject", "거절"],
   "request": ["Request", "요청"],
-  "from": ["From", "위치"],
+  "address": ["From", "위치"],
   "local": ["this machine or a tunnel", "이 컴퓨터 또는 터널"],
   "platform": ["Platform", "플랫폼"],
   "role": ["Role", "역할"],

@@ -4,13 +4,9 @@ export default {
   "none": ["No conversation yet.", "아직 대화가 없습니다."],
   "noMatch": ["No session fits “{text}”.", "일치하는 세션이 없습니다: {text}"],
   "count": ["{n} sessions", "세션 {n}개"],
-  "updated": ["Last used", "마지막 사용"],
-  "model": ["Model", "모델"],
-  "size": ["Context", "컨텍스트"],
   "sizeOf": ["{used} of {all} tokens", "토큰 {used} / {all}"],
   "tokens": ["{used} tokens", "토큰 {used}"],
   "chat": ["Open in chat", "채팅에서 열기"],
-  "chatOf": ["Open {name} in chat", "채팅에서 열기: {name}"],
   "actions": ["More for {name}", "더 보기: {name}"],
   "label": ["Name", "이름"],
   "labelHint": ["Shown instead of the key; empty takes it away", "키 대신 표시됩니다. 비우면 지워집니다"],
@@ -29,6 +25,5 @@ export default {
   "saidNotCompacted": ["{name} was short enough already.", "이미 충분히 짧습니다: {name}"],
   "aborted": ["last run was cut short", "마지막 실행이 중단됨"],
   "group": ["group", "그룹"],
-  "direct": ["direct", "직접"],
   "main": ["main", "기본"]
 };
