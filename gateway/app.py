@@ -243,6 +243,7 @@ class Gateway:
             await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660)
         # Before the sockets close: tenants that wait for a notice must not hold them open.
         stack.callback(self.notices.release)
+        stack.callback(self.social.changes.close)
         if api.enabled:
             quota = CopilotQuota(self.credentials.github, github_token=self.credentials.github_token)
             options = PublicOptions(keys=client_keys(settings), quota=quota, catalogue=models)
@@ -308,6 +309,7 @@ class Gateway:
             },
             web_search=settings.egress.search_offer(tenant),
             posting=self.social.policy.groups_of(tenant),
+            post_cards=self.social.policy.has_cards(tenant),
         )
 
     def routes_of(self, tenant: str) -> frozenset[str]:

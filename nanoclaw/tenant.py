@@ -49,7 +49,7 @@ from nanoclaw.tasks.service import Tasks
 from nanoclaw.tasks.tools import TaskTools
 from nanoclaw.turns import Turns
 from nanoclaw.without import tell_without
-from shared.channels.base import Channel, ChannelHandlers, ChatId, InboundMessage
+from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChatId, InboundMessage
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
@@ -68,6 +68,7 @@ from shared.maintenance.policy import MaintenancePolicy
 from shared.maintenance.service import Maintenance
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
+from shared.posting.cards import CardGateway, PostCards
 from shared.social.models import Network
 from shared.storage import Database
 
@@ -76,7 +77,7 @@ _FLUSH_S = 3.0
 _GATEWAY_WAIT_S = 60.0
 
 
-class Gateway(WorkerGateway, ModelGateway, WebGateway, PostGateway, Protocol):
+class Gateway(WorkerGateway, ModelGateway, WebGateway, PostGateway, CardGateway, Protocol):
     """All we ask of the gateway while running."""
 
 
@@ -92,6 +93,7 @@ class Tenant:
         zone: the owner's: for the times an agent sees, and for what is scheduled.
         web_search: which groups are offered it; none when left out.
         posting: groups that may post, by network; none when left out.
+        post_cards: people are asked about posts by cards.
     """
 
     def __init__(
@@ -105,10 +107,12 @@ class Tenant:
         zone: ZoneInfo,
         web_search: SearchOffer | None = None,
         posting: Mapping[Network, Sequence[str]] | None = None,
+        post_cards: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
         self.paths = paths
+        self._has_post_cards = post_cards
         self.gateway = gateway
         self.policy = policy
         self.zone = zone
@@ -227,6 +231,7 @@ class Tenant:
             zone,
             clock=clock,
         )
+        self.post_cards = PostCards(gateway, self.outbox, clock=clock)
         self._marks = Marks(self.db, tables.channels)
         self.channels = Channels(connectors, self._handlers)
         self._tasks = TaskPool(f"tenant.{name}")
@@ -267,6 +272,8 @@ class Tenant:
                 )
                 self.channels.start(self._tasks)
                 self._tasks.start(self.standby.run(), name="standby")
+                if self._has_post_cards:
+                    self._tasks.start(self.post_cards.run(), name="post_cards")
                 self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
             self._tasks.start(self.maintenance.run(), name="maintenance")
             stack.push_async_callback(self._wind_down)
@@ -297,12 +304,16 @@ class Tenant:
             on_message=self.intake.on_message,
             on_edit=self.intake.on_edit,
             on_delete=self.intake.on_delete,
-            on_press=self.questions.press,
+            on_press=self._on_press,
             known_chats=lambda: self.inbox.cursors(platform.prefix),
             commands=COMMANDS,
             on_command=self.commands.on_command,
             marks=self._marks,
         )
+
+    async def _on_press(self, press: ButtonPress) -> str:
+        said = await self.post_cards.on_press(press)
+        return await self.questions.press(press) if said is None else said
 
     def main_chat(self) -> tuple[str, str]:
         """Where the owner is told what needs a person: the main group's chat, else why there is none."""
@@ -411,6 +422,7 @@ async def run(name: str, paths: Paths) -> int:
             zone=zone_of(startup.settings),
             web_search=startup.web_search,
             posting=startup.posting,
+            post_cards=startup.post_cards,
         )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running(), delivering_notices(client, tenant.outbox, tenant.main_chat):

@@ -27,7 +27,7 @@ from openclaw.presence import Presence
 from openclaw.protocol.methods.approvals import telling
 from openclaw.protocol.methods.table import method_table
 from openclaw.runs import RunPolicy, Runs
-from openclaw.services import ChannelReport, Services
+from openclaw.services import ChannelReport, PostsGateway, Services
 from openclaw.sessions import AGENT_ID, Sessions
 from openclaw.transcript import Transcripts
 from shared.channels.base import ChannelStatus
@@ -57,6 +57,7 @@ class GatewayOptions:
         models: where models are reached.
         discord: how the chat channel is doing.
         drain_s: how long running answers may go on when the gateway stops.
+        posts: what the gateway is asked about posts; None where there are none.
         approvals: commands that wait for a person; made here when the owner has none of its own.
     """
 
@@ -72,6 +73,7 @@ class GatewayOptions:
     clock: Clock = SYSTEM_CLOCK
     drain_s: float = 15.0
     approvals: Approvals | None = None
+    posts: PostsGateway | None = None
 
 
 @dataclass(slots=True)
@@ -157,6 +159,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         hub=hub,
         discord=options.discord,
         started_at=clock.now(),
+        posts=options.posts,
     )
     hub.attach(services)
     gateway = RunningGateway(services, 0)

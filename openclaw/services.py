@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
@@ -19,6 +19,7 @@ from openclaw.sessions import Sessions
 from openclaw.transcript import Transcripts
 from shared.channels.base import ChannelStatus, ChatId
 from shared.clock import Clock
+from shared.gatewayclient.models import PostAnswer, PostChange, PostDetails, PostInfo
 
 if TYPE_CHECKING:
     from openclaw.hub import Hub
@@ -42,6 +43,26 @@ class ChannelReport:
     last_outbound_at: datetime | None = None
 
 
+class PostsGateway(Protocol):
+    """What the gateway is asked about this tenant's posts; `GatewayClient` has it."""
+
+    async def all_posts(self, state: str = "", limit: int = 200) -> list[PostInfo]:
+        """All of them, the youngest first."""
+        ...
+
+    async def post_details(self, post_id: str) -> PostDetails:
+        """One with its history."""
+        ...
+
+    async def answer_post(self, post_id: str, answer: PostAnswer) -> PostInfo:
+        """A person's yes or no."""
+        ...
+
+    async def change_post(self, post_id: str, change: PostChange) -> PostInfo:
+        """What an operator does with it."""
+        ...
+
+
 @dataclass(slots=True)
 class Services:
     """One tenant's parts as the protocol's methods see them.
@@ -52,6 +73,7 @@ class Services:
         discord: asked whenever somebody wants to know.
         started_at: aware UTC.
         speak: sends a text to a chat target under a key and gives the chat and the message's id; None without a bot.
+        posts: None where the gateway is not asked about posts.
     """
 
     name: str
@@ -71,3 +93,4 @@ class Services:
     discord: Callable[[], ChannelReport]
     started_at: datetime
     speak: Speak | None = None
+    posts: PostsGateway | None = None

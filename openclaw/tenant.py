@@ -6,8 +6,9 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from openclaw.agent.commands import Commands
 from openclaw.agent.exec_tool import ExecTool
 from openclaw.agent.json_query import JSON_QUERY
 from openclaw.agent.models import ModelClient
+from openclaw.agent.post_tools import PostTools
 from openclaw.agent.tools import ToolRegistry
 from openclaw.agent.workspace.places import Places
 from openclaw.agent.workspace.tools import FileTools
@@ -30,10 +32,11 @@ from openclaw.control import operations
 from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running_gateway
 from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
+from openclaw.protocol.methods.posts import telling as telling_of_posts
 from openclaw.services import ChannelReport
 from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
-from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
+from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
 from shared.channels.discord.make import discord_channel
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
@@ -44,7 +47,7 @@ from shared.config.paths import Paths
 from shared.containment.egress import EgressProxy
 from shared.errors import ConfigError, ExitCode, Unavailable
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
-from shared.gatewayclient import TenantStartup
+from shared.gatewayclient import GatewayClient, TenantStartup
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import notify
@@ -55,7 +58,9 @@ from shared.maintenance.policy import MaintenancePolicy
 from shared.maintenance.service import Maintenance
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
+from shared.posting.cards import PostCards
 from shared.secrets.files import Secret, require_private, write_private
+from shared.social.models import Network
 from shared.storage import Database
 
 _log = get_logger(__name__)
@@ -65,6 +70,18 @@ _DRAIN_S = 15.0
 _INTAKE_DRAIN_S = 2.0
 _FLUSH_S = 3.0
 _UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What a tenant has to do with posts.
+
+    Attributes:
+        groups: who may post, by network.
+    """
+
+    gateway: GatewayClient
+    groups: Mapping[Network, Sequence[str]]
 
 
 class Tenant:
@@ -81,6 +98,7 @@ class Tenant:
         exec_policy: which commands the agent may run; the installation's own when left out.
         egress: the way out of its commands.
         zone: the owner's, for maintenance.
+        posting: what the gateway is asked about posts; None where nobody may post.
     """
 
     def __init__(
@@ -97,6 +115,7 @@ class Tenant:
         exec_policy: ExecPolicy | None = None,
         egress: EgressProxy | None = None,
         zone: ZoneInfo = _UTC,
+        posting: Posting | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -108,6 +127,7 @@ class Tenant:
         self._drain_s = drain_s
         self._exec_policy = exec_policy
         self._egress = egress or EgressProxy()
+        self._posting = posting
         self._make_channel = make_channel if policy.discord.enabled else None
         self._tasks = TaskPool(f"tenant.{name}")
         self._parts: list[asyncio.Task[object]] = []
@@ -121,6 +141,7 @@ class Tenant:
         kept = MaintenancePolicy.load(paths)
         jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: [process_logs(paths, name)], kept, clock=clock)
         self.maintenance = Maintenance(self.db, jobs, kept, zone, clock=clock)
+        self._cards: PostCards | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningGateway]:
@@ -134,9 +155,10 @@ class Tenant:
         commands = Commands(self.name, self.paths, exec_policy, self._egress, self._clock)
         cards = ApprovalCards(self.name, self.paths, self.approvals, self.outbox, lambda: self._channel, self._clock)
         exec_tool = ExecTool(commands, self.approvals, cards.announce)
+        post_tools = PostTools(self._posting.gateway, self._posting.groups).tools if self._posting else ()
         places = Places(self.name, self.paths)
         tools = ToolRegistry(
-            (exec_tool.tool, JSON_QUERY, *FileTools(places).tools), self.policy.tools, places.keep_result
+            (exec_tool.tool, JSON_QUERY, *FileTools(places).tools, *post_tools), self.policy.tools, places.keep_result
         )
         options = GatewayOptions(
             name=self.name,
@@ -150,6 +172,7 @@ class Tenant:
             clock=self._clock,
             drain_s=self._drain_s,
             approvals=self.approvals,
+            posts=self._posting.gateway if self._posting else None,
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.close)
@@ -168,6 +191,7 @@ class Tenant:
             )
             await control.start()
             stack.push_async_callback(control.stop)
+            self._make_cards(gateway)
             await self._start_discord(gateway)
             services = gateway.services
             turns = SystemTurns(services.runs, services.sessions, self.outbox)
@@ -175,15 +199,26 @@ class Tenant:
             stack.push_async_callback(continuation.stop)
             await continuation.start()
             self._tasks.start(self.maintenance.run(), name="maintenance")
+            if self._cards is not None:
+                self._tasks.start(self._cards.run(), name="post_cards")
             stack.push_async_callback(self._wind_down, gateway)
             yield gateway
+
+    def _make_cards(self, gateway: RunningGateway) -> None:
+        if self._posting is not None:
+            tell = telling_of_posts(gateway.services.hub.broadcast)
+            self._cards = PostCards(self._posting.gateway, self.outbox, changed=tell, clock=self._clock)
+
+    async def _on_press(self, press: ButtonPress) -> str:
+        said = await self._cards.on_press(press) if self._cards is not None else None
+        return await self._answers.on_press(press) if said is None else said
 
     async def _start_discord(self, gateway: RunningGateway) -> None:
         if self._make_channel is None:
             return
         handlers = ChannelHandlers(
             on_message=self._on_message,
-            on_press=self._answers.on_press,
+            on_press=self._on_press,
             on_edit=self._on_edit,
             on_delete=self._on_delete,
             known_chats=self.inbox.cursors,
@@ -303,7 +338,8 @@ async def run(name: str, paths: Paths) -> int:
         make_channel = discord_channel(startup.secrets.get("discord_bot_token", ""), startup.upstreams)
         secret = gateway_token(folder, startup)
         zone = ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key))
-        tenant = Tenant(name, paths, client, policy, secret, make_channel=make_channel, zone=zone)
+        posting = Posting(client, startup.posting)
+        tenant = Tenant(name, paths, client, policy, secret, make_channel=make_channel, zone=zone, posting=posting)
         stop_on_signals(tenant.stop_requested)
         async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):
             notify(f"READY=1\nMAINPID={os.getpid()}")

@@ -10,13 +10,16 @@ from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from gateway.broker.auth import Caller
+from gateway.social.cards import asked_cards
 from gateway.social.service import Social
-from gateway.social.views import info_of
+from gateway.social.views import history_of, info_of
 from shared.errors import Denied, Invalid
-from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.gatewayclient.models import PostAnswer, PostCard, PostChange, PostDetails, PostInfo, PostRequest
 from shared.ids import parse_name
 
 _LATEST = 20
+_LONGEST_WAIT_S = 50
+_DIGITS = 6
 
 
 def _social(state: State) -> Social:
@@ -57,6 +60,58 @@ async def show(request: Request[Any, Any, Any], state: State, post_id: FromPath[
     return info_of(job)
 
 
+@get("/v1/posts/all")
+async def everything(request: Request[Any, Any, Any], state: State) -> list[PostInfo]:
+    """All of the tenant's posts, for its Control UI; the youngest first."""
+    query = request.query_params
+    jobs = await _social(state).store.jobs(
+        tenant=_caller(request).tenant, state=query.get("state", ""), limit=_number(query.get("limit", ""), 200)
+    )
+    return [info_of(job) for job in jobs]
+
+
+@get("/v1/posts/cards")
+async def cards(request: Request[Any, Any, Any], state: State) -> list[PostCard]:
+    """What a tenant's people were asked lately, as soon as it differs from what the tenant has seen."""
+    social, tenant = _social(state), _caller(request).tenant
+    wait_s = float(_number(request.query_params.get("wait", ""), _LONGEST_WAIT_S))
+    return await asked_cards(social, tenant, seen=request.query_params.get("seen", ""), wait_s=wait_s)
+
+
+@get("/v1/posts/{post_id:str}/details")
+async def details(request: Request[Any, Any, Any], state: State, post_id: FromPath[str]) -> PostDetails:
+    """One of the tenant's posts with its history, for its Control UI."""
+    job, events = await _social(state).find(post_id, tenant=_caller(request).tenant)
+    return PostDetails(post=info_of(job), history=tuple(history_of(events)))
+
+
+@post("/v1/posts/{post_id:str}/answer", status_code=200)
+async def answer(
+    request: Request[Any, Any, Any], state: State, post_id: FromPath[str], data: JSONBody[PostAnswer]
+) -> PostInfo:
+    """A person pressed a button of a card, or decided in the Control UI; policy says whose answer counts."""
+    return info_of(await _social(state).answer(_caller(request).tenant, post_id, data))
+
+
+@post("/v1/posts/{post_id:str}/change", status_code=200)
+async def change(
+    request: Request[Any, Any, Any], state: State, post_id: FromPath[str], data: JSONBody[PostChange]
+) -> PostInfo:
+    """What an operator does in the Control UI, where policy lets it decide."""
+    return info_of(await _social(state).change(_caller(request).tenant, post_id, data))
+
+
+@post("/v1/posts/{post_id:str}/unshown", status_code=204)
+async def unshown(request: Request[Any, Any, Any], state: State, post_id: FromPath[str]) -> None:
+    """No approver could be shown the card: the owner is told in words."""
+    job, _ = await _social(state).find(post_id, tenant=_caller(request).tenant)
+    _social(state).remind(job)
+
+
+def _number(text: str, most: int) -> int:
+    return min(int(text), most) if text.isdecimal() and len(text) < _DIGITS else most
+
+
 def post_routes() -> list[ControllerRouterHandler]:
     """All of them."""
-    return [submit, latest, show]
+    return [submit, latest, everything, cards, show, details, answer, change, unshown]

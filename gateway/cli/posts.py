@@ -156,6 +156,18 @@ def reject(post_id: str, reason: str, state: Path | None, *, as_json: bool) -> N
 
 @cli.command()
 @_ID
+@click.option("--text", required=True, help="The new text; `-` reads it from standard input.")
+@state_option
+@_JSON
+def edit(post_id: str, text: str, state: Path | None, *, as_json: bool) -> None:
+    """Give a post that has not begun another text. Whoever has to approve posts is asked again."""
+    if text == "-":
+        text = sys.stdin.read().rstrip("\n")
+    _told(_ask(state, "posts_edit", id=post_id, text=text), as_json=as_json)
+
+
+@cli.command()
+@_ID
 @state_option
 @_JSON
 def cancel(post_id: str, state: Path | None, *, as_json: bool) -> None:

@@ -92,7 +92,8 @@ class Notices:
             if waiting or left <= 0 or self._closing.is_set():
                 return [NoticeMessage(id=notice.id, text=notice.text, chat=self._chat) for notice in waiting]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._news.wait()
 
     async def acknowledge(self, tenant: str, notice_id: str, chat: str) -> None:
         """The tenant has the notice in its outbox; repeating it is fine.

@@ -70,4 +70,5 @@ class SignInWatch:
             except GatewayError as error:
                 _log.warning("notices.look_failed", code=error.code, detail=error.detail)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _LOOK_S)
+                async with asyncio.timeout(_LOOK_S):
+                    await self._changed.wait()

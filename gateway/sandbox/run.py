@@ -22,6 +22,7 @@ from gateway.sandbox.faults import FaultPlan
 from gateway.sandbox.meta import MetaWorld
 from gateway.sandbox.models import ModelWorld
 from gateway.sandbox.options import Ports, SandboxOptions
+from gateway.sandbox.posting import NETWORKS, seed_posting, sign_in_accounts
 from gateway.sandbox.script import Script
 from gateway.sandbox.seed import CredentialPaths, claim_state, register_apps, seed_env, seed_policies
 from gateway.sandbox.slack.cast import SlackCast, slack_cast_of
@@ -175,6 +176,8 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
             guild_id=discord.cast.guild_id if discord else None,
         )
 
+        seed_posting(paths, discord.cast.people["owner"] if discord else None)
+
         progress("starting the gateway and both tenants")
         logs = paths.state / "logs"
         logs.mkdir(exist_ok=True, mode=0o700)
@@ -182,9 +185,11 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
         supervisor = Supervisor(Settings.load(paths), environment=armed, log_dir=logs, patient=bool(armed))
         stack.push_async_callback(supervisor.stop, end_workers=True)
         await supervisor.start()
+        await sign_in_accounts(paths, meta)
         wanted = {(name, "discord") for name in tokens} | ({("nanoclaw", "slack")} if slack else set())
         bots = await _online(supervisor, paths, wanted)
         ready = _ready(options, token, ports, discord, bots, engine)
+        ready["meta"] = {"feed_url": meta.feed_url, **{network: meta.base(network) for network in NETWORKS}}
         ready["web"] = {"url": web.site}
         if slack:
             ready["slack"] = _slack_ready(slack, bots["nanoclaw", "slack"])
@@ -396,6 +401,7 @@ def _announce(sandbox: Sandbox) -> None:
     lines += [
         f"  Bots online    {', '.join(online) or 'none (no bot token was given)'}",
         f"  Model API      {ready['copilot_api']['url']}/v1",
+        f"  Published      {ready['meta']['feed_url']}  (the emulated Threads and Instagram)",
         f"  Web site       {ready['web']['url']}  (for web_fetch and web_search)",
         f"  State          {ready['state']}  (kept; start again and it is all there)",
         "Press Ctrl-C to end everything.",

@@ -53,6 +53,12 @@ def operations(social: Social) -> dict[str, Operation]:
         job = await social.reject(_text(params, "id"), by=_OPERATOR, reason=str(params.get("reason") or "")[:500])
         return info_of(job).model_dump(mode="json")
 
+    async def edit(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        text = params.get("text")
+        if not isinstance(text, str):
+            raise Invalid("text is missing")
+        return info_of(await social.edit(_text(params, "id"), text, by=_OPERATOR)).model_dump(mode="json")
+
     async def cancel(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         return info_of(await social.cancel(_text(params, "id"), by=_OPERATOR)).model_dump(mode="json")
 
@@ -86,6 +92,7 @@ def operations(social: Social) -> dict[str, Operation]:
         "posts_show": show,
         "posts_approve": approve,
         "posts_reject": reject,
+        "posts_edit": edit,
         "posts_cancel": cancel,
         "posts_schedule": schedule,
         "posts_retry": retry,

@@ -105,6 +105,41 @@ def decide_start(job: Job, policy: SocialPolicy, facts: PublicationFacts) -> Dec
     return Decision("go", "it is due")
 
 
+def decide_answer(job: Job, policy: SocialPolicy, *, approver: str, digest: str, now: datetime) -> Decision:
+    """Decide whether somebody's answer to a post counts.
+
+    Args:
+        job: as it is stored.
+        policy: lists who may answer.
+        approver: who answers.
+        digest: of the post they saw, or how it begins.
+        now: for the end of the asking.
+    """
+    rule = policy.rule(job.tenant, job.network)
+    if rule is None or approver not in rule.approvers:
+        title = TITLES[job.network]
+        reason = f"only the approvers of {job.tenant} at {title}, listed in policies/social.toml, can decide"
+        return Decision("refuse", reason, "posting_not_allowed")
+    if job.state != "awaiting_approval":
+        return Decision("refuse", f"this was settled before: the post {settled_words(job)}")
+    if not digest or not job.digest.startswith(digest):
+        return Decision(
+            "refuse", "the post was changed after it was shown to you: look at the new text and decide again"
+        )
+    if job.ask_until is not None and now >= job.ask_until:
+        return Decision("refuse", "it waited too long: nobody can approve it any more")
+    return Decision("go", "it counts")
+
+
+def settled_words(job: Job) -> str:
+    """What people decided about a post, for somebody who comes later."""
+    if job.state == "rejected":
+        return f"was not approved ({job.detail})"
+    if job.state == "cancelled":
+        return "was cancelled"
+    return f"was approved by {job.approved_by}" if job.approved_by else f"is {job.state}"
+
+
 def quiet_until(rule: PostingRule, now: datetime) -> datetime | None:
     """End of the quiet hours that a moment lies in, else None; right also on days when clocks change."""
     if rule.quiet is None:

@@ -12,6 +12,9 @@ from shared.gatewayclient.models import Slug
 from shared.social.models import Network
 from shared.social.validate import InstagramLimits
 
+OPERATOR = "operator"
+"""In the list of approvers: whoever may decide in the Control UI."""
+
 ClockTime = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")]
 
 
@@ -25,6 +28,9 @@ class PostingRule(_Section):
     Attributes:
         groups: folders of the groups whose agents may post; ``"*"`` is every group. The operator always may.
         mode: ``approval`` asks a person before every post; ``auto`` posts without asking.
+        approvers: who may approve: Discord user ids, which get a card, and ``operator`` for the Control UI.
+            The command line of this machine always may.
+        channel: chat of the cards, such as ``dc:123456789012345678``; empty: a direct message to each approver.
         daily_cap: posts in any 24 hours, below the network's own limit.
         quiet_from: start of the hours in which nothing is posted, such as ``22:00``; empty for none.
         quiet_until: their end; posts wait for it.
@@ -33,6 +39,8 @@ class PostingRule(_Section):
 
     groups: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,30})$")], ...] = ()
     mode: Literal["approval", "auto"] = "approval"
+    approvers: tuple[Annotated[str, Field(pattern=r"^(operator|[0-9A-Z]{1,20})$")], ...] = (OPERATOR,)
+    channel: Annotated[str, Field(pattern=r"^([a-z]{2,10}:\S{1,100})?$")] = ""
     daily_cap: int = Field(default=10, ge=0, le=250)
     quiet_from: ClockTime = ""
     quiet_until: ClockTime = ""
@@ -59,6 +67,12 @@ class PostingRule(_Section):
         if not self.quiet_from or self.quiet_from == self.quiet_until:
             return None
         return time.fromisoformat(self.quiet_from), time.fromisoformat(self.quiet_until)
+
+    @property
+    def card_places(self) -> tuple[str, ...]:
+        """Where cards are shown: the channel, else each person; none when only commands and the Control UI decide."""
+        people = tuple(approver for approver in self.approvers if approver != OPERATOR)
+        return (self.channel,) if self.channel and people else people
 
     def lets(self, group: str) -> bool:
         """Whether a group's agent may post."""
@@ -100,6 +114,11 @@ class SocialPolicy(_Section):
         """What a tenant may do at a network; None when it is closed to it."""
         rules = self.tenants.get(tenant)
         return rules.of(network) if rules is not None else None
+
+    def has_cards(self, tenant: str) -> bool:
+        """Whether a tenant shows cards to anybody."""
+        rules = self.tenants.get(tenant, NetworkRules())
+        return any(rule is not None and rule.card_places for rule in (rules.threads, rules.instagram))
 
     def groups_of(self, tenant: str) -> dict[Network, tuple[str, ...]]:
         """Groups that may post, by network, for a tenant that offers its agents the tools."""

@@ -103,7 +103,9 @@ class Runner:
             # An account whose lease is another's, or that cools off, stays due: look again, but not all the time.
             wait = min(max(wait, 0.05), 5.0 if accounts else _IDLE_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     async def _work_guarded(self, account: str) -> None:
         try:

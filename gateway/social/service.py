@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from gateway.notices.models import OwnerNotice
-from gateway.social.decide import PublicationFacts, PublicationRequest, decide_publication
+from gateway.social.changes import Changes
+from gateway.social.checks import Checks
+from gateway.social.decide import PublicationFacts, PublicationRequest, decide_answer, decide_publication
 from gateway.social.machine import Machine, TokenOf
 from gateway.social.media import MediaProbe
 from gateway.social.models import WAITING, Event, Job, Origin, PostRefused, State
-from gateway.social.policy import SocialPolicy
+from gateway.social.policy import OPERATOR, SocialPolicy
 from gateway.social.runner import Runner
 from gateway.social.store import SocialStore
 from gateway.social.views import info_of, notice_of
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import AuthRequired, Conflict
-from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.errors import AuthRequired, Conflict, Denied
+from shared.gatewayclient.models import PostAnswer, PostChange, PostInfo, PostRequest
 from shared.ids import new_id
 from shared.social.graph import SocialClient
 from shared.social.models import TITLES, Content, Network
 from shared.social.problems import SocialError
-from shared.social.validate import Findings, check_content, check_image
+from shared.social.validate import Findings
 
 _PAST_SLACK = timedelta(minutes=1)
 _TOLD_AT_START = 100
@@ -60,11 +62,12 @@ class Social:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.policy = policy
+        self.changes = Changes()
         self.store = store
         self._clients = clients
         self._token_of = token_of
-        self._media = media
         self._clock = clock
+        self._checks = Checks(policy, media)
         machine = Machine(store, clients, token_of, policy, media, clock)
         self._tell = tell
         self._state_option = state_option
@@ -78,6 +81,15 @@ class Social:
         self.runner.start()
 
     def _tell_of(self, job: Job) -> None:
+        """Wake those who show cards, and tell the owner what no card tells."""
+        self.changes.note()
+        rule = self.policy.rule(job.tenant, job.network)
+        if job.state == "awaiting_approval" and rule is not None and rule.card_places:
+            return
+        self.remind(job)
+
+    def remind(self, job: Job) -> None:
+        """Tell the owner in words what has to be done about a post, if anything."""
         if (notice := notice_of(job, state_option=self._state_option)) is not None:
             self._tell(notice)
 
@@ -96,7 +108,7 @@ class Social:
         now = self._clock.now()
         due_at = self._due(request.at, now)
         self._decide(_wanted(tenant, origin, request, due_at), PublicationFacts(now, taken=0))
-        found, content = await self._check(request.content)
+        found, content = await self._checks.whole(request.content)
         try:
             signed_in = await self._token_of(tenant, content.network)
         except AuthRequired as error:
@@ -129,7 +141,7 @@ class Social:
         )
         self._tell_of(kept)
         self.runner.wake()
-        return info_of(kept, is_new=is_new, length=found.length, limit=found.limit, warnings=tuple(found.warnings))
+        return info_of(kept, is_new=is_new, warnings=tuple(found.warnings))
 
     async def find(self, post_id: str, *, tenant: str = "", group: str = "") -> tuple[Job, list[Event]]:
         """A post and its history; raises `NotFound`."""
@@ -148,26 +160,91 @@ class Social:
             Conflict: it does not wait for anybody, or is not what was seen.
         """
         job = await self._in_state(post_id, "approve", {"awaiting_approval"})
-        if digest and digest != job.digest:
+        if digest and not job.digest.startswith(digest):
             raise Conflict(f"{job.id} is not the post that was looked at; look again", code="social.changed")
-        now = self._clock.now()
-        if job.ask_until is not None and now >= job.ask_until:
+        if job.ask_until is not None and self._clock.now() >= job.ask_until:
             raise Conflict(f"{job.id} waited too long for an approval; submit it anew", code="social.expired")
+        return await self._approve(job, by=by)
+
+    async def _approve(self, job: Job, *, by: str) -> Job:
+        now = self._clock.now()
         due_at = max(job.due_at, now)
         state = _waiting(due_at, now)
         return await self._changed(
             self.store.update(
-                job, state=state, due_at=due_at, next_at=due_at, approved_digest=job.digest, approved_by=by, detail=""
+                job,
+                state=state,
+                due_at=due_at,
+                next_at=due_at,
+                approved_digest=job.digest,
+                approved_by=by[:120],
+                error_code="",
+                detail="",
             )
         )
 
+    async def answer(self, tenant: str, post_id: str, answer: PostAnswer) -> Job:
+        """Take a person's answer from a tenant's card or Control UI; exactly one of all that come decides.
+
+        Raises:
+            Denied: not theirs to decide.
+            Conflict: too late, or the post they saw is not the one that waits; the text is for that person.
+        """
+        job = await self.store.get(post_id, tenant=tenant)
+        try:
+            return await self._answered(job, answer)
+        except Conflict as error:
+            # Somebody was faster between our look and our write: what they decided is said instead.
+            now = await self.store.get(post_id, tenant=tenant)
+            if error.code != "social.changed" or now.version == job.version:
+                raise
+            return await self._answered(now, answer)
+
+    async def _answered(self, job: Job, answer: PostAnswer) -> Job:
+        ruling = decide_answer(job, self.policy, approver=answer.approver, digest=answer.digest, now=self._clock.now())
+        if ruling.code == "posting_not_allowed":
+            raise Denied(ruling.reason, code="social.approver")
+        if ruling.action != "go":
+            raise Conflict(ruling.reason, code="social.late")
+        by = answer.name or answer.approver
+        if answer.approver != OPERATOR:
+            by = f"{by} ({answer.approver})"
+        if answer.answer == "approve":
+            return await self._approve(job, by=by)
+        return await self._reject(job, by=by, reason=answer.reason)
+
     async def reject(self, post_id: str, *, by: str, reason: str = "") -> Job:
         """Say no to a post that waits for approval."""
-        job = await self._in_state(post_id, "reject", {"awaiting_approval"})
+        return await self._reject(await self._in_state(post_id, "reject", {"awaiting_approval"}), by=by, reason=reason)
+
+    async def _reject(self, job: Job, *, by: str, reason: str) -> Job:
         detail = f"{by} said no" + (f": {reason}" if reason else "")
         return await self._changed(
             self.store.update(job, state="rejected", error_code="approval_rejected", detail=detail, next_at=None)
         )
+
+    async def edit(self, post_id: str, text: str, *, by: str) -> Job:
+        """Give a post that has not begun another text; where somebody approved the old one, it is asked again.
+
+        Raises:
+            PostRefused: the new text is not possible, or there is such a post already.
+        """
+        job = await self._in_state(post_id, "edit", {"awaiting_approval", *WAITING})
+        content = job.content.model_copy(update={"text": text})
+        self._checks.text(content)
+        digest = content.digest(job.account)
+        if digest == job.digest:
+            return job
+        now = self._clock.now()
+        changes: dict[str, Any] = {"content": content, "digest": digest, "detail": f"{by} changed the text"}
+        rule = self.policy.rule(job.tenant, job.network)
+        if job.approved_digest or rule is None or rule.mode == "approval":
+            until = now + timedelta(hours=self.policy.approval_hours)
+            changes |= {"state": "awaiting_approval", "ask_until": until, "next_at": until}
+            changes |= {"approved_digest": "", "approved_by": "", "error_code": ""}
+        changed = await self._changed(self.store.reword(job, **changes))
+        self._tell_of(changed)
+        return changed
 
     async def cancel(self, post_id: str, *, by: str) -> Job:
         """Stop a post before it is published."""
@@ -220,6 +297,37 @@ class Social:
         detail = f"{by} looked and it is not online"
         return await self._changed(self.store.update(job, state="failed", detail=detail, intent_at=None, next_at=None))
 
+    async def change(self, tenant: str, post_id: str, change: PostChange) -> Job:
+        """What an operator does with a tenant's post in its Control UI.
+
+        Raises:
+            Denied: policy does not let the Control UI decide for this tenant and network.
+        """
+        job = await self.store.get(post_id, tenant=tenant)
+        rule = self.policy.rule(tenant, job.network)
+        if rule is None or OPERATOR not in rule.approvers:
+            raise Denied("policies/social.toml does not list `operator` among the approvers", code="social.approver")
+        match change.action:
+            case "cancel":
+                return await self.cancel(post_id, by=change.by)
+            case "edit":
+                return await self.edit(post_id, change.text, by=change.by)
+            case "retry":
+                return await self.retry(post_id, allow_duplicate=change.allow_duplicate)
+            case "schedule":
+                if change.at is None:
+                    raise PostRefused("invalid_field", "at is missing: a time with its offset")
+                return await self.schedule(post_id, change.at)
+            case "resolve":
+                if change.posted is None:
+                    raise PostRefused("invalid_field", "posted is missing: true or false")
+                return await self.resolve(post_id, posted=change.posted, by=change.by, media_id=change.media_id)
+        assert_never(change.action)
+
+    def now(self) -> datetime:
+        """The time, by our clock."""
+        return self._clock.now()
+
     async def hold(self, *, by: str) -> None:
         """Stop all posting; what is in doubt is still looked into."""
         await self.store.hold(by)
@@ -228,18 +336,6 @@ class Social:
         """Let posting go on."""
         await self.store.let_go()
         self.runner.wake()
-
-    async def _check(self, content: Content) -> tuple[Findings, Content]:
-        found = check_content(content, self.policy.instagram)
-        _refuse(found)
-        media = []
-        for number, item in enumerate(content.media, start=1):
-            picture = await self._media.look(item.url)
-            checked = check_image(content.network, picture.facts, place=f"picture {number}")
-            _refuse(checked)
-            found.warnings += checked.warnings
-            media.append(item.model_copy(update={"sha256": picture.sha256}))
-        return found, content.model_copy(update={"media": tuple(media)})
 
     def _placed(self, job: Job, taken: int) -> Job:
         now = self._clock.now()
@@ -269,7 +365,7 @@ class Social:
             used = f"{TITLES[job.network]} counts {quota.used} of {quota.total} posts in its window"
             raise PostRefused("quota_exceeded", used)
         asks = "a person would be asked" if job.state == "awaiting_approval" else "it would go out"
-        info = info_of(job, length=found.length, limit=found.limit, warnings=tuple(found.warnings))
+        info = info_of(job, warnings=tuple(found.warnings))
         summary = f"everything is in order; {asks}. Nothing was kept"
         return info.model_copy(update={"id": "", "state": "dry_run_ok", "summary": summary})
 
@@ -291,6 +387,7 @@ class Social:
 
     async def _changed(self, work: Awaitable[T]) -> T:
         changed = await work
+        self.changes.note()
         self.runner.wake()
         return changed
 
@@ -306,8 +403,3 @@ def _waiting(due_at: datetime, now: datetime) -> State:
 def _asked(content: Content) -> dict[str, Any]:
     """A request's content as it came, before pictures were looked at."""
     return content.model_dump(exclude={"media": {"__all__": {"sha256"}}})
-
-
-def _refuse(found: Findings) -> None:
-    if found.problems:
-        raise PostRefused(found.problems[0].code, "; ".join(problem.detail for problem in found.problems))

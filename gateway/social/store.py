@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -149,6 +149,23 @@ class SocialStore:
             is_spam_block=False,
             tries=0,
         )
+
+    async def reword(self, job: Job, **changes: Any) -> Job:  # noqa: ANN401 - columns
+        """Give a job another content, unless that is posted already.
+
+        Raises:
+            PostRefused: `duplicate_content`.
+            Conflict: somebody else changed it first.
+        """
+        now = self._clock.now()
+        new = replace(job, digest=changes["digest"])
+        return await self.update(job, guard=lambda c: _refuse_duplicate(c, new, may_repeat=False, now=now), **changes)
+
+    async def asked(self, tenant: str, since: datetime, limit: int) -> list[Job]:
+        """A tenant's jobs that a person was asked about, the latest change first."""
+        here = (_job.tenant == tenant) & _job.ask_until.is_not(None) & (_job.updated_at >= since)
+        statement = select(social_job).where(here).order_by(_job.updated_at.desc(), _job.id).limit(limit)
+        return await self._database.read(lambda c: [_job_of(row) for row in c.execute(statement)])
 
     async def by_key(self, tenant: str, key: str) -> Job | None:
         """A tenant's job by its idempotency key."""

@@ -6,8 +6,10 @@ from typing import assert_never
 
 from gateway.notices.models import OwnerNotice
 from gateway.social.models import Event, Job
-from shared.gatewayclient.models import PostInfo
-from shared.social.models import TITLES
+from gateway.social.policy import PostingRule
+from shared.gatewayclient.models import PostCard, PostInfo
+from shared.social.models import TITLES, Content
+from shared.social.validate import text_length
 
 
 def summary_of(job: Job) -> str:
@@ -38,10 +40,9 @@ def summary_of(job: Job) -> str:
     assert_never(job.state)
 
 
-def info_of(
-    job: Job, *, is_new: bool = True, length: int = 0, limit: int = 0, warnings: tuple[str, ...] = ()
-) -> PostInfo:
+def info_of(job: Job, *, is_new: bool = True, warnings: tuple[str, ...] = ()) -> PostInfo:
     """A job as callers see it."""
+    length, limit = text_length(job.content)
     return PostInfo(
         id=job.id,
         tenant=job.tenant,
@@ -66,8 +67,23 @@ def info_of(
         is_new=is_new,
         length=length,
         limit=limit,
+        extras=_extras(job.content),
         warnings=warnings,
     )
+
+
+def _extras(content: Content) -> dict[str, str]:
+    named = {"answers": content.reply_to, "topic": content.topic_tag, "link": content.link}
+    texts = {f"alternative text {number}": media.alt_text for number, media in enumerate(content.media, start=1)}
+    return {name: value for name, value in (named | texts).items() if value}
+
+
+def card_of(job: Job, rule: PostingRule | None) -> PostCard:
+    """A job as its card shows it; it must have been asked about."""
+    if job.ask_until is None:
+        raise ValueError(f"{job.id}: nobody was asked")
+    places = rule.card_places if rule is not None else ()
+    return PostCard(post=info_of(job), version=job.version, places=places, ask_until=job.ask_until)
 
 
 def notice_of(job: Job, *, state_option: str = "") -> OwnerNotice | None:
@@ -85,7 +101,7 @@ def notice_of(job: Job, *, state_option: str = "") -> OwnerNotice | None:
             f"{who} wants to post at {title}:\n\n{job.content.text or '(no text)'}\n{pictures}{when}\n"
             f"yes: `clawgate posts approve {job.id}{state_option}`\nno: `clawgate posts reject {job.id}{state_option}`"
         )
-        return OwnerNotice(f"post_waiting:{job.id}", "post_waiting", text)
+        return OwnerNotice(f"post_waiting:{job.id}:{job.digest[:12]}", "post_waiting", text)
     if job.state == "needs_attention":
         look = f"look there, then: `clawgate posts resolve {job.id} --posted yes{state_option}` (or `no`)"
         text = f"A post of {who} may be online at {title}, and nobody can tell: {look}"

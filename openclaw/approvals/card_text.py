@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import Final
 
 from openclaw.approvals.decide import action_of
 from openclaw.approvals.models import IN_WORDS, Approval
 from shared.channels.base import Button
+from shared.channels.visible import in_code, visible
 
 _COMMAND_CHARS: Final = 700
 _ARGV_CHARS: Final = 500
 _LINE_CHARS: Final = 150
-_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Characters that count as printable and show nothing."""
-_TICK: Final = "\u02cb"
 _MARKS: Final = {"requested": "🟠", "allow_once": "🟢", "allow_always": "🔵", "deny": "🔴", "expired": "⚪"}
-
-
-def visible(text: str) -> str:
-    """A text in which every character shows: what is invisible or changes direction is written as its number."""
-    return "".join(f"\\u{{{ord(c):x}}}" if _is_hidden(c) else c for c in text)
-
-
-def _is_hidden(character: str) -> bool:
-    return (
-        not character.isprintable() or character in _BLANKS or unicodedata.name(character, "").startswith("VARIATION")
-    )
-
-
-def in_code(text: str) -> str:
-    """A text that cannot end the code it stands in."""
-    return visible(text).replace("`", _TICK)
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -10,11 +10,11 @@ import asyncio
 from typing import Final
 
 from openclaw.agent.commands import Commands
-from openclaw.approvals.card_text import visible
 from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.models import IN_WORDS, Approval
 from openclaw.approvals.service import Approvals
 from openclaw.system_turns import SystemTurns
+from shared.channels.visible import visible
 from shared.errors import Busy, GatewayError
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger

@@ -15,6 +15,7 @@ PAIR_REQUESTED: Final = "device.pair.requested"
 PAIR_RESOLVED: Final = "device.pair.resolved"
 APPROVAL_REQUESTED: Final = "exec.approval.requested"
 APPROVAL_RESOLVED: Final = "exec.approval.resolved"
+POST_CHANGED: Final = "posts.changed"
 
 ADVERTISED: Final = (
     CHALLENGE,
@@ -30,7 +31,7 @@ ADVERTISED: Final = (
     APPROVAL_RESOLVED,
 )
 
-_DROPPABLE = frozenset({TICK, PRESENCE, "heartbeat", "cron", PAIR_REQUESTED, PAIR_RESOLVED})
+_DROPPABLE = frozenset({TICK, PRESENCE, "heartbeat", "cron", PAIR_REQUESTED, PAIR_RESOLVED, POST_CHANGED})
 
 
 def is_droppable(event: str, payload: object) -> bool:

@@ -31,7 +31,7 @@ def covers(granted: Collection[str], wanted: Iterable[str]) -> bool:
 
 def event_scope(event: str) -> str:
     """The scope a connection needs to hear an event; empty when everybody may."""
-    if event.startswith("exec.approval."):
+    if event.startswith(("exec.approval.", "posts.")):
         return APPROVALS
     if event.startswith(("device.pair.", "node.pair.")):
         return PAIRING

@@ -25,6 +25,10 @@ from shared.errors import (
 )
 from shared.gatewayclient.models import (
     NoticeMessage,
+    PostAnswer,
+    PostCard,
+    PostChange,
+    PostDetails,
     PostInfo,
     PostRequest,
     TenantStartup,
@@ -171,6 +175,49 @@ class GatewayClient:
         """
         answer = await self._call("GET", f"/v1/posts/{quote(post_id, safe='')}?group={group}")
         return PostInfo.model_validate(answer)
+
+    async def all_posts(self, state: str = "", limit: int = 200) -> list[PostInfo]:
+        """All of this tenant's posts, the youngest first."""
+        path = f"/v1/posts/all?state={quote(state, safe='')}&limit={limit}"
+        return [PostInfo.model_validate(item) for item in await self._call("GET", path)]
+
+    async def post_cards(self, seen: str, wait_s: float) -> list[PostCard]:
+        """What this tenant's people were asked lately; waits while it is what `seen` stands for (`seen_mark`)."""
+        path = f"/v1/posts/cards?seen={quote(seen, safe='')}&wait={wait_s:.0f}"
+        answer = await self._call("GET", path, timeout_s=wait_s + _WAIT_MARGIN_S)
+        return [PostCard.model_validate(item) for item in answer]
+
+    async def post_details(self, post_id: str) -> PostDetails:
+        """One of this tenant's posts with its history.
+
+        Raises:
+            NotFound: there is no such post.
+        """
+        return PostDetails.model_validate(await self._call("GET", f"/v1/posts/{quote(post_id, safe='')}/details"))
+
+    async def answer_post(self, post_id: str, answer: PostAnswer) -> PostInfo:
+        """A person's yes or no.
+
+        Raises:
+            Denied: not theirs to decide.
+            Conflict: somebody was faster, or it was changed; the detail is for that person.
+        """
+        path = f"/v1/posts/{quote(post_id, safe='')}/answer"
+        return PostInfo.model_validate(await self._call("POST", path, json=answer.model_dump(mode="json")))
+
+    async def change_post(self, post_id: str, change: PostChange) -> PostInfo:
+        """What an operator does with a post.
+
+        Raises:
+            Conflict: it is not in a state for that.
+        """
+        path = f"/v1/posts/{quote(post_id, safe='')}/change"
+        body = change.model_dump(mode="json")
+        return PostInfo.model_validate(await self._call("POST", path, json=body))
+
+    async def post_unshown(self, post_id: str) -> None:
+        """No approver could be shown the card."""
+        await self._call("POST", f"/v1/posts/{quote(post_id, safe='')}/unshown")
 
     async def rebuild_image(self) -> dict[str, Any]:
         """Build the worker image anew; answers with its tag and size."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -44,6 +46,9 @@ class TenantStartup(_Value):
     posting: dict[Network, tuple[str, ...]] = Field(default_factory=dict)
     """Groups whose agents may post, by network; ``*`` is every group. The gateway decides anew at every post."""
 
+    post_cards: bool = False
+    """Whether people are to be asked about posts by cards in a chat."""
+
 
 class PostRequest(_Value):
     """A post that somebody wants published.
@@ -73,6 +78,8 @@ class PostInfo(_Value):
         summary: one sentence for a person or an agent.
         digest: what an approval is bound to.
         warnings: of the local checks, when it was just submitted.
+        length: the text's, as the network counts it.
+        extras: what else belongs to it, in words: topic, link, the post it answers, alternative texts.
     """
 
     id: str
@@ -98,7 +105,75 @@ class PostInfo(_Value):
     is_new: bool = True
     length: int = 0
     limit: int = 0
+    extras: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+class PostCard(_Value):
+    """A post that a person was asked about, as its card shows it.
+
+    Attributes:
+        version: grows with every change.
+        places: a chat (``dc:…``), or ids of people who get a direct message; empty when no card is wanted.
+        ask_until: when nobody can approve it any more.
+        pictures: files of ours in it, to be shown beside the text.
+    """
+
+    post: PostInfo
+    version: int
+    places: tuple[str, ...]
+    ask_until: datetime
+    pictures: tuple[str, ...] = ()
+
+
+def seen_mark(cards: Sequence[PostCard]) -> str:
+    """Names a state of cards: another post, version or place is another mark."""
+    parts = sorted(f"{card.post.id} {card.version} {' '.join(card.places)}" for card in cards)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+class PostAnswer(_Value):
+    """A person's yes or no to a post.
+
+    Attributes:
+        digest: of the post that person saw.
+        approver: the platform's id of the person, or ``operator`` for the Control UI.
+        name: what people call them.
+        reason: told to the agent that asked.
+    """
+
+    answer: Literal["approve", "reject"]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
+    approver: Annotated[str, Field(pattern=r"^(operator|[0-9A-Z]{1,20})$")]
+    name: Annotated[str, Field(max_length=100)] = ""
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class PostChange(_Value):
+    """What an operator does with a post in the Control UI.
+
+    Attributes:
+        by: who.
+        at: for ``schedule``.
+        text: for ``edit``; whoever approved the old text is asked again.
+        posted: for ``resolve``: what was seen at the network.
+        allow_duplicate: for ``retry``.
+    """
+
+    action: Literal["cancel", "schedule", "edit", "retry", "resolve"]
+    by: Annotated[str, Field(max_length=100)] = "operator"
+    at: AwareDatetime | None = None
+    text: Annotated[str, Field(max_length=20_000)] = ""
+    posted: bool | None = None
+    media_id: Annotated[str, Field(pattern=r"^[0-9]{0,40}$")] = ""
+    allow_duplicate: bool = False
+
+
+class PostDetails(_Value):
+    """A post with its history."""
+
+    post: PostInfo
+    history: tuple[dict[str, str], ...]
 
 
 WorkerState = Literal["starting", "busy", "idle", "paused", "stopping", "gone"]

@@ -121,6 +121,13 @@ def threads_length(text: str) -> int:
     return len(text) + sum(len(match[0].encode()) - 1 for match in _EMOJI.finditer(text))
 
 
+def text_length(content: Content, limits: InstagramLimits | None = None) -> tuple[int, int]:
+    """A post's text as its network counts it, and the network's limit."""
+    if content.network == "threads":
+        return threads_length(content.text), THREADS_TEXT
+    return len(content.text), (limits or InstagramLimits()).caption
+
+
 def links_in(text: str, *more: str) -> set[str]:
     """Different links of a text, and further ones beside it."""
     found = {match[0].rstrip(".,;:!?)»") for match in _URL.finditer(text)}
@@ -140,13 +147,11 @@ def check_content(content: Content, limits: InstagramLimits | None = None) -> Fi
         content: the post.
         limits: Instagram's; the network's own when None.
     """
+    found = Findings(*text_length(content, limits))
     if content.network == "threads":
-        found = Findings(threads_length(content.text), THREADS_TEXT)
         _check_threads(content, found)
     else:
-        limits = limits or InstagramLimits()
-        found = Findings(len(content.text), limits.caption)
-        _check_instagram(content, limits, found)
+        _check_instagram(content, limits or InstagramLimits(), found)
     title = TITLES[content.network]
     if found.length > found.limit:
         counted = ", emoji by their bytes" if content.network == "threads" else ""

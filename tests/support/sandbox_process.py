@@ -76,6 +76,15 @@ class SandboxProcess:
                         return message
                 await asyncio.sleep(0.05)
 
+    async def press(self, message: dict[str, Any], label: str) -> None:
+        """Press a button as the owner."""
+        button = next(b for row in message["components"] for b in row["components"] if b["label"] == label)
+        async with http_client(base_url=self.ready["discord"]["page_url"], timeout_s=10) as http:
+            people = (await http.get("api/state")).json()["people"]
+            owner = next(person["id"] for person in people if "owner" in json.dumps(person))
+            pressed = {"as": owner, "custom_id": button["custom_id"]}
+            (await http.post(f"api/messages/{message['id']}/click", json=pressed)).raise_for_status()
+
     async def ask_bot(self, bot: str, text: str = "", *, channel: str = "", timeout_s: float = 60) -> str:
         """Mention a bot with a fresh word and wait for the answer that repeats it."""
         word = f"word{secrets.token_hex(4)}"

@@ -72,6 +72,11 @@ class MetaWorld(LoopbackWorld):
         """In place of every address of a network."""
         return self._base(network)
 
+    @property
+    def feed_url(self) -> str:
+        """Shows what is online."""
+        return f"{self._base('feed')}/"
+
     def endpoints(self, network: Network) -> dict[str, Any]:
         """The network's section of policies/oauth.toml that points here."""
         base = self.base(network)

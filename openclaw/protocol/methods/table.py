@@ -13,6 +13,7 @@ from openclaw.protocol.methods import (
     devices,
     exec_approvals,
     files,
+    posts,
     session_edits,
     sessions,
     status,
@@ -37,6 +38,7 @@ _MODULES = (
     config,
     exec_approvals,
     approvals,
+    posts,
     devices,
     unavailable,
 )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.http.client import http_client
 from tests.support.sandbox_process import SandboxProcess, sandbox_process
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -25,18 +24,6 @@ async def tool(sandbox: SandboxProcess, name: str, **arguments: object) -> dict[
     return await sandbox.say(f"!tool {name} {json.dumps(arguments)}", bot="nanoclaw")
 
 
-async def press(sandbox: SandboxProcess, message: dict, label: str) -> None:
-    """Press a button as the owner."""
-    button = next(b for row in message["components"] for b in row["components"] if b["label"] == label)
-    async with http_client(base_url=sandbox.ready["discord"]["page_url"], timeout_s=10) as http:
-        people = (await http.get("api/state")).json()["people"]
-        owner = next(person["id"] for person in people if "owner" in json.dumps(person))
-        answer = await http.post(
-            f"api/messages/{message['id']}/click", json={"as": owner, "custom_id": button["custom_id"]}
-        )
-        answer.raise_for_status()
-
-
 async def test_an_agent_reads_the_web_asks_and_hands_over_a_file(folder: Path) -> None:
     async with sandbox_process(folder) as sandbox:
         site = sandbox.ready["web"]["url"]
@@ -49,7 +36,7 @@ async def test_an_agent_reads_the_web_asks_and_hands_over_a_file(folder: Path) -
             assert "policies/egress.toml" in (await sandbox.reply_to(sent, "nanoclaw", "said:"))["content"]
 
         sent = await tool(sandbox, "ask_user", question="Which one?", options=["red", "blue"])
-        await press(sandbox, await sandbox.reply_to(sent, "nanoclaw", "Which one?"), "blue")
+        await sandbox.press(await sandbox.reply_to(sent, "nanoclaw", "Which one?"), "blue")
         assert "owner answered: blue" in (await sandbox.reply_to(sent, "nanoclaw", "said:"))["content"]
 
         sent = await sandbox.say("!run echo figures > report.txt", bot="nanoclaw")

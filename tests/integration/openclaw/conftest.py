@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,4 @@ def paths(tmp_path):
     runtime = Path("/tmp") / f"oc-{secrets.token_hex(4)}"
     runtime.mkdir(mode=0o700)
     yield Paths(state=tmp_path, runtime=runtime)
-    for left in runtime.iterdir():
-        left.unlink()
-    runtime.rmdir()
+    shutil.rmtree(runtime)

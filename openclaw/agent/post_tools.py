@@ -1,0 +1,92 @@
+"""``publish_post`` and ``post_status``: posting through the gateway, which asks a person where policy wants it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from openclaw.agent.tools import Tool, ToolContext
+from openclaw.sessions import AGENT_ID
+from shared.errors import Invalid
+from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.posting import tools
+from shared.providers import ToolSpec
+from shared.social.models import Network
+
+_EVERYBODY: Final = "*"
+
+
+class PostGateway(Protocol):
+    """What is asked of the gateway; `GatewayClient` has it."""
+
+    async def publish_post(self, request: PostRequest) -> PostInfo:
+        """Hand over a post."""
+        ...
+
+    async def posts(self, group: str) -> list[PostInfo]:
+        """The agent's latest posts."""
+        ...
+
+    async def post(self, post_id: str, group: str) -> PostInfo:
+        """One of its posts."""
+        ...
+
+
+class PostTools:
+    """The tools, when policy lets this tenant's agent post anywhere.
+
+    Args:
+        groups: who may post, by network; the agent's name in policies/social.toml is ``main``.
+    """
+
+    def __init__(self, gateway: PostGateway, groups: Mapping[Network, Sequence[str]]) -> None:
+        self._gateway = gateway
+        self._networks = [name for name, who in groups.items() if {AGENT_ID, _EVERYBODY}.intersection(who)]
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """For the registry; none when the agent may not post."""
+        if not self._networks:
+            return ()
+        publish = _object(tools.publish_properties(self._networks), ["network"])
+        status = _object({"post_id": dict(tools.POST_ID)}, [])
+        return (
+            Tool(
+                ToolSpec("publish_post", tools.PUBLISH, publish),
+                self._publish,
+                "Publish a post",
+                "social",
+                timeout_s=150.0,
+            ),
+            Tool(
+                ToolSpec("post_status", tools.STATUS, status), self._status, "Status of posts", "social", timeout_s=60.0
+            ),
+        )
+
+    async def _publish(self, given: dict[str, Any], context: ToolContext) -> str:
+        if given.get("network") not in self._networks:
+            raise Invalid(f"network: one of {', '.join(sorted(self._networks))}")
+        if unknown := given.keys() - tools.publish_properties(()).keys():
+            raise Invalid(f"publish_post has no {', '.join(sorted(unknown))}")
+        request = tools.read_request(given, group=AGENT_ID, key=_key(given, context))
+        try:
+            return tools.accepted(await self._gateway.publish_post(request))
+        except Invalid as error:
+            raise tools.refused(error) from None
+
+    async def _status(self, given: dict[str, Any], _context: ToolContext) -> str:
+        if post_id := str(given.get("post_id") or "").strip():
+            return tools.told(await self._gateway.post(post_id, AGENT_ID))
+        return tools.told_all(await self._gateway.posts(AGENT_ID))
+
+
+def _object(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _key(given: Mapping[str, Any], context: ToolContext) -> str:
+    # The same words in the same run are the same post, also when the run is repeated after a crash.
+    words = json.dumps({name: value for name, value in given.items() if name != "dry_run"}, sort_keys=True)
+    return f"{context.run_id}.{hashlib.sha256(words.encode()).hexdigest()[:24]}"

@@ -1,0 +1,123 @@
+"""What agents hear about posting: the arguments of the tools, what they mean, and what became of a post."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from shared.errors import Invalid
+from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.social.models import Content, Media
+
+PUBLISH: Final = (
+    "Post at a social network for the owner. It may need the owner's approval; the answer says what happens next. If "
+    "it says that a post may be online, never post it again: use post_status. Links and mentions count; use dry_run to "
+    "check a draft. Instagram needs at least one picture or video."
+)
+STATUS: Final = "See what became of this chat's posts."
+POST_ID: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 64,
+    "description": "Id of a post, as publish_post said; left out: the latest ones.",
+}
+_PICTURES: Final = 20
+
+
+def publish_properties(networks: Collection[str]) -> dict[str, dict[str, Any]]:
+    """JSON schemas of ``publish_post``'s arguments.
+
+    Args:
+        networks: those the agent may post at.
+    """
+    return {
+        "network": {"type": "string", "enum": sorted(networks), "description": "Where."},
+        "text": _text("The text, or Instagram's caption, exactly as it shall appear.", 5000),
+        "images": {
+            "type": "array",
+            "description": "Public https addresses of pictures; several make a carousel.",
+            "items": _text("An address.", 2000),
+            "maxItems": _PICTURES,
+        },
+        "reply_to": {"type": "string", "pattern": "^[0-9]{1,40}$", "description": "Threads: media id answered."},
+        "topic": _text("Threads: the one topic of the post.", 50),
+        "at": _text("When, with its offset: 2030-05-01T09:00+02:00. Left out: now.", 40),
+        "dry_run": {"type": "boolean", "description": "Only check; nothing is kept or posted."},
+    }
+
+
+def _text(description: str, longest: int) -> dict[str, Any]:
+    return {"type": "string", "description": description, "minLength": 1, "maxLength": longest}
+
+
+def read_request(arguments: Mapping[str, Any], *, group: str, key: str) -> PostRequest:
+    """The post that arguments of ``publish_post`` mean.
+
+    Args:
+        arguments: they fit the schema.
+        group: whose agent asks.
+        key: names the place in the run, so that a repeated run does not post again.
+
+    Raises:
+        Invalid: in words for the agent.
+    """
+    try:
+        content = Content(
+            network=arguments["network"],
+            # Not trimmed: it is posted as it was written.
+            text=str(arguments.get("text") or ""),
+            media=tuple(Media(url=str(url)) for url in arguments.get("images") or ()),
+            reply_to=str(arguments.get("reply_to") or "").strip(),
+            topic_tag=str(arguments.get("topic") or "").strip(),
+        )
+        return PostRequest(
+            content=content,
+            group=group,
+            at=_moment(str(arguments.get("at") or "").strip()),
+            idempotency_key=key,
+            dry_run=arguments.get("dry_run") is True,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Invalid(f"not posted: {place}: {first['msg']}") from None
+
+
+def refused(error: Invalid) -> Invalid:
+    """A refusal as the agent reads it."""
+    if error.code != "idempotency_conflict":
+        return error
+    # The key is a place in the run: an earlier try of the run said something else here.
+    earlier = "an earlier try of this run handed in another post here; look at post_status before you go on"
+    return Invalid(f"not posted: {earlier}, and call publish_post again if this one is wanted too", code=error.code)
+
+
+def accepted(info: PostInfo) -> str:
+    """What the agent reads after handing a post over."""
+    return told(info) + "".join(f"\nnote: {warning}" for warning in info.warnings)
+
+
+def told(info: PostInfo) -> str:
+    """A post in one line."""
+    first = " ".join(info.text.split())[:60]
+    return f"{info.id or 'dry run'} [{info.state}] {info.network} {first!r}: {info.summary}"
+
+
+def told_all(infos: list[PostInfo]) -> str:
+    """Posts, one a line."""
+    return "\n".join(told(info) for info in infos) or "this chat has not posted anything; publish_post does"
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Invalid(f"at: {text!r} is not a time with its offset, such as 2030-05-01T09:00+02:00")
+    return moment
