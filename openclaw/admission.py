@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from openclaw.connection import Connection, Grant
 from openclaw.devices import Asking, Devices
-from openclaw.limiter import AttemptLimiter
+from openclaw.limiter import AttemptLimiter, source_of
 from openclaw.protocol import handshake
 from openclaw.protocol.errors import Refused, problems
 from openclaw.protocol.frames import ConnectParams, RequestFrame, Role
 from openclaw.store import TokenRow
-from shared.clock import Clock, unix_ms
+from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.secrets.files import Secret
-
-
-@dataclass(frozen=True, slots=True)
-class HubPolicy:
-    """What letting in needs of the policy.
-
-    Attributes:
-        allowed_origins: exact origins beside loopback.
-        trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
-    """
-
-    allowed_origins: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
-    max_attempts: int = 10
-    window_s: float = 60.0
-    lockout_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +35,23 @@ class Admission:
 
     Args:
         secret: the gateway token.
+        limiter: counts failures by address and by device.
+        allowed_origins: exact origins beside loopback.
     """
 
-    def __init__(self, secret: Secret, devices: Devices, policy: HubPolicy, clock: Clock) -> None:
+    def __init__(
+        self,
+        secret: Secret,
+        devices: Devices,
+        limiter: AttemptLimiter,
+        allowed_origins: Collection[str] = (),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._secret = secret
         self._devices = devices
-        self._policy = policy
+        self._limiter = limiter
+        self._allowed_origins = allowed_origins
         self._clock = clock
-        self._limiter = AttemptLimiter(policy.max_attempts, policy.window_s, policy.lockout_s, clock)
 
     async def admit(self, connection: Connection, frame: object) -> Admitted:
         """Take the first frame of a socket.
@@ -68,9 +62,9 @@ class Admission:
         params = read_connect(frame)
         handshake.check_protocol(params)
         role = handshake.check_role(params)
-        handshake.check_origin(params, connection.upgrade, self._policy.allowed_origins)
+        handshake.check_origin(params, connection.upgrade, self._allowed_origins)
         shared = handshake.check_shared_secret(params.auth, self._secret.reveal())
-        source = self._source(connection.upgrade)
+        source = source_of(connection.upgrade)
         if source and self._limiter.locked_for_s(source):
             shared = "rate_limited"
         if params.device is None:
@@ -94,16 +88,6 @@ class Admission:
             by_device_token=by_token,
         )
         return Admitted(grant, issued)
-
-    def _source(self, upgrade: handshake.Upgrade) -> str:
-        """Whom failures count against; empty for programs at this machine, which are not limited.
-
-        Browsers at this machine share one count, visitors that come through a tunnel to this machine another: they
-        must not be able to lock the owner out.
-        """
-        if upgrade.local:
-            return "local" if upgrade.origin else ""
-        return "forwarded" if handshake.is_loopback_ip(upgrade.client_ip) else upgrade.client_ip
 
     def _enforce(self, reason: handshake.AuthReason, params: ConnectParams, source: str) -> None:
         if reason == "ok":
