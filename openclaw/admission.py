@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from openclaw.protocol.errors import Refused, problems
 from openclaw.protocol.frames import ConnectParams, RequestFrame, Role
 from openclaw.store import TokenRow
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
+from shared.errors import NotFound
 from shared.secrets.files import Secret
 
 
@@ -68,17 +69,30 @@ class Admission:
         if source and self._limiter.locked_for_s(source):
             shared = "rate_limited"
         if params.device is None:
-            scopes = handshake.decide_missing_device(params, role, shared_ok=shared == "ok")
-            self._enforce(shared, params, source)
+            scopes = handshake.decide_missing_device(
+                params, role, local=connection.upgrade.local, shared_ok=shared == "ok"
+            )
+            self._enforce(shared, params, [source])
             return Admitted(Grant(params.client, role, frozenset(scopes), frozenset(params.caps)))
         handshake.verify_device(params, role, nonce=connection.nonce, now_ms=unix_ms(self._clock.now()))
-        by_token = shared not in {"ok", "rate_limited"} and self._by_device_token(params, role)
-        if not by_token and params.auth.device_token and shared in {"token_missing", "token_mismatch"}:
-            shared = "device_token_mismatch"
-        self._enforce("ok" if by_token else shared, params, source)
+        # From here on the device is proven: nobody but its owner can make it wait, and its own token opens the door
+        # also while strangers behind the same address are made to wait.
+        device = f"device:{params.device.id}" if source else ""
+        by_token = False
+        if device and self._limiter.locked_for_s(device):
+            shared = "rate_limited"
+        elif shared != "ok":
+            by_token = self._by_device_token(params, role)
+            if not by_token and params.auth.device_token and shared in {"token_missing", "token_mismatch"}:
+                shared = "device_token_mismatch"
+        self._enforce("ok" if by_token else shared, params, [device] if by_token else [source, device])
         asking = self._asking(connection, params, role)
         await self._pair(asking, connection.upgrade)
-        issued = await self._devices.admit(asking)
+        candidate = params.auth.device_token or params.auth.token
+        try:
+            issued = await self._devices.admit(asking, by_token=candidate if by_token else None)
+        except NotFound:
+            raise handshake.refuse_auth("device_token_mismatch", params) from None
         grant = Grant(
             params.client,
             role,
@@ -89,14 +103,16 @@ class Admission:
         )
         return Admitted(grant, issued)
 
-    def _enforce(self, reason: handshake.AuthReason, params: ConnectParams, source: str) -> None:
+    def _enforce(self, reason: handshake.AuthReason, params: ConnectParams, sources: Sequence[str]) -> None:
+        """Count a failure against an address and a device, and refuse; a success forgets their failures."""
+        limited = [source for source in sources if source]
         if reason == "ok":
-            if source:
+            for source in limited:
                 self._limiter.passed(source)
             return
-        # Who has no token yet is not guessing.
-        if source and reason != "token_missing":
-            self._limiter.failed(source)
+        if reason not in {"token_missing", "rate_limited"}:  # who has no token yet is not guessing
+            for source in limited:
+                self._limiter.failed(source)
         raise handshake.refuse_auth(reason, params)
 
     def _by_device_token(self, params: ConnectParams, role: Role) -> bool:

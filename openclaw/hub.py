@@ -274,24 +274,16 @@ class Hub:
 
     # --- ending --------------------------------------------------------------------
 
-    def end_device(self, device_id: str, role: str | None, *, token_only: bool = False, but: str = "") -> None:
-        """Close a device's live connections: what they send from now on is not handled.
+    def end_device(self, which: Callable[[Grant], bool], *, but: str = "") -> None:
+        """Close live connections: what they send from now on is not handled.
 
         Args:
-            device_id: whose.
-            role: only in this role; None for all.
-            token_only: only those that came in with the device token.
+            which: says for a connection's grant whether it ends.
             but: id of a connection to leave out, so that it can be answered first.
         """
         for connection in self.connections:
-            grant = connection.grant
-            if grant is None or grant.device_id != device_id or role not in (None, grant.role):
-                continue
-            if token_only and not grant.by_device_token:
-                continue
-            if connection.id == but:
-                continue
-            connection.close(CLOSE_POLICY, REVOKED)
+            if connection.grant is not None and connection.id != but and which(connection.grant):
+                connection.close(CLOSE_POLICY, REVOKED)
 
     async def stop(self, reason: str, *, restart_expected_ms: int | None = None) -> None:
         """Tell everybody, close every socket with 1012, and wait a moment for the closes to go out."""

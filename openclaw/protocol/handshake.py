@@ -224,11 +224,14 @@ def refuse_auth(reason: AuthReason, params: ConnectParams) -> Refused:
 # --- device --------------------------------------------------------------------------
 
 
-def decide_missing_device(params: ConnectParams, role: Role, *, shared_ok: bool) -> list[str]:
+def decide_missing_device(params: ConnectParams, role: Role, *, local: bool, shared_ok: bool) -> list[str]:
     """What a connection without a device may do: its scopes when the shared secret is right, else nothing.
 
+    Without a device there is nothing to pair, so that only programs at this machine come in this way; upstream lets
+    anybody who has the token (docs/adr/0010).
+
     Raises:
-        Refused: the Control UI and nodes always need a device.
+        Refused: the Control UI, nodes and everything from elsewhere always need a device.
     """
     if params.client.id == CONTROL_UI and role == "operator":
         raise Refused(
@@ -236,7 +239,7 @@ def decide_missing_device(params: ConnectParams, role: Role, *, shared_ok: bool)
             "control ui requires device identity (use HTTPS or localhost secure context)",
             details={"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"},
         )
-    if role == "node":
+    if role == "node" or not local:
         raise Refused("NOT_PAIRED", "device identity required", details={"code": "DEVICE_IDENTITY_REQUIRED"})
     return list(params.scopes) if shared_ok else []
 
