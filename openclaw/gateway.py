@@ -6,13 +6,11 @@ Chat channels and the operator's socket come on top of it, in `openclaw.tenant`;
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from openclaw.access import AccessGate
-from openclaw.admission import Admission
+from openclaw.admission import HubPolicy
 from openclaw.agent.compaction import Compactor
 from openclaw.agent.loop import AgentLoop
 from openclaw.agent.models import CooldownFile, ModelClient, Models
@@ -22,10 +20,11 @@ from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
 from openclaw.connection import LIMITS, Limits
+from openclaw.cron.delivery import Delivery, NoDelivery
+from openclaw.cron.runner import CronRunner
+from openclaw.cron.service import CronJobs
 from openclaw.devices import Devices
 from openclaw.hub import Hub
-from openclaw.limiter import AttemptLimiter
-from openclaw.metrics import Counts, serving_metrics
 from openclaw.pairing import DmPairing
 from openclaw.presence import Presence
 from openclaw.protocol.methods.approvals import telling
@@ -40,9 +39,6 @@ from shared.http.unixserver import AsgiListeners
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
 from shared.storage import Database
-
-if TYPE_CHECKING:
-    from openclaw.app import Door
 
 _log = get_logger(__name__)
 
@@ -66,6 +62,8 @@ class GatewayOptions:
         drain_s: how long running answers may go on when the gateway stops.
         posts: what the gateway is asked about posts; None where there are none.
         approvals: commands that wait for a person; made here when the owner has none of its own.
+        cron: scheduled jobs; likewise.
+        delivery: takes the answers of scheduled jobs.
     """
 
     name: str
@@ -81,6 +79,8 @@ class GatewayOptions:
     drain_s: float = 15.0
     approvals: Approvals | None = None
     posts: PostsGateway | None = None
+    cron: CronJobs | None = None
+    delivery: Delivery = field(default_factory=NoDelivery)
 
 
 @dataclass(slots=True)
@@ -90,7 +90,6 @@ class RunningGateway:
     Attributes:
         port: where it listens.
         stop_reason: told to clients when it stops.
-        metrics_port: where figures are served, if they are.
         ready: whether ``/readyz`` says so; the owner sets it.
     """
 
@@ -98,7 +97,6 @@ class RunningGateway:
     port: int
     ready: bool = True
     stop_reason: str = "service restart"
-    metrics_port: int | None = None
 
     @property
     def http_url(self) -> str:
@@ -118,8 +116,6 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     Raises:
         Occupied: another program holds the port.
     """
-    from openclaw.api.requests import BearerCheck
-    from openclaw.api.service import HttpApi, Offered
     from openclaw.app import build_app
     from openclaw.web import ControlUi
 
@@ -131,10 +127,9 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     await sessions.load()
     await dm_pairing.load()
     presence = Presence(clock)
-    limiter = AttemptLimiter(policy.auth.max_attempts, policy.auth.window_s, policy.auth.lockout_s, clock)
-    counts = Counts()
-    admission = Admission(options.secret, devices, limiter, policy.control_ui.allowed_origins, clock)
-    hub = Hub(admission, presence, method_table(), limits=options.limits, clock=clock, counts=counts)
+    hub = Hub(
+        options.secret, devices, presence, method_table(), _hub_policy(policy), limits=options.limits, clock=clock
+    )
     devices.announce = hub.broadcast
     transcripts = Transcripts(db, options.folder / "agents" / AGENT_ID / "sessions", clock)
     rests = CooldownFile(options.folder / "agents" / AGENT_ID / "agent" / "cooldowns.json")
@@ -154,6 +149,9 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     )
     approvals = options.approvals or Approvals(db, policy.approvals, clock)
     approvals.listeners.append(telling(hub.broadcast))
+    cron = options.cron or CronJobs(db, policy.cron, clock)
+    cron.emit = hub.broadcast
+    runner = CronRunner(cron, runs, sessions, transcripts, options.delivery)
     services = Services(
         name=options.name,
         policy=policy,
@@ -168,6 +166,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         client_requests=ClientRequests(approvals, clock),
         transcripts=transcripts,
         runs=runs,
+        cron=cron,
         hub=hub,
         discord=options.discord,
         started_at=clock.now(),
@@ -176,18 +175,12 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     hub.attach(services)
     gateway = RunningGateway(services, 0)
     ui = ControlUi(policy.agent.name, lambda: gateway.ready, enabled=policy.control_ui.enabled)
-    offered = Offered(policy.http.chat_completions, policy.http.responses, policy.http.tools)
-    api = HttpApi(BearerCheck(options.secret, limiter), offered, runs, options.tools, clock)
-    app = build_app(hub, ui, api, _door(policy, clock), counts)
-    listeners = AsgiListeners(app, ws_max_bytes=options.limits.max_payload_bytes, ws_ping_s=None)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(listeners)
+    listeners = AsgiListeners(build_app(hub, ui), ws_max_bytes=options.limits.max_payload_bytes, ws_ping_s=None)
+    async with listeners:
         gateway.port = await listeners.add_tcp(policy.bind, policy.port, state={})
-        if policy.metrics.port is not None:
-            figures = serving_metrics(services, counts, policy.metrics.port)
-            gateway.metrics_port = await stack.enter_async_context(figures)
         hub.start()
         await runs.recover()
+        runner.start()
         _log.info("openclaw.listening", port=gateway.port)
         try:
             yield gateway
@@ -195,18 +188,19 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
             gateway.ready = False
             await runs.stop(options.drain_s)
             await options.tools.close()
+            await runner.stop()
             await hub.stop(gateway.stop_reason)
             await listeners.close(1.0)
 
 
-def _door(policy: OpenClawPolicy, clock: Clock) -> Door:
-    from openclaw.app import Door
-
-    access = policy.access
-    gate = None
-    if access.team_domain:
-        gate = AccessGate(access.team_domain, access.audiences, direct_from=access.direct_from, clock=clock)
-    return Door(policy.trusted_proxies, gate, policy.http.strict_transport_security)
+def _hub_policy(policy: OpenClawPolicy) -> HubPolicy:
+    return HubPolicy(
+        allowed_origins=policy.control_ui.allowed_origins,
+        trusted_proxies=policy.trusted_proxies,
+        max_attempts=policy.auth.max_attempts,
+        window_s=policy.auth.window_s,
+        lockout_s=policy.auth.lockout_s,
+    )
 
 
 def _run_policy(policy: OpenClawPolicy) -> RunPolicy:

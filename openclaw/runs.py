@@ -224,6 +224,10 @@ class Runs:
         self._enqueue(run)
         return await asyncio.shield(run.done)
 
+    async def is_known(self, run_id: str) -> bool:
+        """Whether a run of this id was accepted before."""
+        return await self._db.read(lambda c: store.get_run(c, run_id)) is not None
+
     def _refuse_when_stopping(self) -> None:
         if self._stopping:
             raise Busy("OpenClaw is being restarted; try again in a moment", retry_after_s=5, code="runs.stopping")

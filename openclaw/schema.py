@@ -175,3 +175,42 @@ exec_grants = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("last_used_at", UtcTime),
 )
+
+cron_jobs = Table(
+    "cron_jobs",
+    metadata,
+    Column("job_id", String(40), primary_key=True),
+    # As the protocol writes a job; what it says is checked when it comes in and again when it is read.
+    Column("spec", JsonValue, nullable=False),
+    Column("state", JsonValue, nullable=False),
+    Column("enabled", Integer, nullable=False),
+    Column("next_at", UtcTime),
+    Column("made_by", Text, nullable=False),
+    # Names the call that made it, so that a repeated call finds it.
+    Column("creation_key", String(300), unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+cron_runs = Table(
+    "cron_runs",
+    metadata,
+    Column("run_id", String(100), primary_key=True),
+    Column("job_id", String(40), nullable=False),
+    Column("spec", JsonValue, nullable=False),
+    Column("occurrence_at", UtcTime, nullable=False),
+    Column("claimed_at", UtcTime, nullable=False),
+    Column("start_at", UtcTime, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by_hand", Integer, nullable=False),
+    Column("session_key", String(200), nullable=False),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("summary", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("delivery", String(20), nullable=False),
+    Column("delivery_error", Text, nullable=False),
+    Index("cron_runs_job", "job_id", "claimed_at"),
+    Index("cron_runs_state", "state"),
+)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
+from openclaw.cron.service import CronJobs
 from openclaw.devices import Devices
 from openclaw.pairing import DmPairing
 from openclaw.presence import Presence
@@ -89,6 +90,7 @@ class Services:
     client_requests: ClientRequests
     transcripts: Transcripts
     runs: Runs
+    cron: CronJobs
     hub: Hub
     discord: Callable[[], ChannelReport]
     started_at: datetime

@@ -66,6 +66,19 @@ class SessionOrigin:
     chat: str = ""
 
 
+def kept_origin(row: SessionRow | None, chat: str = "") -> SessionOrigin:
+    """The origin of a session that is spoken to by us: where it belongs stays as it was.
+
+    Args:
+        row: the session; None when there is none yet.
+        chat: where the answer goes.
+    """
+    if row is None:
+        return SessionOrigin(chat=chat)
+    kind: ChatType = "direct" if row.chat_type == "direct" else "channel"
+    return SessionOrigin(kind, row.channel, row.display_name, row.last_to, chat)
+
+
 class Sessions:
     """Every session, kept in memory and written through."""
 

@@ -6,9 +6,11 @@ run's id as its key in the outbox.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from openclaw.intake import reply_of
 from openclaw.runs import Outcome, Runs
-from openclaw.sessions import SessionOrigin, Sessions
+from openclaw.sessions import SessionOrigin, Sessions, kept_origin
 from shared.channels.outbox import Outbox
 from shared.channels.store import Also
 
@@ -47,11 +49,4 @@ class SystemTurns:
 
     def origin(self, key: str, chat: str) -> SessionOrigin:
         """Where a session speaks, as it was last known."""
-        session = self._sessions.get(key)
-        return SessionOrigin(
-            session.chat_type if session else "channel",  # type: ignore[arg-type] # as it was stored
-            "discord",
-            session.display_name if session else None,
-            session.last_to if session else None,
-            chat,
-        )
+        return replace(kept_origin(self._sessions.get(key), chat), channel="discord")

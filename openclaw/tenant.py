@@ -29,11 +29,15 @@ from openclaw.approvals.control import approval_operations
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy, load_config
 from openclaw.control import operations
+from openclaw.cron.delivery import ChatDelivery
+from openclaw.cron.service import CronJobs
+from openclaw.cron.tool import CronTool
 from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running_gateway
 from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
 from openclaw.protocol.methods.posts import telling as telling_of_posts
 from openclaw.services import ChannelReport
+from openclaw.sessions import Sessions
 from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
 from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
@@ -50,7 +54,7 @@ from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 from shared.gatewayclient import GatewayClient, TenantStartup
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
-from shared.lifecycle.notify import keep_watchdog, notify
+from shared.lifecycle.notify import notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
 from shared.maintenance.jobs import process_logs, tenant_jobs
@@ -137,11 +141,13 @@ class Tenant:
         self.inbox = Inbox(self.db, schema.channels, clock)
         self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
         self.approvals = Approvals(self.db, policy.approvals, clock)
+        self.cron = CronJobs(self.db, policy.cron, clock)
         self._answers = DiscordAnswers(self.approvals)
         kept = MaintenancePolicy.load(paths)
         jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: [process_logs(paths, name)], kept, clock=clock)
         self.maintenance = Maintenance(self.db, jobs, kept, zone, clock=clock)
         self._cards: PostCards | None = None
+        self._gateway: RunningGateway | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RunningGateway]:
@@ -158,7 +164,9 @@ class Tenant:
         post_tools = PostTools(self._posting.gateway, self._posting.groups).tools if self._posting else ()
         places = Places(self.name, self.paths)
         tools = ToolRegistry(
-            (exec_tool.tool, JSON_QUERY, *FileTools(places).tools, *post_tools), self.policy.tools, places.keep_result
+            (exec_tool.tool, JSON_QUERY, CronTool(self.cron).tool, *FileTools(places).tools, *post_tools),
+            self.policy.tools,
+            places.keep_result,
         )
         options = GatewayOptions(
             name=self.name,
@@ -173,12 +181,14 @@ class Tenant:
             drain_s=self._drain_s,
             approvals=self.approvals,
             posts=self._posting.gateway if self._posting else None,
+            cron=self.cron,
+            delivery=ChatDelivery(self.outbox, lambda: self._channel, self._sessions),
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.close)
             await self.db.open()
             await stack.enter_async_context(self._egress.serving())
-            gateway = await stack.enter_async_context(running_gateway(options, self.db))
+            gateway = self._gateway = await stack.enter_async_context(running_gateway(options, self.db))
             stack.push_async_callback(self._tasks.close)
             await self.maintenance.start()
             control = ControlServer(
@@ -199,7 +209,6 @@ class Tenant:
             stack.push_async_callback(continuation.stop)
             await continuation.start()
             self._tasks.start(self.maintenance.run(), name="maintenance")
-            self._tasks.start(keep_watchdog(self.db.breathe), name="watchdog")
             if self._cards is not None:
                 self._tasks.start(self._cards.run(), name="post_cards")
             stack.push_async_callback(self._wind_down, gateway)
@@ -275,6 +284,9 @@ class Tenant:
             last_inbound_at=self._intake.last_inbound_at,
             last_outbound_at=self._intake.last_outbound_at,
         )
+
+    def _sessions(self) -> Sessions | None:
+        return self._gateway.services.sessions if self._gateway is not None else None
 
     def _channel_for(self, chat: str) -> Channel:
         if self._channel is None:

@@ -176,7 +176,6 @@ fi
 if [ "$tests" = yes ]; then
     command -v curl >/dev/null || install curl
     command -v node >/dev/null || install nodejs
-    command -v systemd-analyze >/dev/null || install systemd
 fi
 
 # --- a browser for the tests -----------------------------------------------------

@@ -8,11 +8,11 @@ from nanoclaw.config import TasksPolicy
 from nanoclaw.schema import NanoclawTables
 from nanoclaw.store import RunRecord
 from nanoclaw.tasks.claims import Claims, claim_due
-from nanoclaw.tasks.due import DueLoop
 from nanoclaw.tasks.models import TaskRun
 from nanoclaw.tasks.store import Settlement, TaskRows
 from shared.channels.store import Also
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.lifecycle.due_loop import DueLoop
 from shared.obs.log import get_logger
 from shared.storage import Database
 

@@ -17,6 +17,7 @@ from shared.cli import LazyGroup, guarded, paths_of, state_option
 MODULES: Final = {
     "approvals": "openclaw.approvals.cli",
     "channels": "openclaw.cli.channels",
+    "cron": "openclaw.cron.cli",
     "dashboard": "openclaw.cli.status:dashboard",
     "devices": "openclaw.cli.devices",
     "exec": "openclaw.cli.exec_explain",

@@ -10,6 +10,7 @@ HEALTH: Final = "health"
 PRESENCE: Final = "presence"
 CHAT: Final = "chat"
 AGENT: Final = "agent"
+CRON: Final = "cron"
 SHUTDOWN: Final = "shutdown"
 PAIR_REQUESTED: Final = "device.pair.requested"
 PAIR_RESOLVED: Final = "device.pair.resolved"
@@ -24,6 +25,7 @@ ADVERTISED: Final = (
     PRESENCE,
     TICK,
     HEALTH,
+    CRON,
     SHUTDOWN,
     PAIR_REQUESTED,
     PAIR_RESOLVED,
@@ -31,7 +33,7 @@ ADVERTISED: Final = (
     APPROVAL_RESOLVED,
 )
 
-_DROPPABLE = frozenset({TICK, PRESENCE, "heartbeat", "cron", PAIR_REQUESTED, PAIR_RESOLVED, POST_CHANGED})
+_DROPPABLE = frozenset({TICK, PRESENCE, "heartbeat", CRON, PAIR_REQUESTED, PAIR_RESOLVED, POST_CHANGED})
 
 
 def is_droppable(event: str, payload: object) -> bool:

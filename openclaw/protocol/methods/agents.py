@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from openclaw.agent.models import context_tokens
 from openclaw.agent.tool_policy import profiles_of
@@ -99,28 +97,6 @@ def _skills(call: Call, params: SkillsParams) -> object:
     return {"workspaceDir": str(folder / "workspace"), "managedSkillsDir": str(folder / "skills"), "skills": []}
 
 
-class CronListParams(Wire):
-    """``cron.list``."""
-
-    include_disabled: bool = False
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    offset: Annotated[int, Field(ge=0)] = 0
-    query: str | None = None
-    enabled: Literal["all", "enabled", "disabled"] | None = None
-    sort_by: Literal["nextRunAtMs", "updatedAtMs", "name"] | None = None
-    sort_dir: Literal["asc", "desc"] | None = None
-
-
-def _cron_list(_call: Call, params: CronListParams) -> object:
-    page = {"offset": params.offset, "limit": params.limit}
-    return {"jobs": [], "total": 0, **page, "hasMore": False, "nextOffset": None}
-
-
-def _cron_status(call: Call, _params: object) -> object:
-    store = str(call.services.folder / f"{call.services.name}.db")
-    return {"enabled": False, "storePath": store, "jobs": 0, "nextWakeAtMs": None}
-
-
 METHODS = (
     Method("agents.list", READ, _agents),
     Method("agent.identity.get", READ, _identity, params=IdentityParams),
@@ -129,6 +105,4 @@ METHODS = (
     Method("node.list", READ, _nodes),
     Method("node.pair.list", PAIRING, _node_pairs),
     Method("skills.status", READ, _skills, params=SkillsParams),
-    Method("cron.list", READ, _cron_list, params=CronListParams),
-    Method("cron.status", READ, _cron_status),
 )

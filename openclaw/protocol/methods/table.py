@@ -10,6 +10,7 @@ from openclaw.protocol.methods import (
     chat,
     config,
     connect,
+    cron,
     devices,
     exec_approvals,
     files,
@@ -40,6 +41,7 @@ _MODULES = (
     approvals,
     posts,
     devices,
+    cron,
     unavailable,
 )
 

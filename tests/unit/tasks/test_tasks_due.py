@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from nanoclaw.tasks import due
 from nanoclaw.tasks.claims import Claims
-from nanoclaw.tasks.due import DueLoop
 from shared.clock import SYSTEM_CLOCK, FakeClock
 from shared.errors import Unavailable
+from shared.lifecycle import due_loop as due
+from shared.lifecycle.due_loop import DueLoop
 from tests.support.tasks_bed import START
 
 

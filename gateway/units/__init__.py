@@ -1,1 +1,0 @@
-"""systemd units of an installation: rendered, compared with what is there, installed and taken away."""

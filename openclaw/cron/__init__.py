@@ -1,0 +1,1 @@
+"""Scheduled turns of the agent: jobs, their occurrences, and what becomes of the answers."""
