@@ -119,7 +119,7 @@ async def test_sessions_are_found_named_shortened_and_deleted(page: Page):
         row = page.get_by_role("listitem")
         await expect(row).to_have_count(1)
         await expect(row).to_contain_text("9K of 200K tokens")
-        await row.get_by_role("button", name="Name: ").click()
+        await row.get_by_role("button", name="Rename: ").click()
         await page.get_by_role("textbox", name="Name").fill("Garden onerror")
         await page.keyboard.press("Enter")
         await expect(row.get_by_role("heading")).to_contain_text("Garden onerror")

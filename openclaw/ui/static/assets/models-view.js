@@ -37,7 +37,7 @@ export class ModelsView extends Page {
         border-top: 1px solid var(--line);
       }
       .grow {
-        flex: 1 1 14rem;
+        flex: 1 1 11rem;
         min-width: 0;
         overflow-wrap: anywhere;
       }

@@ -47,6 +47,10 @@ export class SessionsView extends Page {
         flex-wrap: wrap;
         gap: 2px 14px;
       }
+      .facts code {
+        min-width: 0;
+        overflow-wrap: anywhere;
+      }
       button {
         min-height: 32px;
         padding: 0 10px;

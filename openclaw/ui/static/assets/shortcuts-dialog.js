@@ -66,7 +66,10 @@ export class ShortcutsDialog extends Localized {
   async open() {
     await this.updateComplete;
     const dialog = /** @type {HTMLDialogElement} */ (this.renderRoot.querySelector('dialog'));
-    if (!dialog.open) dialog.showModal();
+    if (dialog.open) return;
+    dialog.showModal();
+    // The button at the end has the focus; reading begins at the top.
+    dialog.scrollTop = 0;
   }
 }
 

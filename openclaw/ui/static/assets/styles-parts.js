@@ -48,9 +48,13 @@ export const parts = css`
     justify-content: space-between;
     gap: 12px;
   }
-  .top > div {
+  .top > div:first-child {
+    flex: 1 1 11rem;
     min-width: 0;
     overflow-wrap: anywhere;
+  }
+  .top > :not(.row, :first-child) {
+    flex: none;
   }
   .name {
     display: flex;
