@@ -106,6 +106,48 @@ async def test_what_another_decided_or_nobody_is_told_calmly(page: Page):
         await expect(page.get_by_role("alert")).to_have_count(0)
 
 
+POST: dict[str, Any] = {
+    "id": "post_1",
+    "network": "threads",
+    "account": "@claw",
+    "group": "main",
+    "kind": "text",
+    "text": f"Good \u200bmorning {HOSTILE}",
+    "length": 14,
+    "limit": 500,
+    "extras": {},
+    "media": [],
+    "state": "awaiting_approval",
+    "summary": "waits for a person",
+    "digest": "a" * 64,
+    "permalink": "javascript:alert(1)",
+}
+
+
+async def test_a_post_is_approved_as_it_was_looked_at_and_a_doubt_is_settled(page: Page):
+    async with stand_in() as gateway:
+        times = {"createdAtMs": now_ms(), "dueAtMs": now_ms()}
+        doubt = {"id": "post_2", "state": "needs_attention", "text": "Is it there?"}
+        gateway.pages.posts = [POST | times, POST | times | doubt]
+        await enter(page, gateway, "posts")
+        waiting = page.get_by_role("region", name="Waiting for you")
+        card = waiting.get_by_role("listitem").filter(has_text="Good")
+        await expect(card).to_contain_text(f"Good ⟨U+200B⟩morning {HOSTILE}")
+        await expect(card.get_by_role("link")).to_have_count(0)
+        await card.get_by_role("button", name="Change the text").click()
+        await page.get_by_role("textbox", name="Text").fill("Good morning")
+        await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        await expect(card.locator(".text")).to_have_text("Good morning")
+        await card.get_by_role("button", name="Approve").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Approve").click()
+        await expect(page.get_by_role("region", name="On the way")).to_contain_text("Approved by")
+        assert asked(gateway, "posts.approve") == [{"id": "post_1", "digest": "b" * 64}]
+        await waiting.get_by_role("button", name="It is online").click()
+        await page.get_by_role("dialog").get_by_role("button", name="It is online").click()
+        await expect(waiting).to_contain_text("No post waits for you.")
+        assert asked(gateway, "posts.resolve") == [{"id": "post_2", "posted": True}]
+
+
 async def test_sessions_are_found_named_shortened_and_deleted(page: Page):
     async with stand_in() as gateway:
         other = "agent:main:discord:channel:7"

@@ -46,6 +46,7 @@ async def scene(gateway: StandIn) -> None:
     _conversation(gateway)
     _sessions(gateway)
     _devices(gateway)
+    _posts(gateway)
     _jobs(gateway)
     _log(gateway)
     pages = gateway.pages
@@ -88,6 +89,38 @@ async def scene(gateway: StandIn) -> None:
             "expiresAtMs": now_ms() + 30 * HOUR_MS,
             "fix": "clawgate auth login copilot",
         }
+    ]
+
+
+def _posts(gateway: StandIn) -> None:
+    head = {
+        "network": "threads",
+        "account": "@openclaw.garden",
+        "group": "main",
+        "kind": "text",
+        "limit": 500,
+        "extras": {},
+        "media": [],
+        "digest": "d" * 64,
+        "summary": "",
+        "createdAtMs": now_ms() - 12 * MINUTE_MS,
+        "dueAtMs": now_ms() + 2 * HOUR_MS,
+    }
+    first = "Tomatoes are in. If the frost stays away until Sunday, the beans follow.\n\n#garden"
+    second = "Spring cleaning in the shed: three rakes, no handle."
+    gateway.pages.posts = [
+        {**head, "id": "post_1", "text": first, "length": len(first), "state": "awaiting_approval"},
+        {
+            **head,
+            "id": "post_2",
+            "text": second,
+            "length": len(second),
+            "state": "published",
+            "approvedBy": "Minji",
+            "permalink": "https://www.threads.net/@openclaw.garden/post/1",
+            "createdAtMs": now_ms() - 50 * HOUR_MS,
+            "dueAtMs": now_ms() - 49 * HOUR_MS,
+        },
     ]
 
 

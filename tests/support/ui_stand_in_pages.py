@@ -114,6 +114,7 @@ class Pages:
     runs: dict[str, list[Json]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     credentials: list[Json] = field(default_factory=list)
+    posts: list[Json] = field(default_factory=list)
     config: Json = field(default_factory=_config)
     issues: list[Json] = field(default_factory=list)
     resting: str = ""
@@ -238,6 +239,31 @@ class Pages:
 
     async def _credentials_status(self, _params: Json) -> Json:
         return {"credentials": self.credentials}
+
+    # --- posts -----------------------------------------------------------------------
+
+    async def _posts_list(self, _params: Json) -> Json:
+        return {"posts": self.posts}
+
+    async def _change_post(self, params: Json, state: str, **more: Any) -> Json:
+        post = next(post for post in self.posts if post["id"] == params["id"])
+        if params.get("digest", post["digest"]) != post["digest"]:
+            raise Refused("the post has another text by now: look at it again")
+        post.update(state=state, **more)
+        await self.emit("posts.changed", post)
+        return {"post": post}
+
+    async def _posts_approve(self, params: Json) -> Json:
+        return await self._change_post(params, "queued", approvedBy="Chrome on Linux")
+
+    async def _posts_reject(self, params: Json) -> Json:
+        return await self._change_post(params, "rejected")
+
+    async def _posts_edit(self, params: Json) -> Json:
+        return await self._change_post(params, "awaiting_approval", text=params["text"], digest="b" * 64)
+
+    async def _posts_resolve(self, params: Json) -> Json:
+        return await self._change_post(params, "published" if params["posted"] else "failed")
 
     # --- jobs ------------------------------------------------------------------------
 

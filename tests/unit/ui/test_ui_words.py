@@ -15,7 +15,7 @@ WORDS = ASSETS / "words"
 MODULES = sorted(ASSETS.glob("*.js"))
 PLACE = re.compile(r"\{(\w+)\}")
 KEY = re.compile(
-    r"""['"`](app|approvals|channels|chat|config|connect|cron|devices|logs|models|overview|sessions)\.([\w-]+)['"]"""
+    r"""['"`](app|approvals|channels|chat|config|connect|cron|devices|logs|models|overview|posts|sessions)\.([\w-]+)['"]"""
 )
 ASKED = re.compile(r"""\b(?:t|rich|known)\(['"`]([\w.-]+)['"]""")
 OPEN_KEY = re.compile(r"`(\w+)\.(\w*)\$\{")

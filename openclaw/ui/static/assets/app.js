@@ -18,7 +18,7 @@ import {common} from './styles.js';
 import {chooseTheme, nextTheme, theme} from './theme.js';
 import {html, nothing} from './vendor/lit.js';
 import {View} from './view.js';
-import {whatWaits} from './waiting.js';
+import {SOURCES, whatWaits} from './waiting.js';
 
 const THEMES = {
   system: {icon: systemIcon, word: 'app.themeSystem'},
@@ -29,7 +29,7 @@ const THEMES = {
 const RELOAD_AFTER_MS = 2000;
 
 export class App extends View {
-  static watches = /** @type {const} */ (['gateway', 'devices', 'approvals', 'config', 'credentials', 'channels', 'cron']);
+  static watches = /** @type {const} */ (['gateway', ...SOURCES]);
   static properties = {obstacle: {state: true}, loaded: {state: true}};
   static styles = [common, frame];
 

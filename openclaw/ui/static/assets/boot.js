@@ -15,6 +15,7 @@ import {DevicesStore} from './devices-store.js';
 import {GatewayStore} from './gateway-store.js';
 import {LogsStore} from './logs-store.js';
 import {ModelsStore} from './models-store.js';
+import {PostsStore} from './posts-store.js';
 import {adoptPath, readRoute} from './route.js';
 import {SessionsStore} from './sessions-store.js';
 import {applyTheme} from './theme.js';
@@ -58,6 +59,7 @@ async function boot() {
     config: new ConfigStore(connection),
     credentials: new CredentialsStore(connection),
     logs: new LogsStore(connection),
+    posts: new PostsStore(connection),
   };
   sessions.set({current: readRoute(location.hash).session});
   addEventListener('hashchange', () => {

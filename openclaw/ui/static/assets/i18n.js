@@ -14,6 +14,7 @@ import devices from './words/devices.js';
 import logs from './words/logs.js';
 import models from './words/models.js';
 import overview from './words/overview.js';
+import posts from './words/posts.js';
 import sessions from './words/sessions.js';
 
 export const LANGUAGES = /** @type {const} */ (['en', 'ko']);
@@ -21,7 +22,7 @@ export const LANGUAGES = /** @type {const} */ (['en', 'ko']);
 /** @typedef {typeof LANGUAGES[number]} Language */
 
 /** @type {Record<string, Record<string, string[]>>} by area and name: one text a language, in the order of LANGUAGES */
-const TABLES = {app, approvals, channels, chat, config, connect, cron, devices, logs, models, overview, sessions};
+const TABLES = {app, approvals, channels, chat, config, connect, cron, devices, logs, models, overview, posts, sessions};
 
 /** @returns {Language} what was chosen, else what the browser speaks */
 function initial() {

@@ -23,6 +23,7 @@ export const refreshIcon = icon(svg`<path d="M16 8a6.300 6.300 0 0 0-11.500-1M4 
 export const copyIcon = icon(svg`<rect x="7" y="7" width="9" height="9" rx="1.500"/><path d="M4.500 13H4V4.500A.5.5 0 0 1 4.500 4H13v.5"/>`);
 export const outIcon = icon(svg`<path d="M8 4H5a1 1 0 0 0-1 1v10a1 1 0 0 0 1 1h3M12.500 13.500 16 10l-3.500-3.500M16 10H8"/>`);
 export const approvalsIcon = icon(svg`<path d="M10 2.800 16 5v4.500c0 3.600-2.400 6.300-6 7.700-3.600-1.400-6-4.100-6-7.700V5l6-2.200Z"/><path d="m7.300 9.800 2 2 3.500-3.800"/>`);
+export const postsIcon = icon(svg`<path d="M3.500 8.500v3a1 1 0 0 0 1 1H7l6.500 3.500v-12L7 7.500H4.500a1 1 0 0 0-1 1ZM7 12.500v3.500h2v-2.500M16 8a3 3 0 0 1 0 4"/>`);
 export const sessionsIcon = icon(svg`<path d="M6.500 3.500h9a1 1 0 0 1 1 1v6.500a1 1 0 0 1-1 1"/><path d="M4.500 7h8a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H8l-2.500 2.500V14h-1a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1Z"/>`);
 export const channelsIcon = icon(svg`<circle cx="10" cy="10" r="1.800"/><path d="M6.500 13.500a5 5 0 0 1 0-7M13.500 6.500a5 5 0 0 1 0 7M4.300 15.700a8 8 0 0 1 0-11.400M15.700 4.300a8 8 0 0 1 0 11.400"/>`);
 export const modelsIcon = icon(svg`<rect x="5.500" y="5.500" width="9" height="9" rx="1.500"/><path d="M8 3v2.500M12 3v2.500M8 14.500V17M12 14.500V17M3 8h2.500M3 12h2.500M14.500 8H17M14.500 12H17"/>`);

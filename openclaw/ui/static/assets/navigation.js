@@ -10,7 +10,7 @@ import {css, html, nothing} from './vendor/lit.js';
 import {View} from './view.js';
 
 export class Navigation extends View {
-  static watches = /** @type {const} */ (['devices', 'approvals', 'sessions', 'cron', 'config']);
+  static watches = /** @type {const} */ (['devices', 'approvals', 'posts', 'sessions', 'cron', 'config']);
   static properties = {current: {}, narrow: {type: Boolean, reflect: true}};
 
   static styles = [
@@ -142,9 +142,10 @@ export class Navigation extends View {
 
   /** @param {string} name how many things wait on that page */
   #waiting(name) {
-    const {devices, approvals, cron, config} = this.stores;
+    const {devices, approvals, posts, cron, config} = this.stores;
     if (name === 'devices') return devices.state.pending.length;
     if (name === 'approvals') return approvals.state.waiting.length;
+    if (name === 'posts') return posts.waiting.length;
     if (name === 'cron') return cron.failed.length;
     return name === 'config' && config.pendingInvalid ? 1 : 0;
   }

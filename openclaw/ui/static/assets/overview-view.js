@@ -4,6 +4,7 @@ import './approval-card.js';
 import './confirm-dialog.js';
 import './copy-text.js';
 import './device-request.js';
+import './post-card.js';
 import {carryOut} from './approval-card.js';
 import {ago, span} from './format.js';
 import {t} from './i18n.js';
@@ -94,7 +95,7 @@ export class OverviewView extends Page {
           <button @click=${() => this.#refresh()} ?disabled=${reading || !gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
         </header>
         ${trouble ? html`<p class="note bad" role="alert">${trouble.message}</p>` : nothing}
-        ${outcome(this.stores.approvals)} ${outcome(this.stores.devices)} ${outcome(this.stores.cron)}
+        ${outcome(this.stores.approvals)} ${outcome(this.stores.posts)} ${outcome(this.stores.devices)} ${outcome(this.stores.cron)}
         <section aria-labelledby="waiting">
           <h2 id="waiting">${t('overview.waiting')}</h2>
           ${this.#waiting()}
@@ -146,6 +147,8 @@ export class OverviewView extends Page {
           .approval=${item.approval}
           @decide=${(/** @type {CustomEvent} */ event) => carryOut(this, event.detail)}
         ></oc-approval>`;
+      case 'post':
+        return html`<oc-post .stores=${this.stores} .post=${item.post}></oc-post>`;
       case 'device':
         return html`<oc-device-request .stores=${this.stores} .request=${item.request}></oc-device-request>`;
       case 'config':

@@ -1,7 +1,7 @@
 /** The pages there are: picture, key, and the module that a page is loaded from when it is first opened. */
 
 import {
-  approvalsIcon, channelsIcon, chatIcon, configIcon, cronIcon, devicesIcon, logsIcon, modelsIcon, overviewIcon, sessionsIcon,
+  approvalsIcon, channelsIcon, chatIcon, configIcon, cronIcon, devicesIcon, logsIcon, modelsIcon, overviewIcon, postsIcon, sessionsIcon,
 } from './icons.js';
 import {html} from './vendor/lit.js';
 
@@ -36,6 +36,13 @@ export const PAGES = {
     near: true,
     load: () => import('./approvals-view.js'),
     draw: (stores) => html`<oc-approvals .stores=${stores}></oc-approvals>`,
+  },
+  posts: {
+    icon: postsIcon,
+    letter: 'p',
+    near: false,
+    load: () => import('./posts-view.js'),
+    draw: (stores) => html`<oc-posts .stores=${stores}></oc-posts>`,
   },
   sessions: {
     icon: sessionsIcon,

@@ -1,7 +1,7 @@
 /** Where in the page we are: `#/overview`, `#/chat/<session key>`. */
 
 export const VIEWS = /** @type {const} */ ([
-  'overview', 'chat', 'approvals', 'sessions', 'cron', 'channels', 'models', 'devices', 'logs', 'config',
+  'overview', 'chat', 'approvals', 'posts', 'sessions', 'cron', 'channels', 'models', 'devices', 'logs', 'config',
 ]);
 
 /** @typedef {typeof VIEWS[number]} ViewName */

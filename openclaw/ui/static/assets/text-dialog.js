@@ -1,4 +1,4 @@
-/** `<oc-text-dialog>`: asks for one line of text. */
+/** `<oc-text-dialog>`: asks for a text. */
 
 import {Localized, t} from './i18n.js';
 import {dialogs, fields} from './styles-parts.js';
@@ -12,6 +12,7 @@ import {css, html, live} from './vendor/lit.js';
  * @property {string} hint
  * @property {string} value
  * @property {number} longest characters
+ * @property {number} [lines] more than one gives room for a text of several lines
  */
 
 export class TextDialog extends Localized {
@@ -57,17 +58,19 @@ export class TextDialog extends Localized {
   }
 
   get #input() {
-    return /** @type {HTMLInputElement} */ (this.renderRoot.querySelector('input'));
+    return /** @type {HTMLInputElement} */ (this.renderRoot.querySelector('#text'));
   }
 
   render() {
-    const {title, label, hint, value, longest} = this.question;
+    const {title, label, hint, value, longest, lines = 1} = this.question;
     return html`<dialog aria-labelledby="title" @close=${this.#closed}>
       <form method="dialog">
         <h2 id="title">${title}</h2>
         <div class="field">
           <label for="text">${label}</label>
-          <input id="text" aria-describedby="hint" maxlength=${longest} autocomplete="off" .value=${live(value)} />
+          ${lines > 1
+            ? html`<textarea id="text" aria-describedby="hint" maxlength=${longest} rows=${lines} .value=${live(value)}></textarea>`
+            : html`<input id="text" aria-describedby="hint" maxlength=${longest} autocomplete="off" .value=${live(value)} />`}
           <p id="hint" class="soft small">${hint}</p>
         </div>
         <div class="row">

@@ -18,6 +18,7 @@ import {Watch} from './store.js';
  * @property {import('./logs-store.js').LogsStore} logs
  * @property {import('./config-store.js').ConfigStore} config
  * @property {import('./credentials-store.js').CredentialsStore} credentials
+ * @property {import('./posts-store.js').PostsStore} posts
  */
 
 export class View extends Localized {

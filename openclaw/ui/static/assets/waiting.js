@@ -1,9 +1,10 @@
-/** Pure: everything that waits for a person, the most pressing first. Other parts of the product add a source here. */
+/** Pure: everything that waits for a person, the most pressing first. */
 
 import {accountState} from './channels-store.js';
 
 /**
  * @typedef {{kind: 'approval', key: string, approval: any}
+ *   | {kind: 'post', key: string, post: any}
  *   | {kind: 'device', key: string, request: any}
  *   | {kind: 'config', key: string, issues: any[]}
  *   | {kind: 'credential', key: string, credential: import('./credentials-store.js').Credential}
@@ -15,9 +16,10 @@ import {accountState} from './channels-store.js';
  * @param {import('./view.js').Stores} stores
  * @returns {Waiting[]}
  */
-export function whatWaits({approvals, devices, config, credentials, channels, cron}) {
+export function whatWaits({approvals, posts, devices, config, credentials, channels, cron}) {
   return [
     ...approvals.state.waiting.map((approval) => /** @type {Waiting} */ ({kind: 'approval', key: `a${approval.id}`, approval})),
+    ...posts.waiting.map((post) => /** @type {Waiting} */ ({kind: 'post', key: `p${post.id}`, post})),
     ...devices.state.pending.map((request) => /** @type {Waiting} */ ({kind: 'device', key: `d${request.requestId}`, request})),
     ...(config.pendingInvalid ? [/** @type {Waiting} */ ({kind: 'config', key: 'config', issues: config.issues})] : []),
     ...credentials.failing.map((credential) => /** @type {Waiting} */ ({kind: 'credential', key: `c${credential.id}`, credential})),
@@ -31,4 +33,4 @@ export function whatWaits({approvals, devices, config, credentials, channels, cr
 }
 
 /** The stores that `whatWaits` looks at. */
-export const SOURCES = /** @type {const} */ (['approvals', 'devices', 'config', 'credentials', 'channels', 'cron']);
+export const SOURCES = /** @type {const} */ (['approvals', 'posts', 'devices', 'config', 'credentials', 'channels', 'cron']);

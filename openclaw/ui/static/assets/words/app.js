@@ -3,6 +3,7 @@ export default {
   "overview": ["Overview", "개요"],
   "chat": ["Chat", "채팅"],
   "approvals": ["Approvals", "승인"],
+  "posts": ["Posts", "게시물"],
   "sessions": ["Sessions", "세션"],
   "cron": ["Jobs", "예약 작업"],
   "channels": ["Channels", "채널"],

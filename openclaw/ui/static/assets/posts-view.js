@@ -1,0 +1,69 @@
+/** `<oc-posts>`: posts that wait for a person, that are on the way, and that are done. */
+
+import './post-card.js';
+import {t} from './i18n.js';
+import {postsIcon, refreshIcon} from './icons.js';
+import {outcome, stateCard, whenReady} from './page-state.js';
+import {PAST} from './posts-store.js';
+import {parts} from './styles-parts.js';
+import {common, page} from './styles.js';
+import {html, nothing, repeat} from './vendor/lit.js';
+import {Page} from './view.js';
+
+export class PostsView extends Page {
+  static watches = /** @type {const} */ (['posts', 'gateway']);
+  static reads = /** @type {any} */ (['posts']);
+  static styles = [common, page, parts];
+
+  render() {
+    const {posts, gateway} = this.stores;
+    return html`<div class="page">
+      <header>
+        <h1 tabindex="-1">${t('app.posts')}</h1>
+        <button @click=${() => posts.reload()} ?disabled=${!gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
+      </header>
+      ${outcome(posts)} ${whenReady(posts, () => this.#lists())}
+    </div>`;
+  }
+
+  #lists() {
+    const {posts} = this.stores;
+    const all = posts.state.posts;
+    if (!all.length) return stateCard(postsIcon, t('app.posts'), t('posts.none'));
+    const {waiting} = posts;
+    const rest = all.filter((post) => !waiting.includes(post));
+    const coming = rest.filter(({state}) => !PAST.includes(state));
+    const past = rest.filter(({state}) => PAST.includes(state));
+    return html`<section aria-labelledby="waiting">
+        <h2 id="waiting">${t('posts.waiting')}</h2>
+        ${waiting.length ? this.#cards(waiting) : html`<p class="card soft">${t('posts.calm')}</p>`}
+      </section>
+      ${this.#part('coming', t('posts.coming'), coming)} ${this.#part('past', t('posts.past'), past)}`;
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} title
+   * @param {any[]} list
+   */
+  #part(id, title, list) {
+    if (!list.length) return nothing;
+    return html`<section aria-labelledby=${id}>
+      <h2 id=${id}>${title}</h2>
+      ${this.#cards(list)}
+    </section>`;
+  }
+
+  /** @param {any[]} list */
+  #cards(list) {
+    return html`<ul class="cards">
+      ${repeat(
+        list,
+        ({id}) => id,
+        (post) => html`<li><oc-post .stores=${this.stores} .post=${post}></oc-post></li>`,
+      )}
+    </ul>`;
+  }
+}
+
+customElements.define('oc-posts', PostsView);
