@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.broker.app import build_broker
+from gateway.broker.keys import KeyGiver
 from gateway.broker.routes import BrokerServices
 from gateway.budget.models import Exhaustion
 from gateway.budget.service import load_budget
@@ -42,6 +44,7 @@ from gateway.settings import Settings, engine_address
 from gateway.social.control import operations as social_operations
 from gateway.social.setup import build_social
 from gateway.store import GatewayStore, TenantKey
+from gateway.users import give_folders
 from gateway.workers.development import development_mounts
 from gateway.workers.engine import Engine, EngineInfo
 from gateway.workers.images import WorkerImages
@@ -58,7 +61,7 @@ from shared.ids import parse_name
 from shared.lifecycle import faultpoints
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.harden import make_undumpable
-from shared.lifecycle.notify import notify
+from shared.lifecycle.notify import keep_watchdog, notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.lifecycle.tasks import TaskPool
@@ -87,7 +90,7 @@ async def run_gateway(paths: Paths) -> int:
     try:
         stopping = stop_on_signals()
         async with running_gateway(settings):
-            notify("READY=1")
+            notify(f"READY=1\nSTATUS=serving {', '.join(sorted(settings.enabled_tenants()))}")
             _log.info("gateway.ready", tenants=sorted(settings.enabled_tenants()))
             await stopping.wait()
             notify("STOPPING=1")
@@ -239,8 +242,13 @@ class Gateway:
         )
         sockets = AsgiListeners(broker)
         stack.push_async_callback(sockets.close, _DRAIN_S)
+        givers = KeyGiver(self.take_key)
+        stack.push_async_callback(givers.close)
         for name in settings.enabled_tenants():
-            await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660)
+            user = settings.user_of(name)
+            owner = (os.geteuid(), user.gid) if user else None
+            await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660, owner=owner)
+            await givers.add(paths.key_socket(name), name, user.uid if user else os.geteuid())
         # Before the sockets close: tenants that wait for a notice must not hold them open.
         stack.callback(self.notices.release)
         stack.callback(self.social.changes.close)
@@ -264,6 +272,7 @@ class Gateway:
         self.maintenance = build_maintenance(parts, settings.policy.workers.timezone)
         await self.maintenance.start()
         tasks.start(self.maintenance.run(), name="maintenance")
+        tasks.start(keep_watchdog(database.breathe), name="watchdog")
 
         control = ControlServer(
             paths.control_socket("gateway"),
@@ -354,10 +363,13 @@ class Gateway:
         digest, uid = str(params.get("sha256", "")), params.get("uid")
         if tenant not in self.settings.policy.tenants or len(digest) != 64 or not isinstance(uid, int):
             raise Invalid(f"not a key for a tenant of ours: {tenant}")
-        key = TenantKey(tenant, digest, uid)
-        await self.store.put_key(key)
-        self.keys[tenant] = key
+        await self.take_key(TenantKey(tenant, digest, uid))
         return {"tenant": tenant}
+
+    async def take_key(self, key: TenantKey) -> None:
+        """Let a tenant in with a new key from now on, and with no other."""
+        await self.store.put_key(key)
+        self.keys[key.tenant] = key
 
     async def op_end_workers(self, _params: dict[str, Any]) -> dict[str, int]:
         """End all workers, for a stop that leaves nothing behind."""
@@ -378,7 +390,8 @@ class WorkerSockets:
             tenant=tenant, group=group, worker_id=worker_id, routes=frozenset({"messages"})
         )
         socket = self._paths.worker_socket(worker_id)
-        socket.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        socket.parent.mkdir(parents=True, exist_ok=True)
+        socket.parent.chmod(0o755)  # whatever our umask is
         # The folder above is closed to everyone else; inside the container the agent's user must be able to connect.
         await self._listeners.add_unix(socket, state={"worker": worker_id}, mode=0o666)
 
@@ -463,7 +476,7 @@ def prepare_directories(paths: Paths, settings: Settings) -> None:
     worker_parent = paths.worker_dir("x").parent
     worker_parent.mkdir(exist_ok=True, mode=0o700)
     for name in settings.enabled_tenants():
-        paths.tenant_socket_dir(name).mkdir(parents=True, exist_ok=True, mode=0o750)
+        give_folders(paths, name, settings.user_of(name))
 
 
 def installation_id(paths: Paths) -> str:

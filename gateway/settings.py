@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gateway.credentials.environment import load_env, prefix_of
 from gateway.egress.policy import SEARCH_KEY, EgressPolicy, load_egress
 from gateway.notices.policy import NoticesPolicy
+from gateway.users import ServiceUser, service_user
 from gateway.workers.development import NAME as DEV_MOUNT
 from gateway.workers.development import checkout_of
 from gateway.workers.mounts import MountsPolicy
@@ -44,6 +45,8 @@ class TenantPolicy(_Section):
 
     Attributes:
         kind: the product.
+        user: user of the machine it runs as when started by root, by name or as ``UID:GID``; empty means
+            ``clawgate-<tenant>`` if there is such a user, else root's own.
         enabled: start it; false keeps its state and stops it from being started.
         routes: model routes it may call on its own socket; all others are refused.
         threads_group: the group whose agents post to Threads: its token is looked at before each start of their worker
@@ -51,6 +54,7 @@ class TenantPolicy(_Section):
     """
 
     kind: TenantKind
+    user: str = Field(default="", pattern=r"^([a-z_][a-z0-9_-]{0,30}|[1-9][0-9]{0,9}:[1-9][0-9]{0,9})?$")
     enabled: bool = True
     routes: tuple[ModelRouteName, ...] = ()
     threads_group: Slug | Literal[""] = "threads"
@@ -210,6 +214,14 @@ class Settings:
     def enabled_tenants(self) -> dict[str, TenantPolicy]:
         """Tenants to run, by name."""
         return {name: tenant for name, tenant in self.policy.tenants.items() if tenant.enabled}
+
+    def user_of(self, tenant: str) -> ServiceUser | None:
+        """The user a tenant runs as; None when it shares ours.
+
+        Raises:
+            ConfigError: policy names one that does not exist.
+        """
+        return service_user(tenant, self.policy.tenants[tenant].user)
 
     def tenants_of(self, kind: TenantKind) -> list[str]:
         """Names of the enabled tenants that run one product."""

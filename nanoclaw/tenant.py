@@ -59,7 +59,7 @@ from shared.errors import ExitCode
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
-from shared.lifecycle.notify import notify
+from shared.lifecycle.notify import keep_watchdog, notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
 from shared.maintenance.jobs import process_logs, tenant_jobs
@@ -276,6 +276,7 @@ class Tenant:
                     self._tasks.start(self.post_cards.run(), name="post_cards")
                 self._scheduling = self._tasks.start(self.schedule.run(), name="schedule")
             self._tasks.start(self.maintenance.run(), name="maintenance")
+            self._tasks.start(keep_watchdog(self.db.breathe), name="watchdog")
             stack.push_async_callback(self._wind_down)
             yield self
 

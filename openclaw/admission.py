@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from openclaw.connection import Connection, Grant
 from openclaw.devices import Asking, Devices
-from openclaw.limiter import AttemptLimiter
+from openclaw.limiter import AttemptLimiter, source_of
 from openclaw.protocol import handshake
 from openclaw.protocol.errors import Refused, problems
 from openclaw.protocol.frames import ConnectParams, RequestFrame, Role
 from openclaw.store import TokenRow
-from shared.clock import Clock, unix_ms
+from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
+from shared.errors import NotFound
 from shared.secrets.files import Secret
-
-
-@dataclass(frozen=True, slots=True)
-class HubPolicy:
-    """What letting in needs of the policy.
-
-    Attributes:
-        allowed_origins: exact origins beside loopback.
-        trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
-    """
-
-    allowed_origins: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
-    max_attempts: int = 10
-    window_s: float = 60.0
-    lockout_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +36,23 @@ class Admission:
 
     Args:
         secret: the gateway token.
+        limiter: counts failures by address and by device.
+        allowed_origins: exact origins beside loopback.
     """
 
-    def __init__(self, secret: Secret, devices: Devices, policy: HubPolicy, clock: Clock) -> None:
+    def __init__(
+        self,
+        secret: Secret,
+        devices: Devices,
+        limiter: AttemptLimiter,
+        allowed_origins: Collection[str] = (),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._secret = secret
         self._devices = devices
-        self._policy = policy
+        self._limiter = limiter
+        self._allowed_origins = allowed_origins
         self._clock = clock
-        self._limiter = AttemptLimiter(policy.max_attempts, policy.window_s, policy.lockout_s, clock)
 
     async def admit(self, connection: Connection, frame: object) -> Admitted:
         """Take the first frame of a socket.
@@ -68,23 +63,36 @@ class Admission:
         params = read_connect(frame)
         handshake.check_protocol(params)
         role = handshake.check_role(params)
-        handshake.check_origin(params, connection.upgrade, self._policy.allowed_origins)
+        handshake.check_origin(params, connection.upgrade, self._allowed_origins)
         shared = handshake.check_shared_secret(params.auth, self._secret.reveal())
-        source = self._source(connection.upgrade)
+        source = source_of(connection.upgrade)
         if source and self._limiter.locked_for_s(source):
             shared = "rate_limited"
         if params.device is None:
-            scopes = handshake.decide_missing_device(params, role, shared_ok=shared == "ok")
-            self._enforce(shared, params, source)
+            scopes = handshake.decide_missing_device(
+                params, role, local=connection.upgrade.local, shared_ok=shared == "ok"
+            )
+            self._enforce(shared, params, [source])
             return Admitted(Grant(params.client, role, frozenset(scopes), frozenset(params.caps)))
         handshake.verify_device(params, role, nonce=connection.nonce, now_ms=unix_ms(self._clock.now()))
-        by_token = shared not in {"ok", "rate_limited"} and self._by_device_token(params, role)
-        if not by_token and params.auth.device_token and shared in {"token_missing", "token_mismatch"}:
-            shared = "device_token_mismatch"
-        self._enforce("ok" if by_token else shared, params, source)
+        # From here on the device is proven: nobody but its owner can make it wait, and its own token opens the door
+        # also while strangers behind the same address are made to wait.
+        device = f"device:{params.device.id}" if source else ""
+        by_token = False
+        if device and self._limiter.locked_for_s(device):
+            shared = "rate_limited"
+        elif shared != "ok":
+            by_token = self._by_device_token(params, role)
+            if not by_token and params.auth.device_token and shared in {"token_missing", "token_mismatch"}:
+                shared = "device_token_mismatch"
+        self._enforce("ok" if by_token else shared, params, [device] if by_token else [source, device])
         asking = self._asking(connection, params, role)
         await self._pair(asking, connection.upgrade)
-        issued = await self._devices.admit(asking)
+        candidate = params.auth.device_token or params.auth.token
+        try:
+            issued = await self._devices.admit(asking, by_token=candidate if by_token else None)
+        except NotFound:
+            raise handshake.refuse_auth("device_token_mismatch", params) from None
         grant = Grant(
             params.client,
             role,
@@ -95,24 +103,16 @@ class Admission:
         )
         return Admitted(grant, issued)
 
-    def _source(self, upgrade: handshake.Upgrade) -> str:
-        """Whom failures count against; empty for programs at this machine, which are not limited.
-
-        Browsers at this machine share one count, visitors that come through a tunnel to this machine another: they
-        must not be able to lock the owner out.
-        """
-        if upgrade.local:
-            return "local" if upgrade.origin else ""
-        return "forwarded" if handshake.is_loopback_ip(upgrade.client_ip) else upgrade.client_ip
-
-    def _enforce(self, reason: handshake.AuthReason, params: ConnectParams, source: str) -> None:
+    def _enforce(self, reason: handshake.AuthReason, params: ConnectParams, sources: Sequence[str]) -> None:
+        """Count a failure against an address and a device, and refuse; a success forgets their failures."""
+        limited = [source for source in sources if source]
         if reason == "ok":
-            if source:
+            for source in limited:
                 self._limiter.passed(source)
             return
-        # Who has no token yet is not guessing.
-        if source and reason != "token_missing":
-            self._limiter.failed(source)
+        if reason not in {"token_missing", "rate_limited"}:  # who has no token yet is not guessing
+            for source in limited:
+                self._limiter.failed(source)
         raise handshake.refuse_auth(reason, params)
 
     def _by_device_token(self, params: ConnectParams, role: Role) -> bool:

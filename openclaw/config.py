@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from openclaw.agent.policy import (
     CompactionPolicy,
@@ -28,6 +28,13 @@ MODEL_REF = r"^[a-z][a-z0-9-]{0,40}/[A-Za-z0-9._:-]{1,80}$"
 OPERATOR: Final = "operator"
 """The name of whoever uses this machine's command line, in the list of approvers."""
 Approver = Annotated[str, Field(pattern=r"^(operator|[0-9]{1,20})$")]
+TOOLS_NOT_OVER_HTTP: Final = frozenset(
+    {
+        *("exec", "process", "bash", "write", "edit", "apply_patch", "read"),
+        *("sessions_spawn", "sessions_send", "subagents", "cron", "gateway", "message", "whatsapp_login"),
+    }
+)
+"""Source: protocol reference §15 (denied by default, or not offered there at all)."""
 UserId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
 
 
@@ -82,6 +89,66 @@ class GuildPolicy(_Table):
     require_mention: bool = True
     users: tuple[UserId, ...] = ()
     channels: tuple[UserId, ...] = ()
+
+
+class HttpPolicy(_Table):
+    """What programs may ask over HTTP on the same port, with the gateway token as bearer; all off by default.
+
+    Attributes:
+        chat_completions: serve ``POST /v1/chat/completions``.
+        responses: serve ``POST /v1/responses``.
+        tools: names of the tools that ``POST /tools/invoke`` runs; without any it is off. Never those that run
+            commands, start sessions, write messages or change this gateway.
+        strict_transport_security: sent as the header of that name; for installations behind HTTPS only.
+    """
+
+    chat_completions: bool = False
+    responses: bool = False
+    tools: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,60}$")], ...] = ()
+    strict_transport_security: Annotated[str, Field(pattern=r"^[a-zA-Z0-9=; -]*$")] = ""
+
+    @field_validator("tools")
+    @classmethod
+    def _harmless(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if never := sorted(TOOLS_NOT_OVER_HTTP.intersection(value)):
+            raise ValueError(f"{', '.join(never)} cannot be offered over HTTP")
+        return value
+
+
+class AccessPolicy(_Table):
+    """Cloudflare Access in front of the tunnel: its assertion is checked here, too, beside token and pairing.
+
+    Attributes:
+        team_domain: such as ``example.cloudflareaccess.com``; empty: not checked.
+        audiences: the application's audience tags, of which an assertion must name one.
+        direct_from: networks that may come without, with a loopback ``Host`` and nothing forwarded: the container
+            bridge through which an SSH forward arrives. This machine itself always may.
+    """
+
+    team_domain: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.cloudflareaccess\.com)?$")] = ""
+    audiences: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    direct_from: tuple[str, ...] = ()
+
+    @field_validator("direct_from")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _checked_networks(value)
+
+    @model_validator(mode="after")
+    def _complete(self) -> AccessPolicy:
+        if self.team_domain and not self.audiences:
+            raise ValueError("audiences must name the application's audience tag, else every application would do")
+        return self
+
+
+class MetricsPolicy(_Table):
+    """Figures for Prometheus, on a listener of their own that is always 127.0.0.1.
+
+    Attributes:
+        port: where; left out: off, 0: any free one.
+    """
+
+    port: int | None = Field(default=None, ge=0, le=65535)
 
 
 class DiscordPolicy(_Table):
@@ -189,7 +256,8 @@ class OpenClawPolicy(_Table):
     Attributes:
         port: of the Control UI and the WebSocket; 0 takes any free one.
         bind: the address to listen on; a tunnel or proxy in front is how others reach it.
-        trusted_proxies: networks whose ``X-Forwarded-For`` names the real client. A forwarded client is never local.
+        trusted_proxies: addresses whose ``CF-Connecting-IP``, else ``X-Forwarded-For``, names the real client: the
+            tunnel's alone. A forwarded client is never local.
     """
 
     port: int = Field(default=18789, ge=0, le=65535)
@@ -197,6 +265,9 @@ class OpenClawPolicy(_Table):
     trusted_proxies: tuple[str, ...] = ()
     control_ui: ControlUiPolicy = ControlUiPolicy()
     auth: AuthPolicy = AuthPolicy()
+    http: HttpPolicy = HttpPolicy()
+    access: AccessPolicy = AccessPolicy()
+    metrics: MetricsPolicy = MetricsPolicy()
     discord: DiscordPolicy = DiscordPolicy()
     agent: AgentPolicy = AgentPolicy()
     approvals: ApprovalsPolicy = ApprovalsPolicy()
@@ -211,9 +282,13 @@ class OpenClawPolicy(_Table):
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            ipaddress.ip_network(entry, strict=False)
-        return value
+        return _checked_networks(value)
+
+
+def _checked_networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        ipaddress.ip_network(entry, strict=False)
+    return value
 
 
 def load_config(paths: Paths) -> OpenClawPolicy:

@@ -13,7 +13,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -150,22 +150,22 @@ class Devices:
 
     # --- pairing -----------------------------------------------------------------
 
-    def _forget_expired(self) -> list[PairRequestRow]:
+    def _forget_expired(self) -> datetime:
+        """Drop requests that nobody decided in time; returns the moment before which one is too old."""
         oldest = self._clock.now() - timedelta(seconds=REQUEST_LIFETIME_S)
-        gone = [row for row in self._requests.values() if row.knocked_at < oldest]
-        for row in gone:
-            del self._requests[row.request_id]
-        return gone
+        self._requests = {key: row for key, row in self._requests.items() if row.knocked_at >= oldest}
+        return oldest
 
     async def ask(self, asking: Asking) -> str:
         """Record that a device waits for a person; repeats merge into one request. Returns the request id."""
         async with self._lock:
-            gone = self._forget_expired()
+            oldest = self._forget_expired()
             now = self._clock.now()
             old = next((row for row in self._requests.values() if row.device_id == asking.device_id), None)
+            crowded_out = ""
             if old is None and len(self._requests) >= _MAX_REQUESTS:
-                oldest = min(self._requests.values(), key=lambda row: row.knocked_at)
-                gone.append(self._requests.pop(oldest.request_id))
+                crowded_out = min(self._requests.values(), key=lambda row: row.knocked_at).request_id
+                del self._requests[crowded_out]
             row = PairRequestRow(
                 request_id=old.request_id if old else str(uuid4()),
                 device_id=asking.device_id,
@@ -173,9 +173,7 @@ class Devices:
                 knocked_at=now,
             )
             row = replace(row, record=self._record(row.request_id, asking, old, unix_ms(now)))
-            await self._db.write(
-                lambda c: store.save_pair_request(c, row, gone=[request.request_id for request in gone])
-            )
+            await self._db.write(lambda c: store.save_pair_request(c, row, oldest=oldest, gone=crowded_out))
             self._requests[row.request_id] = row
         if old is None:
             _log.info("device.knocked", device=asking.device_id[:12], request=row.request_id, role=asking.role)
@@ -306,16 +304,22 @@ class Devices:
             last_used_at=old.last_used_at if old else None,
         )
 
-    async def admit(self, asking: Asking) -> tuple[str, TokenRow]:
+    async def admit(self, asking: Asking, *, by_token: str | None = None) -> tuple[str, TokenRow]:
         """Note a successful connect and give the device its token for this role: the same one while it still fits.
 
+        Args:
+            asking: who connects.
+            by_token: the device token it came in with, looked at once more: it may have been revoked since.
+
         Raises:
-            NotFound: the device was removed meanwhile.
+            NotFound: the device was removed meanwhile, or its token ended.
         """
         async with self._lock:
             known = self._devices.get(asking.device_id)
             if known is None:
                 raise NotFound("unknown deviceId", code="device.unknown")
+            if by_token and not self.check_token(asking.device_id, asking.role, by_token, asking.scopes):
+                raise NotFound("the device token ended", code="device.unknown_role")
             now = self._clock.now()
             device = replace(
                 known,
@@ -340,15 +344,15 @@ class Devices:
             return self._token(token), token
 
     async def rotate(self, device_id: str, role: str, scopes: Iterable[str] | None) -> tuple[str, TokenRow]:
-        """Replace a token; scopes may narrow what was approved, never widen it.
+        """Replace a token; its scopes may shrink by that, never grow.
 
         Raises:
-            Invalid: no such device or role, or scopes beyond the approved ones.
+            Invalid: no such device or role, or scopes beyond the token's.
         """
         async with self._lock:
             device, old = self._entry(device_id, role)
             wanted = list(scopes) if scopes is not None else list(old.scopes)
-            if not covers(device.scopes, wanted):
+            if not (covers(old.scopes, wanted) and covers(device.scopes, wanted)):
                 raise Invalid("unknown deviceId/role", code="device.unknown_role")
             row = self._fresh_token(device_id, role, wanted)
             await self._db.write(lambda c: store.save_token(c, row))

@@ -6,11 +6,13 @@ Chat channels and the operator's socket come on top of it, in `openclaw.tenant`;
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from openclaw.admission import HubPolicy
+from openclaw.access import AccessGate
+from openclaw.admission import Admission
 from openclaw.agent.compaction import Compactor
 from openclaw.agent.loop import AgentLoop
 from openclaw.agent.models import CooldownFile, ModelClient, Models
@@ -25,6 +27,8 @@ from openclaw.cron.runner import CronRunner
 from openclaw.cron.service import CronJobs
 from openclaw.devices import Devices
 from openclaw.hub import Hub
+from openclaw.limiter import AttemptLimiter
+from openclaw.metrics import Counts, serving_metrics
 from openclaw.pairing import DmPairing
 from openclaw.presence import Presence
 from openclaw.protocol.methods.approvals import telling
@@ -39,6 +43,9 @@ from shared.http.unixserver import AsgiListeners
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
 from shared.storage import Database
+
+if TYPE_CHECKING:
+    from openclaw.app import Door
 
 _log = get_logger(__name__)
 
@@ -90,6 +97,7 @@ class RunningGateway:
     Attributes:
         port: where it listens.
         stop_reason: told to clients when it stops.
+        metrics_port: where figures are served, if they are.
         ready: whether ``/readyz`` says so; the owner sets it.
     """
 
@@ -97,6 +105,7 @@ class RunningGateway:
     port: int
     ready: bool = True
     stop_reason: str = "service restart"
+    metrics_port: int | None = None
 
     @property
     def http_url(self) -> str:
@@ -116,6 +125,8 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     Raises:
         Occupied: another program holds the port.
     """
+    from openclaw.api.requests import BearerCheck
+    from openclaw.api.service import HttpApi, Offered
     from openclaw.app import build_app
     from openclaw.web import ControlUi
 
@@ -127,9 +138,10 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     await sessions.load()
     await dm_pairing.load()
     presence = Presence(clock)
-    hub = Hub(
-        options.secret, devices, presence, method_table(), _hub_policy(policy), limits=options.limits, clock=clock
-    )
+    limiter = AttemptLimiter(policy.auth.max_attempts, policy.auth.window_s, policy.auth.lockout_s, clock)
+    counts = Counts()
+    admission = Admission(options.secret, devices, limiter, policy.control_ui.allowed_origins, clock)
+    hub = Hub(admission, presence, method_table(), limits=options.limits, clock=clock, counts=counts)
     devices.announce = hub.broadcast
     transcripts = Transcripts(db, options.folder / "agents" / AGENT_ID / "sessions", clock)
     rests = CooldownFile(options.folder / "agents" / AGENT_ID / "agent" / "cooldowns.json")
@@ -175,9 +187,16 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     hub.attach(services)
     gateway = RunningGateway(services, 0)
     ui = ControlUi(policy.agent.name, lambda: gateway.ready, enabled=policy.control_ui.enabled)
-    listeners = AsgiListeners(build_app(hub, ui), ws_max_bytes=options.limits.max_payload_bytes, ws_ping_s=None)
-    async with listeners:
+    offered = Offered(policy.http.chat_completions, policy.http.responses, policy.http.tools)
+    api = HttpApi(BearerCheck(options.secret, limiter), offered, runs, options.tools, clock)
+    app = build_app(hub, ui, api, _door(policy, clock), counts)
+    listeners = AsgiListeners(app, ws_max_bytes=options.limits.max_payload_bytes, ws_ping_s=None)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(listeners)
         gateway.port = await listeners.add_tcp(policy.bind, policy.port, state={})
+        if policy.metrics.port is not None:
+            figures = serving_metrics(services, counts, policy.metrics.port)
+            gateway.metrics_port = await stack.enter_async_context(figures)
         hub.start()
         await runs.recover()
         runner.start()
@@ -193,14 +212,14 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
             await listeners.close(1.0)
 
 
-def _hub_policy(policy: OpenClawPolicy) -> HubPolicy:
-    return HubPolicy(
-        allowed_origins=policy.control_ui.allowed_origins,
-        trusted_proxies=policy.trusted_proxies,
-        max_attempts=policy.auth.max_attempts,
-        window_s=policy.auth.window_s,
-        lockout_s=policy.auth.lockout_s,
-    )
+def _door(policy: OpenClawPolicy, clock: Clock) -> Door:
+    from openclaw.app import Door
+
+    access = policy.access
+    gate = None
+    if access.team_domain:
+        gate = AccessGate(access.team_domain, access.audiences, direct_from=access.direct_from, clock=clock)
+    return Door(policy.trusted_proxies, gate, policy.http.strict_transport_security)
 
 
 def _run_policy(policy: OpenClawPolicy) -> RunPolicy:

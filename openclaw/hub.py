@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pydantic_core import from_json
 
-from openclaw.admission import Admission, HubPolicy
+from openclaw.admission import Admission
 from openclaw.broadcasts import Broadcasts
 from openclaw.connection import LIMITS, AsgiSend, Connection, Grant, Limits
-from openclaw.devices import Devices
 from openclaw.health import health
 from openclaw.hello import hello_ok
+from openclaw.metrics import Counts
 from openclaw.presence import Presence
-from openclaw.protocol import events, handshake
+from openclaw.protocol import events
 from openclaw.protocol.errors import CLOSE_NORMAL, CLOSE_POLICY, CLOSE_RESTART, CLOSE_TOO_BIG, Refused
 from openclaw.protocol.frames import Encoded, event, request_id_of, response
+from openclaw.protocol.handshake import Upgrade
 from openclaw.protocol.registry import MethodTable
 from openclaw.requests import Requests
 from openclaw.services import Services
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
-from shared.secrets.files import Secret
 
 _log = get_logger(__name__)
 
@@ -40,6 +40,7 @@ _HEALTH_TELL_S: Final = 5.0
 _HEALTH_REFRESH_S: Final = 60.0
 _CLOSE_WAIT_S: Final = 1.0
 REVOKED: Final = "device access ended"
+ACCESS_OVER: Final = "the Cloudflare Access session is over; sign in again"
 
 
 class _Gone(Exception):
@@ -50,27 +51,27 @@ class Hub:
     """All connections of one gateway.
 
     Args:
-        secret: the gateway token.
+        admission: decides who is let in.
         table: the methods there are.
+        counts: where handshakes are counted.
     """
 
     def __init__(
         self,
-        secret: Secret,
-        devices: Devices,
+        admission: Admission,
         presence: Presence,
         table: MethodTable,
-        policy: HubPolicy,
         *,
         limits: Limits = LIMITS,
         clock: Clock = SYSTEM_CLOCK,
+        counts: Counts | None = None,
     ) -> None:
+        self._admission = admission
         self._presence = presence
         self._table = table
-        self._policy = policy
         self._limits = limits
         self._clock = clock
-        self._admission = Admission(secret, devices, policy, clock)
+        self._counts = counts or Counts()
         self._events = Broadcasts()
         self._sockets: set[Connection] = set()
         self._attached: tuple[Services, Requests] | None = None
@@ -145,18 +146,19 @@ class Hub:
 
     # --- one socket ----------------------------------------------------------------
 
-    async def serve(self, peer: str, headers: Mapping[str, str], receive: AsgiReceive, send: AsgiSend) -> None:
+    async def serve(
+        self, upgrade: Upgrade, receive: AsgiReceive, send: AsgiSend, *, lasts_until: float | None = None
+    ) -> None:
         """Accept one WebSocket and handle it until it ends.
 
         Args:
-            peer: the TCP peer's address.
-            headers: of the upgrade request, names in lower case.
+            upgrade: what the upgrade request told.
             receive: ASGI's.
             send: ASGI's.
+            lasts_until: Unix seconds when the pass is over that the request came with; the socket is closed then.
         """
         await receive()
         await send({"type": "websocket.accept"})
-        upgrade = handshake.read_upgrade(peer, headers, self._policy.trusted_proxies)
         connection = Connection(upgrade, self._limits)
         self._sockets.add(connection)
         pool = TaskPool(f"ws.{connection.id[:8]}")
@@ -164,6 +166,8 @@ class Hub:
         now = unix_ms(self._clock.now())
         connection.send(event(events.CHALLENGE, {"nonce": connection.nonce, "ts": now}))
         reader = pool.start(self._converse(connection, receive, pool), name="reader")
+        if lasts_until is not None:
+            pool.start(self._end_at(connection, lasts_until), name="pass")
         try:
             await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
             if connection.is_closing():
@@ -173,6 +177,10 @@ class Hub:
             await pool.close()
             self._sockets.discard(connection)
             self._check_quiet()
+
+    async def _end_at(self, connection: Connection, moment: float) -> None:
+        await asyncio.sleep(max(0.0, moment - self._clock.now().timestamp()))
+        connection.close(CLOSE_POLICY, ACCESS_OVER)
 
     async def _converse(self, connection: Connection, receive: AsgiReceive, pool: TaskPool) -> None:
         try:
@@ -203,6 +211,7 @@ class Hub:
                 raise Refused("UNAVAILABLE", "service restart", close_code=CLOSE_RESTART)
             admitted = await self._admission.admit(connection, frame)
         except Refused as refused:
+            self._counts.connects[outcome_of(refused)] += 1
             _log.info(
                 "connection.refused",
                 conn_id=connection.id[:8],
@@ -214,6 +223,7 @@ class Hub:
             connection.send(refused.frame(request_id))
             connection.close(refused.close_code, refused.close_reason)
             return False
+        self._counts.connects["ok"] += 1
         connection.grant = admitted.grant
         self.health()
         self._events.presence_version = self._presence.version
@@ -264,24 +274,16 @@ class Hub:
 
     # --- ending --------------------------------------------------------------------
 
-    def end_device(self, device_id: str, role: str | None, *, token_only: bool = False, but: str = "") -> None:
-        """Close a device's live connections: what they send from now on is not handled.
+    def end_device(self, which: Callable[[Grant], bool], *, but: str = "") -> None:
+        """Close live connections: what they send from now on is not handled.
 
         Args:
-            device_id: whose.
-            role: only in this role; None for all.
-            token_only: only those that came in with the device token.
+            which: says for a connection's grant whether it ends.
             but: id of a connection to leave out, so that it can be answered first.
         """
         for connection in self.connections:
-            grant = connection.grant
-            if grant is None or grant.device_id != device_id or role not in (None, grant.role):
-                continue
-            if token_only and not grant.by_device_token:
-                continue
-            if connection.id == but:
-                continue
-            connection.close(CLOSE_POLICY, REVOKED)
+            if connection.grant is not None and connection.id != but and which(connection.grant):
+                connection.close(CLOSE_POLICY, REVOKED)
 
     async def stop(self, reason: str, *, restart_expected_ms: int | None = None) -> None:
         """Tell everybody, close every socket with 1012, and wait a moment for the closes to go out."""
@@ -297,6 +299,11 @@ class Hub:
     def _check_quiet(self) -> None:
         if self._stopping and not self._sockets:
             self._quiet.set()
+
+
+def outcome_of(refused: Refused) -> str:
+    """A refusal's name among the figures: from the protocol's closed set of reasons."""
+    return str((refused.details or {}).get("code", refused.code)).lower()
 
 
 def _presence_key(connection: Connection, grant: Grant) -> str:

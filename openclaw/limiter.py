@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from openclaw.protocol.handshake import Upgrade, is_loopback_ip
 from shared.clock import SYSTEM_CLOCK, Clock
 
 _MAX_SOURCES = 10_000
@@ -54,3 +55,14 @@ class AttemptLimiter:
     def passed(self, source: str) -> None:
         """Forget a source's failures."""
         self._sources.pop(source, None)
+
+
+def source_of(upgrade: Upgrade) -> str:
+    """Whom a request's failures count against; empty for programs at this machine, which are not limited.
+
+    Browsers at this machine share one count, visitors that come through a tunnel to this machine another: they must
+    not be able to lock the owner out.
+    """
+    if upgrade.local:
+        return "local" if upgrade.origin else ""
+    return "forwarded" if is_loopback_ip(upgrade.client_ip) else upgrade.client_ip

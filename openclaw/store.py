@@ -95,10 +95,10 @@ def remove_device(c: Connection, device_id: str) -> None:
     c.execute(delete(schema.device_tokens).where(schema.device_tokens.c.device_id == device_id))
 
 
-def save_pair_request(c: Connection, row: PairRequestRow, *, gone: Iterable[str] = ()) -> None:
-    """Insert or refresh a pairing request, and forget those that are over."""
-    for request_id in gone:
-        remove_pair_request(c, request_id)
+def save_pair_request(c: Connection, row: PairRequestRow, *, oldest: datetime, gone: str = "") -> None:
+    """Insert or refresh a pairing request, and forget `gone` and all that were last heard of before `oldest`."""
+    c.execute(delete(schema.pair_requests).where(schema.pair_requests.c.knocked_at < oldest))
+    remove_pair_request(c, gone)
     upsert(c, schema.pair_requests, _values(row), key=["request_id"])
 
 

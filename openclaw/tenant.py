@@ -54,7 +54,7 @@ from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 from shared.gatewayclient import GatewayClient, TenantStartup
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
-from shared.lifecycle.notify import notify
+from shared.lifecycle.notify import keep_watchdog, notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.tasks import TaskPool
 from shared.maintenance.jobs import process_logs, tenant_jobs
@@ -209,6 +209,7 @@ class Tenant:
             stack.push_async_callback(continuation.stop)
             await continuation.start()
             self._tasks.start(self.maintenance.run(), name="maintenance")
+            self._tasks.start(keep_watchdog(self.db.breathe), name="watchdog")
             if self._cards is not None:
                 self._tasks.start(self._cards.run(), name="post_cards")
             stack.push_async_callback(self._wind_down, gateway)

@@ -19,13 +19,14 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; form-action 'none'; "
     "script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self' ws: wss:"
 )
-_EVERY_ANSWER: Final = {
+EVERY_ANSWER: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "cross-origin-opener-policy": "same-origin",
 }
+"""Headers that every answer of this port carries."""
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -64,8 +65,10 @@ def _text(status: int, text: str, **headers: str) -> Answer:
     return Answer(status, text.encode(), {"content-type": "text/plain; charset=utf-8", **headers})
 
 
-def _json(status: int, value: object) -> Answer:
-    return Answer(status, to_json(value), {"content-type": "application/json", "cache-control": "no-store"})
+def json_answer(status: int, value: object, headers: Mapping[str, str] | None = None) -> Answer:
+    """A JSON answer that nobody stores."""
+    head = {"content-type": "application/json", "cache-control": "no-store", **(headers or {})}
+    return Answer(status, to_json(value), head)
 
 
 class ControlUi:
@@ -89,24 +92,20 @@ class ControlUi:
 
     async def answer(self, method: str, path: str, query: bytes, headers: Mapping[str, str]) -> Answer:
         """The answer to a request; `headers` have lower-case names."""
-        answer = await self._route(method, path, query, headers)
-        return Answer(answer.status, answer.body, {**_EVERY_ANSWER, **answer.headers})
-
-    async def _route(self, method: str, path: str, query: bytes, headers: Mapping[str, str]) -> Answer:
         if method not in {"GET", "HEAD"}:
             return _text(405, "Method Not Allowed", allow="GET, HEAD")
         if path == "/healthz":
-            return _json(200, {"ok": True})
+            return json_answer(200, {"ok": True})
         if path == "/readyz":
             ready = self._ready()
-            return _json(200 if ready else 503, {"ready": ready})
+            return json_answer(200 if ready else 503, {"ready": ready})
         if not self._enabled or path == "/ui" or path.startswith(("/ui/", "/api/")):
             return _text(404, "Not Found")
         if path.endswith(_CONFIG_PATH):
-            return _json(200, self._page_config())
+            return json_answer(200, self._page_config())
         if path.startswith("/avatar/"):
             known = path == f"/avatar/{AGENT_ID}" and parse_qs(query.decode("latin-1")).get("meta") == ["1"]
-            return _json(200, {"avatarUrl": None}) if known else _text(404, "Not Found")
+            return json_answer(200, {"avatarUrl": None}) if known else _text(404, "Not Found")
         segments = path.split("/")
         if "assets" in segments:
             wanted = segments[segments.index("assets") :]

@@ -176,6 +176,7 @@ fi
 if [ "$tests" = yes ]; then
     command -v curl >/dev/null || install curl
     command -v node >/dev/null || install nodejs
+    command -v systemd-analyze >/dev/null || install systemd
 fi
 
 # --- a browser for the tests -----------------------------------------------------

@@ -15,6 +15,7 @@ MODULES: Final = {
     "auth": "gateway.cli.auth",
     "copilot-api": "gateway.cli.copilot_api",
     "egress": "gateway.cli.egress",
+    "install": "gateway.units.cli",
     "maintenance": "gateway.maintenance.cli",
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",

@@ -87,12 +87,15 @@ class Supervisor:
             await self.stop()
             raise _not_started(GATEWAY, code)
         for name, tenant in self._settings.enabled_tenants().items():
+            user = self._settings.user_of(name)
+            home = {"HOME": str(self._paths.tenant(name))} if user else {}
             self._add(
                 ChildSpec(
                     name,
                     self._command(_ENTRY_POINTS[tenant.kind], "run", "--tenant", name),
-                    self._environment,
+                    {**self._environment, **home},
                     before_start=lambda name=name: self._issue_key(name),  # type: ignore[misc] # bound now
+                    user=(user.uid, user.gid) if user else None,
                     log_file=self._log_file(name),
                 )
             )
@@ -122,7 +125,8 @@ class Supervisor:
     async def _issue_key(self, tenant: str) -> Secret:
         """Make the tenant's key for this start; the gateway keeps only its hash."""
         key = secrets.token_urlsafe(32)
-        params: dict[str, Any] = {"tenant": tenant, "sha256": hash_key(key), "uid": os.geteuid()}
+        user = self._settings.user_of(tenant)
+        params: dict[str, Any] = {"tenant": tenant, "sha256": hash_key(key), "uid": user.uid if user else os.geteuid()}
         deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT_S
         while True:
             try:

@@ -21,23 +21,10 @@ from shared.openclawclient.device import ConnectClaim, device_id_of, read_public
 
 SIGNATURE_WINDOW_MS = 120_000
 
-_FORWARDING_HEADERS = (
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-server",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-    "cf-connecting-ipv6",
-    "cf-ray",
-    "cf-visitor",
-    "cdn-loop",
-    "via",
+_FORWARDING_HEADERS = frozenset(
+    {"forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "via"}
 )
+_FORWARDING_PREFIXES = ("x-forwarded", "x-original-", "cf-", "cdn-", "fastly-", "x-envoy-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +35,7 @@ class Upgrade:
         peer: the TCP peer's address, empty when unknown.
         client_ip: the peer, or the hop a trusted proxy vouches for.
         local: all four signs of a person at this machine are there (see `is_local`).
+        forwarded: something says that a proxy handed the request on.
     """
 
     peer: str
@@ -56,6 +44,7 @@ class Upgrade:
     client_ip: str
     local: bool
     user_agent: str = ""
+    forwarded: bool = False
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -96,6 +85,11 @@ def origin_host(origin: str) -> str:
     return parts.netloc if parts.scheme in {"http", "https"} and not parts.path.strip("/") else ""
 
 
+def is_forwarded(headers: Mapping[str, str]) -> bool:
+    """Whether any header says that a proxy, tunnel or content network handed the request on."""
+    return any(name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIXES) for name in headers)
+
+
 def is_local(peer: str, host: str, origin: str, headers: Mapping[str, str]) -> bool:
     """Loopback peer, loopback ``Host``, no forwarding header, and an ``Origin`` (if any) that is loopback: all four.
 
@@ -103,26 +97,34 @@ def is_local(peer: str, host: str, origin: str, headers: Mapping[str, str]) -> b
     """
     if not is_loopback_ip(peer) or not is_loopback_host(host):
         return False
-    if any(name in headers for name in _FORWARDING_HEADERS):
+    if is_forwarded(headers):
         return False
     return not origin or is_loopback_host(origin_host(origin))
 
 
-def client_address(peer: str, forwarded_for: str, trusted_proxies: Sequence[str]) -> str:
-    """The peer, unless it is a trusted proxy: then the right-most hop that is not one."""
-    if not _trusted(peer, trusted_proxies):
+def client_address(peer: str, headers: Mapping[str, str], trusted_proxies: Sequence[str]) -> str:
+    """The peer, unless it is a trusted proxy: then the address it names.
+
+    That is ``CF-Connecting-IP``, which Cloudflare's edge overwrites, else the right-most hop of ``X-Forwarded-For``
+    that is not a trusted proxy itself: what stands to its left is chosen by the client.
+    """
+    if not is_in(peer, trusted_proxies):
         return peer
-    for hop in reversed([part.strip() for part in forwarded_for.split(",") if part.strip()]):
+    named = _ip(headers.get("cf-connecting-ip", ""))
+    if named is not None:
+        return str(named)
+    for hop in reversed([part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]):
         if _ip(hop) is None:
             return peer
-        if not _trusted(hop, trusted_proxies):
+        if not is_in(hop, trusted_proxies):
             return str(_ip(hop))
     return peer
 
 
-def _trusted(address: str, trusted_proxies: Sequence[str]) -> bool:
+def is_in(address: str, networks: Sequence[str]) -> bool:
+    """Whether an address lies in one of these networks."""
     parsed = _ip(address)
-    return parsed is not None and any(parsed in ipaddress.ip_network(net, strict=False) for net in trusted_proxies)
+    return parsed is not None and any(parsed in ipaddress.ip_network(net, strict=False) for net in networks)
 
 
 def read_upgrade(peer: str, headers: Mapping[str, str], trusted_proxies: Sequence[str]) -> Upgrade:
@@ -133,9 +135,10 @@ def read_upgrade(peer: str, headers: Mapping[str, str], trusted_proxies: Sequenc
         peer=peer,
         host=host,
         origin=origin,
-        client_ip=client_address(peer, headers.get("x-forwarded-for", ""), trusted_proxies),
+        client_ip=client_address(peer, headers, trusted_proxies),
         local=is_local(peer, host, origin, headers),
         user_agent=headers.get("user-agent", "")[:200],
+        forwarded=is_forwarded(headers),
     )
 
 
@@ -221,11 +224,14 @@ def refuse_auth(reason: AuthReason, params: ConnectParams) -> Refused:
 # --- device --------------------------------------------------------------------------
 
 
-def decide_missing_device(params: ConnectParams, role: Role, *, shared_ok: bool) -> list[str]:
+def decide_missing_device(params: ConnectParams, role: Role, *, local: bool, shared_ok: bool) -> list[str]:
     """What a connection without a device may do: its scopes when the shared secret is right, else nothing.
 
+    Without a device there is nothing to pair, so that only programs at this machine come in this way; upstream lets
+    anybody who has the token (docs/adr/0010).
+
     Raises:
-        Refused: the Control UI and nodes always need a device.
+        Refused: the Control UI, nodes and everything from elsewhere always need a device.
     """
     if params.client.id == CONTROL_UI and role == "operator":
         raise Refused(
@@ -233,7 +239,7 @@ def decide_missing_device(params: ConnectParams, role: Role, *, shared_ok: bool)
             "control ui requires device identity (use HTTPS or localhost secure context)",
             details={"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"},
         )
-    if role == "node":
+    if role == "node" or not local:
         raise Refused("NOT_PAIRED", "device identity required", details={"code": "DEVICE_IDENTITY_REQUIRED"})
     return list(params.scopes) if shared_ok else []
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from shared.errors import ConfigError
 
+SERVICE_STATE = Path("/var/lib/clawgate")
+"""Where a service keeps its state; its sockets are then in /run/clawgate."""
 _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET_NAME = len("/w/0123456789abcdef/api.sock")
 
@@ -28,7 +30,7 @@ def default_state_dir() -> Path:
 def usual_state_dir() -> Path:
     """Where a command looks that was told nothing: the service's directory for root, else the user's data directory."""
     if os.geteuid() == 0:
-        return Path("/var/lib/clawgate")
+        return SERVICE_STATE
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
     return Path(base) / "clawgate"
 
@@ -38,6 +40,8 @@ def default_runtime_dir(state: Path) -> Path:
     if value := os.environ.get("CLAWGATE_RUNTIME"):
         return Path(value).absolute()
     digest = hashlib.sha256(str(state.absolute()).encode()).hexdigest()[:8]
+    if os.geteuid() == 0 and state.absolute() == SERVICE_STATE:
+        return Path("/run/clawgate")
     base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108 - 0700 and owner-checked on creation
     return base / f"clawgate-{digest}"
 
@@ -153,8 +157,8 @@ class Paths:
 
     # --- runtime -----------------------------------------------------------------
     def control_socket(self, process: str) -> Path:
-        """The operator's socket of a running process, mode 0600."""
-        return self.runtime / f"{process}.ctl"
+        """The operator's socket of a running process, mode 0600, in a folder that belongs to the process's user."""
+        return self.runtime / "c" / process / "ctl"
 
     def tenant_socket_dir(self, tenant: str) -> Path:
         """The folder that guards a tenant's gateway socket, 0750 with the tenant's group."""
@@ -163,6 +167,10 @@ class Paths:
     def tenant_socket(self, tenant: str) -> Path:
         """Where the gateway serves one tenant."""
         return self.tenant_socket_dir(tenant) / "gateway.sock"
+
+    def key_socket(self, tenant: str) -> Path:
+        """Where whoever starts a tenant gets a fresh key for it."""
+        return self.tenant_socket_dir(tenant) / "key.sock"
 
     def worker_dir(self, worker_id: str) -> Path:
         """The folder mounted into one worker; the socket in it is that worker's identity."""

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Unavailable
 from shared.secrets.files import Secret
 
 KEY_DESCRIPTOR = "CLAWGATE_TENANT_KEY_FD"
+KEY_SOCKET = "CLAWGATE_TENANT_KEY_SOCKET"
 
 
 def tenant_key() -> Secret:
-    """The key that opens the gateway's socket, read once from the inherited descriptor or credential directory.
+    """The key that opens the gateway's socket, read once.
 
-    It never passes through the environment or the command line, so that a command the tenant runs cannot see it.
+    The supervisor hands it over on an inherited descriptor, a service manager in the credential directory, and in a
+    container of our own the gateway's key socket is asked. It never passes through the environment or the command
+    line, so that a command the tenant runs cannot see it.
 
     Raises:
-        ConfigError: the process was started by hand instead of by the supervisor or a service unit.
+        ConfigError: the process was started by hand instead of by the supervisor, a service unit or Compose.
+        Unavailable: the gateway does not give a key; it may not be up yet.
     """
     descriptor = os.environ.pop(KEY_DESCRIPTOR, None)
     if descriptor is not None:
         with os.fdopen(int(descriptor), "rb") as pipe:
             return Secret(pipe.read().decode().strip())
+    if giver := os.environ.get(KEY_SOCKET):
+        return _key_from(giver)
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if directory and (path := Path(directory) / "tenant-key").exists():
         return Secret(path.read_text(encoding="ascii").strip())
@@ -30,6 +37,19 @@ def tenant_key() -> Secret:
         "no tenant key was handed over: tenants are started by `clawgate up` or their service unit, not by hand",
         code="config.tenant_key",
     )
+
+
+def _key_from(path: str) -> Secret:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as giver:
+        giver.settimeout(10.0)
+        try:
+            giver.connect(path)
+            key = giver.makefile("rb").read().decode()
+        except OSError as error:
+            raise Unavailable(f"the gateway gives no key at {path}: {error}", code="tenant.no_key") from None
+    if not key:
+        raise Unavailable(f"the gateway refused a key at {path}; its log says why", code="tenant.no_key")
+    return Secret(key)
 
 
 def log_level(default: str = "INFO") -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from openclaw.hub import REVOKED
 from openclaw.protocol.errors import CLOSE_POLICY, invalid
 from openclaw.protocol.frames import NonEmpty, Wire
 from openclaw.protocol.registry import Call, Method
-from openclaw.protocol.scopes import PAIRING, allows
+from openclaw.protocol.scopes import PAIRING, allows, covers
 from shared.clock import unix_ms
+
+if TYPE_CHECKING:
+    from openclaw.connection import Grant
 
 
 class RequestParams(Wire):
@@ -64,18 +67,16 @@ async def _reject(call: Call, params: RequestParams) -> object:
     return {"requestId": params.request_id, "deviceId": device_id}
 
 
-def _end_access(call: Call, device_id: str, role: str | None, *, what: Literal["all", "token"] = "all") -> None:
-    """Close the device's sockets; the caller's own one after its answer."""
-    token_only = what == "token"
-    call.services.hub.end_device(device_id, role, token_only=token_only, but=call.connection.id)
-    own = call.grant
-    if own.device_id == device_id and role in (None, own.role) and not token_only:
+def _end_access(call: Call, which: Callable[[Grant], bool]) -> None:
+    """Close the sockets of which this is true; the caller's own one after its answer."""
+    call.services.hub.end_device(which, but=call.connection.id)
+    if which(call.grant):
         call.after.append(lambda: call.connection.close(CLOSE_POLICY, REVOKED))
 
 
 async def _remove(call: Call, params: DeviceParams) -> object:
     await call.services.devices.remove(params.device_id)
-    _end_access(call, params.device_id, None)
+    _end_access(call, lambda grant: grant.device_id == params.device_id)
     return {"deviceId": params.device_id}
 
 
@@ -83,7 +84,13 @@ async def _rotate(call: Call, params: RotateParams) -> object:
     wanted = params.scopes or call.services.devices.token_scopes(params.device_id, params.role)
     _require_covered(call, wanted)
     token, row = await call.services.devices.rotate(params.device_id, params.role, params.scopes)
-    _end_access(call, params.device_id, params.role, what="token")
+
+    def is_outdated(grant: Grant) -> bool:
+        """It came in with the old token, or holds more than the new one allows."""
+        is_this = grant.device_id == params.device_id and grant.role == params.role
+        return is_this and (grant.by_device_token or not covers(row.scopes, grant.scopes))
+
+    _end_access(call, is_outdated)
     return {
         "deviceId": row.device_id,
         "role": row.role,
@@ -95,7 +102,7 @@ async def _rotate(call: Call, params: RotateParams) -> object:
 
 async def _revoke(call: Call, params: TokenParams) -> object:
     row = await call.services.devices.revoke(params.device_id, params.role)
-    _end_access(call, params.device_id, params.role)
+    _end_access(call, lambda grant: grant.device_id == params.device_id and grant.role == params.role)
     revoked_at = row.revoked_at or call.services.clock.now()
     return {"deviceId": row.device_id, "role": row.role, "revokedAtMs": unix_ms(revoked_at)}
 

@@ -16,6 +16,7 @@ from gateway.maintenance import jobs
 from gateway.maintenance.cli import cli
 from gateway.maintenance.disk import DiskUse
 from gateway.settings import Settings
+from gateway.status import collect_status
 from gateway.store import LedgerEntry
 from shared.clock import SYSTEM_CLOCK
 from shared.config.paths import Paths
@@ -141,3 +142,15 @@ async def test_times_for_a_job_nobody_has_refuse_the_start(settings: Settings) -
     with pytest.raises(ConfigError, match=r"\[times\] names no job: log.rotate. There are: .*logs.rotate"):
         async with running_gateway(settings):
             pass
+
+
+async def test_status_asks_each_process_where_nobody_supervises_them(settings: Settings) -> None:
+    assert (await asyncio.to_thread(collect_status, settings.paths))["processes"] == []
+    async with running_gateway(settings):
+        report = await asyncio.to_thread(collect_status, settings.paths)
+    assert {row["name"]: row["state"] for row in report["processes"]} == {
+        "gateway": "ready",
+        "nanoclaw": "stopped",
+        "openclaw": "stopped",
+    }
+    assert not report["ok"]

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from openclaw.agent.tools import ToolRegistry
 from openclaw.config import OpenClawPolicy
 from openclaw.connection import Limits
@@ -129,6 +131,11 @@ class Rig:
     gateway: RunningGateway
     model: ScriptedModel
     folder: Path
+
+    def http(self, **options: Any) -> httpx.AsyncClient:
+        """An HTTP client of a program at this machine that has the gateway token."""
+        options.setdefault("headers", {"Authorization": f"Bearer {TOKEN}"})
+        return httpx.AsyncClient(base_url=self.gateway.http_url, trust_env=False, timeout=10, **options)
 
     @property
     def url(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from openclaw_rig import TOKEN, running_rig
+from openclaw_rig import POLICY, TOKEN, running_rig
 
+from openclaw.config import OpenClawPolicy
 from shared.openclawclient.client import Disconnected, PairingRequired, RequestRefused
 from shared.openclawclient.device import DeviceKey
 from shared.secrets.files import Secret
@@ -122,6 +123,19 @@ async def test_a_page_that_guesses_is_locked_out_but_programs_are_not(tmp_path):
             pass
 
 
+async def test_a_local_page_is_counted_too(tmp_path):
+    async with running_rig(tmp_path) as rig:
+        for _ in range(10):
+            with pytest.raises(RequestRefused, match="mismatch"):
+                async with rig.ui(token=Secret("guess")):
+                    pass
+        with pytest.raises(RequestRefused, match="too many failed"):
+            async with rig.ui():
+                pass
+        async with rig.client():
+            pass
+
+
 async def test_control_ui_without_a_device_is_told_why(tmp_path):
     async with running_rig(tmp_path) as rig:
         with pytest.raises(RequestRefused) as refused:
@@ -134,6 +148,75 @@ async def test_a_program_without_a_device_keeps_its_scopes_with_the_token(tmp_pa
     async with running_rig(tmp_path) as rig, rig.client(device=None) as client:
         assert "auth" not in client.hello
         assert (await client.request("sessions.list", {}))["count"] == 0
+
+
+async def test_a_program_from_elsewhere_needs_a_device_even_with_the_token(tmp_path):
+    async with running_rig(tmp_path) as rig:
+        with pytest.raises(RequestRefused) as refused:
+            async with rig.client(device=None, headers={"CF-Ray": "1", "Host": "claw.example.org"}):
+                pass
+        assert refused.value.details["code"] == "DEVICE_IDENTITY_REQUIRED"
+
+
+async def test_a_forged_forwarding_header_makes_nobody_local(tmp_path):
+    async with running_rig(tmp_path) as rig:
+        for forged in ({"X-Forwarded-For": "127.0.0.1"}, {"X-Real-IP": "::1"}, {"CF-Connecting-IP": "127.0.0.1"}):
+            with pytest.raises(PairingRequired):
+                async with rig.ui(headers=forged):
+                    pass
+            with pytest.raises(PairingRequired):
+                async with rig.client(headers=forged):
+                    pass
+
+
+async def test_a_rotation_that_narrows_ends_sockets_that_hold_more_whatever_they_came_in_with(tmp_path):
+    key = DeviceKey.generate()
+    narrow = {"deviceId": key.device_id, "role": "operator", "scopes": ["operator.read"]}
+    async with (
+        running_rig(tmp_path) as rig,
+        rig.client() as operator,
+        rig.client(device=key) as wide,
+        rig.client(device=key, scopes=("operator.read",)) as modest,
+    ):
+        await operator.request("device.token.rotate", narrow)
+        assert (await wide.wait_closed()).close_code == 1008
+        assert (await modest.request("sessions.list", {}))["count"] == 0
+        with pytest.raises(RequestRefused, match="unknown deviceId/role"):
+            await operator.request("device.token.rotate", {**narrow, "scopes": ["operator.admin"]})
+
+
+async def test_a_paired_device_comes_in_by_its_own_token_while_strangers_are_made_to_wait(tmp_path):
+    key = DeviceKey.generate()
+    async with running_rig(tmp_path) as rig:
+        async with rig.ui(device=key) as ui:
+            token = ui.issued_token
+        for _ in range(10):
+            with pytest.raises(RequestRefused, match="mismatch"):
+                async with rig.tunnel(token=Secret("guess")):
+                    pass
+        with pytest.raises(RequestRefused, match="too many failed"):
+            async with rig.tunnel(device=key):
+                pass
+        async with rig.tunnel(device=key, token=token) as paired:
+            assert paired.hello["type"] == "hello-ok"
+
+
+async def test_a_device_that_guesses_waits_wherever_it_comes_from(tmp_path):
+    policy = OpenClawPolicy.model_validate({**POLICY.model_dump(), "trusted_proxies": ["127.0.0.1"]})
+    key = DeviceKey.generate()
+    async with running_rig(tmp_path, policy=policy) as rig:
+        for number in range(10):
+            headers = {"CF-Connecting-IP": f"203.0.113.{number}", "Host": "claw.example.org"}
+            with pytest.raises(RequestRefused, match="mismatch"):
+                async with rig.tunnel(device=key, token=Secret("guess"), headers=headers):
+                    pass
+        headers = {"CF-Connecting-IP": "203.0.113.99", "Host": "claw.example.org"}
+        with pytest.raises(RequestRefused, match="too many failed"):
+            async with rig.tunnel(device=key, headers=headers):
+                pass
+        with pytest.raises(PairingRequired):
+            async with rig.tunnel(headers=headers):
+                pass
 
 
 async def test_pairing_survives_a_restart(tmp_path):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
@@ -38,6 +38,7 @@ def press(approver: str, answer: str, approval_id: str = "apr_1") -> Press:
     return Press(approval_id, answer, approver, "name")
 
 
+@settings(deadline=None)  # timings of a busy machine say nothing
 @given(
     st.lists(
         st.tuples(
@@ -148,6 +149,7 @@ def test_answers_on_buttons_fit_the_platform():
         assert read_action(other) is None
 
 
+@settings(deadline=None)
 @given(SOME_TEXT, st.lists(SOME_TEXT, max_size=3), SOME_TEXT, SOME_TEXT)
 def test_no_command_can_leave_its_code_block_or_grow_the_card_too_long(command, argv, reason, name):
     question = replace(QUESTION, command=command, argv=("x", *argv), reason=reason, env={name: "v"}, cwd=f"/{name}")

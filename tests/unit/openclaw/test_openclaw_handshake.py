@@ -102,6 +102,9 @@ def test_version_3_folds_ascii_letters_only():
         ("127.0.0.1", LOCAL | {"x-forwarded-for": "127.0.0.1"}, False),
         ("127.0.0.1", LOCAL | {"forwarded": "for=127.0.0.1"}, False),
         ("127.0.0.1", LOCAL | {"cf-connecting-ip": "203.0.113.1"}, False),
+        ("127.0.0.1", LOCAL | {"cf-access-authenticated-user-email": "o@example.com"}, False),
+        ("127.0.0.1", LOCAL | {"x-forwarded-ssl": "on"}, False),
+        ("127.0.0.1", LOCAL | {"via": "1.1 proxy"}, False),
         ("127.0.0.1", LOCAL | {"origin": "https://evil.example"}, False),
         ("127.0.0.1", LOCAL | {"origin": "null"}, False),
     ],
@@ -121,7 +124,21 @@ def test_local_needs_all_four_signs(peer, headers, local):
     ],
 )
 def test_the_client_is_the_right_most_hop_that_is_not_trusted(forwarded, trusted, address):
-    assert handshake.client_address("127.0.0.1", forwarded, trusted) == address
+    assert handshake.client_address("127.0.0.1", {"x-forwarded-for": forwarded}, trusted) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "named", "address"),
+    [
+        ("127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "203.0.113.7, 127.0.0.1", "198.51.100.1"),
+        ("127.0.0.1", "", "198.51.100.1"),
+        ("192.0.2.1", "203.0.113.7", "192.0.2.1"),
+    ],
+)
+def test_cloudflares_word_counts_when_the_tunnel_brings_it(peer, named, address):
+    headers = {"cf-connecting-ip": named, "x-forwarded-for": "10.0.0.1, 198.51.100.1"}
+    assert handshake.client_address(peer, headers, ["127.0.0.1"]) == address
 
 
 @pytest.mark.parametrize(

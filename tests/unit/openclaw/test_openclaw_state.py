@@ -59,6 +59,9 @@ async def test_repeated_knocks_are_one_request_that_expires(tmp_path):
         clock.advance(2)
         with pytest.raises(NotFound, match="unknown requestId"):
             await devices.approve(first)
+        second = await devices.ask(asking(key))
+        assert second != first
+        assert [row["requestId"] for row in devices.listing()["pending"]] == [second]
 
 
 async def test_tokens_are_kept_while_they_fit_and_nothing_stored_opens_a_door(tmp_path):

@@ -1,0 +1,34 @@
+"""Running the product's processes as users other than root, where this machine's Python may be in root's home."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def python_for_everybody() -> tuple[str, dict[str, str]]:
+    """An interpreter that other users can start, and the environment with which it finds our packages.
+
+    Skips the test where there is none.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can start processes as other users")
+    for program in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        packages = next(path for path in sys.path if path.endswith("site-packages"))
+        environment = {"PYTHONPATH": f"{CHECKOUT}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"}
+        check = [program, "-c", "import pydantic_core, shared.errors"]
+        try:
+            done = subprocess.run(
+                check, check=False, user=65534, group=65534, extra_groups=[], env=environment, capture_output=True
+            )
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return program, environment
+    pytest.skip("no Python of this version can be started by other users, and the checkout may be closed to them")
