@@ -329,8 +329,13 @@ class Gateway:
         """The run a worker is busy with, for the ledger and budgets; empty when none is known."""
         return next((worker.run_id for worker in self.pool.list() if worker.worker_id == worker_id), "")
 
-    def run_of_group(self, tenant: str, group: str) -> str:
-        """The run a group of a tenant is in; empty when there is none."""
+    def run_of_group(self, tenant: str, group: str, named: str) -> str:
+        """The run a group of a tenant is in; empty when there is none.
+
+        Only a tenant whose agent runs in its own process is believed which run that is: no worker of ours has it.
+        """
+        if self.settings.policy.tenants[tenant].kind == "openclaw":
+            return named
         return next((worker.run_id for worker in self.pool.list(tenant) if worker.group == group and worker.run_id), "")
 
     async def build_egress(self, database: Database, http: HttpPool) -> Egress:

@@ -16,7 +16,7 @@ from openclaw.admission import Admission
 from openclaw.agent.compaction import Compactor
 from openclaw.agent.loop import AgentLoop
 from openclaw.agent.models import CooldownFile, ModelClient, Models
-from openclaw.agent.prompt import read_workspace
+from openclaw.agent.prompt import WorkspaceTexts
 from openclaw.agent.tools import ToolRegistry
 from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
@@ -71,6 +71,7 @@ class GatewayOptions:
         approvals: commands that wait for a person; made here when the owner has none of its own.
         cron: scheduled jobs; likewise.
         delivery: takes the answers of scheduled jobs.
+        workspace: what the agent's workspace adds to the prompt of a session.
     """
 
     name: str
@@ -88,6 +89,7 @@ class GatewayOptions:
     posts: PostsGateway | None = None
     cron: CronJobs | None = None
     delivery: Delivery = field(default_factory=NoDelivery)
+    workspace: Callable[[str], WorkspaceTexts] = lambda _key: WorkspaceTexts()
 
 
 @dataclass(slots=True)
@@ -156,7 +158,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         _run_policy(policy),
         emit=hub.broadcast,
         emit_tool=hub.tell_tool,
-        workspace=lambda: read_workspace(options.folder / "workspace"),
+        workspace=options.workspace,
         clock=clock,
     )
     approvals = options.approvals or Approvals(db, policy.approvals, clock)
@@ -230,4 +232,7 @@ def _run_policy(policy: OpenClawPolicy) -> RunPolicy:
         timeout_s=agent.timeout_s,
         max_concurrent=agent.max_concurrent,
         history_chars=agent.history_chars,
+        workspace_chars=policy.workspace.total_chars,
+        queue=policy.queue,
+        session=policy.session,
     )

@@ -8,22 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final
 
 from openclaw import store
 from openclaw.agent.compaction import Summary
 from openclaw.agent.loop import AgentLoop, Answer, RunEvents
 from openclaw.agent.models import NoModel
-from openclaw.agent.prompt import PromptFacts, build_instructions
+from openclaw.agent.policy import QueuePolicy, SessionPolicy
+from openclaw.agent.prompt import TOTAL_CHARS, PromptFacts, WorkspaceTexts, build_instructions
 from openclaw.agent.tools import ToolContext, ToolResult
-from openclaw.agent.turns import holds_outside, turns_of
+from openclaw.agent.turns import Turn, holds_outside, turns_of
+from openclaw.lanes import (
+    PEOPLE,
+    STEERING,
+    WEBCHAT,
+    Lane,
+    OnText,
+    Outcome,
+    Run,
+    StopReason,
+    decide_reset,
+    first_words,
+    together,
+)
 from openclaw.protocol import events
 from openclaw.protocol.frames import compact
-from openclaw.sessions import SessionOrigin, Sessions
+from openclaw.sessions import HEARTBEAT, SessionOrigin, Sessions, is_helper
 from openclaw.store import RunRow, SessionRow
 from openclaw.transcript import COMPACTION, Entry, Transcripts, text_message
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
@@ -34,33 +48,15 @@ from shared.obs.log import get_logger
 from shared.providers import ToolCall
 from shared.storage import Database
 
+__all__ = ["WEBCHAT", "Outcome", "RunPolicy", "Runs", "StopReason", "clean_message"]
+
 _log = get_logger(__name__)
 
-WEBCHAT: Final = "webchat"
 DELTA_INTERVAL_S: Final = 0.15
-QUEUE_CAP: Final = 20
 _HISTORY_ENTRIES: Final = 1000
 _KEEP_RUNS: Final = timedelta(days=7)
 
-StopReason = Literal["rpc", "stop", "timeout"]
 Emit = Callable[[str, dict[str, Any]], None]
-OnText = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        text: the answer, or what there was of it.
-        error: what went wrong, in words for a person; empty unless the state is ``error``.
-        retryable: trying again later may help.
-    """
-
-    state: Literal["ok", "error", "aborted"]
-    text: str = ""
-    error: str = ""
-    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +82,9 @@ class RunPolicy:
     timeout_s: float
     max_concurrent: int
     history_chars: int
-
-
-@dataclass(eq=False)
-class _Run:
-    row: RunRow
-    origin: SessionOrigin | None
-    done: asyncio.Future[Outcome]
-    on_text: OnText | None = None
-    tool_target: str = ""
-    text: str = ""
-    seq: int = 0
-    stop: StopReason | None = None
-    work: asyncio.Task[Answer | Outcome] | None = None
-
-    def is_stopped(self) -> bool:
-        """Somebody asked for its end."""
-        return self.stop is not None
-
-
-@dataclass(eq=False)
-class _Lane:
-    waiting: deque[_Run] = field(default_factory=deque)
-    active: _Run | None = None
+    workspace_chars: int = TOTAL_CHARS
+    queue: QueuePolicy = field(default_factory=QueuePolicy)
+    session: SessionPolicy = field(default_factory=SessionPolicy)
 
 
 class Runs:
@@ -117,6 +93,7 @@ class Runs:
     Args:
         emit: broadcasts an event to connected clients.
         emit_tool: sends a tool event to one connection, by its id.
+        workspace: what the workspace adds to the prompt of a session; called in a thread.
     """
 
     def __init__(
@@ -129,7 +106,7 @@ class Runs:
         *,
         emit: Emit,
         emit_tool: Callable[[str, dict[str, Any]], None] = lambda _target, _payload: None,
-        workspace: Callable[[], dict[str, str]] = dict,
+        workspace: Callable[[str], WorkspaceTexts] = lambda _key: WorkspaceTexts(),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._db = db
@@ -141,8 +118,8 @@ class Runs:
         self._emit_tool = emit_tool
         self._workspace = workspace
         self._clock = clock
-        self._lanes: dict[str, _Lane] = {}
-        self._by_id: dict[str, _Run] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._by_id: dict[str, Run] = {}
         self._tasks = TaskPool("runs")
         self._slots = asyncio.Semaphore(policy.max_concurrent)
         self._stopping = False
@@ -160,8 +137,8 @@ class Runs:
             _log.info("runs.recovered", count=len(rows))
         return len(rows)
 
-    def _run(self, row: RunRow, origin: SessionOrigin | None = None) -> _Run:
-        return _Run(row, origin, asyncio.get_running_loop().create_future())
+    def _run(self, row: RunRow, origin: SessionOrigin | None = None) -> Run:
+        return Run(row, origin, asyncio.get_running_loop().create_future())
 
     async def submit(self, key: str, asked_key: str, text: str, run_id: str, *, tool_target: str = "") -> str:
         """Accept a message from a client; returns ``started``, ``in_flight`` or ``ok`` (it was answered before).
@@ -177,8 +154,8 @@ class Runs:
         self._refuse_when_stopping()
         lane = self._lanes.get(key)
         is_busy = self.is_busy(key)
-        if lane is not None and len(lane.waiting) >= QUEUE_CAP:
-            raise Busy(f"{QUEUE_CAP} messages already wait for this session", retry_after_s=5)
+        if lane is not None and len(lane.waiting) >= self._policy.queue.cap:
+            await self._make_room(lane)
         now = self._clock.now()
         row = RunRow(run_id, key, asked_key, WEBCHAT, text, "queued", now)
         follow = replace(row, run_id=new_id("run")) if is_busy else None
@@ -209,15 +186,22 @@ class Runs:
         source: str,
         origin: SessionOrigin,
         on_text: OnText | None = None,
+        asked_key: str = "",
     ) -> Outcome:
-        """Run a message and wait for the outcome; a run id that was answered before gives that answer again."""
+        """Run a message and wait for the outcome; a run id that was answered before gives that answer again.
+
+        `asked_key` is kept with the run for whoever takes it up after a restart; the session's key when left out.
+        """
         self._refuse_when_stopping()
         now = self._clock.now()
-        row = RunRow(run_id, key, key, source, text, "queued", now)
+        row = RunRow(run_id, key, asked_key or key, source, text, "queued", now)
         known = await self._db.write(lambda c: store.accept_run(c, row, None))
         if known is not None:
             if known.state == "aborted":
                 return Outcome("aborted")
+            if known.state == "continued":
+                return Outcome("ok")  # another run's answer is also this one's
+            row = replace(row, text=known.text)
             await self._db.write(lambda c: store.set_run(c, run_id, "queued"))
         run = self._run(row, origin)
         run.on_text = on_text
@@ -228,20 +212,45 @@ class Runs:
         """Whether a run of this id was accepted before."""
         return await self._db.read(lambda c: store.get_run(c, run_id)) is not None
 
+    async def _make_room(self, lane: Lane) -> None:
+        """Let the oldest waiting message go, when policy says so; a line of it stays for the next turn.
+
+        Raises:
+            Busy: it does not, or nobody's words wait.
+        """
+        queue = self._policy.queue
+        oldest = lane.oldest_of_people() if queue.drop != "new" else None
+        if oldest is None:
+            raise Busy(f"{queue.cap} messages already wait for this session", retry_after_s=5)
+        lane.waiting.remove(oldest)
+        if queue.drop == "summarize":
+            lane.dropped.append(first_words(oldest.row.text))
+        told = f"it was left out: more than {queue.cap} messages waited"
+        self._settle(oldest, await self._end_error(oldest, Outcome("error", error=told)))
+
+    def _settle(self, run: Run, outcome: Outcome) -> None:
+        self._by_id.pop(run.row.run_id, None)
+        if not run.done.done():
+            run.done.set_result(outcome)
+
     def _refuse_when_stopping(self) -> None:
         if self._stopping:
             raise Busy("OpenClaw is being restarted; try again in a moment", retry_after_s=5, code="runs.stopping")
 
-    def _enqueue(self, run: _Run) -> None:
+    def _enqueue(self, run: Run) -> None:
         self._by_id[run.row.run_id] = run
-        lane = self._lanes.setdefault(run.row.session_key, _Lane())
+        lane = self._lanes.setdefault(run.row.session_key, Lane())
         lane.waiting.append(run)
-        if lane.active is None and len(lane.waiting) == 1:
+        lane.arrived_at = asyncio.get_running_loop().time()
+        if not lane.serving:
+            lane.serving = True
             self._tasks.start(self._serve(run.row.session_key, lane), name="lane")
+        elif lane.active is not None and self._policy.queue.mode == "interrupt" and run.goes_with(lane.active):
+            self._stop_run(lane.active, "rpc")
 
-    async def _serve(self, key: str, lane: _Lane) -> None:
+    async def _serve(self, key: str, lane: Lane) -> None:
         while lane.waiting and not self._stopping:
-            run = lane.active = lane.waiting.popleft()
+            run = await self._next(lane)
             try:
                 outcome = await self._execute(run)
             except asyncio.CancelledError:
@@ -254,18 +263,75 @@ class Runs:
             finally:
                 lane.active = None
                 self._by_id.pop(run.row.run_id, None)
-            if not run.done.done():
-                run.done.set_result(outcome)
+            self._settle(run, outcome)
+            if lane.waiting and self._policy.queue.mode == "collect":
+                await self._until_quiet(lane)
+        lane.serving = False
         if not lane.waiting and self._lanes.get(key) is lane:
             del self._lanes[key]
 
+    async def _until_quiet(self, lane: Lane) -> None:
+        """Messages that had to wait are collected until nobody adds to them."""
+        loop = asyncio.get_running_loop()
+        queue = self._policy.queue
+        while lane.waiting and lane.waiting[-1].row.source in PEOPLE and len(lane.waiting) < queue.cap:
+            left = lane.arrived_at + queue.debounce_s - loop.time()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
+
+    async def _next(self, lane: Lane) -> Run:
+        """The run whose turn it is; collected messages are made one in the store before they are answered."""
+        taken = lane.take_together() if self._policy.queue.mode == "collect" else [lane.waiting.popleft()]
+        first, others = taken[0], taken[1:]
+        stopped = [run for run in taken if run.is_stopped()]
+        if stopped:  # stopped while it waited: its end is told by itself, the others keep their places
+            lane.waiting.extendleft(run for run in reversed(taken) if run is not stopped[0])
+            first, others = stopped[0], []
+        lane.active = first
+        if stopped:
+            return first
+        if not others and not lane.dropped:
+            return first
+        text = together([run.row.text for run in taken], lane.dropped)
+        ids = [run.row.run_id for run in others]
+        await self._db.write(lambda c: store.merge_runs(c, first.row.run_id, text, ids, self._clock.now()))
+        first.row = replace(first.row, text=text)
+        lane.dropped.clear()
+        for run in others:
+            self._settle(run, Outcome("ok"))
+        return first
+
+    async def _steering(self, run: Run, session: SessionRow) -> list[Turn]:
+        """What people said since the run began, when policy wants the agent to hear it now."""
+        mode = self._policy.queue.mode
+        lane = self._lanes.get(run.row.session_key)
+        if mode not in STEERING or lane is None:
+            return []
+        turns = []
+        for said in [other for other in lane.waiting if other.goes_with(run) and not other.is_stopped()]:
+            row = said.row
+            written = await self._transcripts.of_run(session.session_id, row.run_id)
+            if not written:
+                message = text_message("user", row.text, self._clock.now())
+                entry = await self._transcripts.append(session.session_id, row.run_id, message)
+                turns.append(Turn("user", row.text, entry_id=entry.id))
+            if mode != "steer-backlog" and said in lane.waiting:
+                lane.waiting.remove(said)
+                merged = partial(store.merge_runs, run_id=run.row.run_id, text="", others=[row.run_id])
+                await self._db.write(partial(merged, now=self._clock.now()))
+                self._settle(said, Outcome("ok"))
+        return turns
+
     # --- executing -----------------------------------------------------------------
 
-    async def _execute(self, run: _Run) -> Outcome:
+    async def _execute(self, run: Run) -> Outcome:
         row = run.row
         session = await self._sessions.open(row.session_key, run.origin)
         await self._db.write(lambda c: store.set_run(c, row.run_id, "running"))
         written = await self._transcripts.of_run(session.session_id, row.run_id)
+        if not written and row.source in PEOPLE:
+            session = await self._fresh(session)
         if (answered := _final(written)) is not None:
             return await self._end_ok(run, session, answered.message, answered.text)
         if not any(entry.role == "user" for entry in written):
@@ -286,6 +352,7 @@ class Runs:
                 context_tokens=result.context_tokens,
                 model=result.model,
                 aborted=False,
+                touch=row.source != HEARTBEAT,
             )
             self._agent_event(run, "lifecycle", {"phase": "end", "startedAt": started, "endedAt": self._now_ms()})
             return await self._end_ok(run, session, result.message, result.text)
@@ -294,20 +361,32 @@ class Runs:
         self._agent_event(run, "lifecycle", {"phase": "error", "error": result.error, "endedAt": self._now_ms()})
         return await self._end_error(run, result)
 
-    async def _generate_or_stop(self, run: _Run, session: SessionRow) -> Answer | Outcome:
+    async def _fresh(self, session: SessionRow) -> SessionRow:
+        """The session, begun anew when policy says that the old conversation is over."""
+        reason = decide_reset(session, self._policy.session, self._clock.now())
+        if not reason:
+            return session
+        row, left_behind = await self._sessions.reset(session.key)
+        if left_behind is not None:
+            await self._transcripts.archive(left_behind)
+        _log.info("session.reset", session=session.key, reason=reason)
+        return row
+
+    async def _generate_or_stop(self, run: Run, session: SessionRow) -> Answer | Outcome:
         if run.is_stopped():
             return Outcome("aborted")
-        run.work = self._tasks.start(self._generate(run, session), name="generate")
+        work = self._tasks.start(self._generate(run, session), name="generate")
+        run.work = work
         try:
-            return await run.work
+            return await work
         except asyncio.CancelledError:
             if not run.is_stopped():
                 raise  # we ourselves are being stopped: the run stays open and is taken up at the next start
             return Outcome("aborted", run.text)
         finally:
-            run.work.cancel()
+            work.cancel()
 
-    async def _generate(self, run: _Run, session: SessionRow) -> Answer | Outcome:
+    async def _generate(self, run: Run, session: SessionRow) -> Answer | Outcome:
         entries = await self._transcripts.last(session.session_id, _HISTORY_ENTRIES)
         facts = PromptFacts(
             self._policy.agent_name,
@@ -315,13 +394,16 @@ class Runs:
             run.origin.channel if run.origin else session.channel,
             session.chat_type,
             session.display_name,
+            is_helper(session.key),
         )
-        instructions = build_instructions(facts, await asyncio.to_thread(self._workspace))
+        texts = await asyncio.to_thread(self._workspace, session.key)
+        instructions = build_instructions(facts, texts, total_chars=self._policy.workspace_chars)
         teller = _Teller(self, run)
         chat = run.origin.chat if run.origin else ""
         outside = holds_outside(entries)
         context = ToolContext(run.row.run_id, run.row.session_key, chat, outside=outside)
         told = RunEvents(on_text=teller.text, on_tool=teller.tool)
+        told.steering = lambda: self._steering(run, session)
         told.remember = lambda summary: self._remember(run, session, summary)
         try:
             async with asyncio.timeout(self._policy.timeout_s):
@@ -340,7 +422,7 @@ class Runs:
             transient = error.code in {"model.unavailable", "model.overloaded", "model.server", "model.cut"}
             return Outcome("error", error=f"{error.detail} (run {run.row.run_id})", retryable=transient)
 
-    async def _remember(self, run: _Run, session: SessionRow, summary: Summary) -> None:
+    async def _remember(self, run: Run, session: SessionRow, summary: Summary) -> None:
         """Make a summary part of the transcript: later turns begin with it."""
         entries = await self._transcripts.last(session.session_id, _HISTORY_ENTRIES)
         message = text_message(
@@ -359,7 +441,7 @@ class Runs:
     def _now_ms(self) -> int:
         return unix_ms(self._clock.now())
 
-    def _agent_event(self, run: _Run, stream: str, data: dict[str, Any]) -> dict[str, Any]:
+    def _agent_event(self, run: Run, stream: str, data: dict[str, Any]) -> dict[str, Any]:
         run.seq += 1
         payload = {
             "runId": run.row.run_id,
@@ -375,25 +457,25 @@ class Runs:
             self._emit(events.AGENT, payload)
         return payload
 
-    def _chat_event(self, run: _Run, state: str, **more: Any) -> None:  # noqa: ANN401 - free JSON
+    def _chat_event(self, run: Run, state: str, **more: Any) -> None:  # noqa: ANN401 - free JSON
         run.seq += 1
         head = {"runId": run.row.run_id, "sessionKey": run.row.session_key, "seq": run.seq, "state": state}
         self._emit(events.CHAT, head | compact(**more))
 
-    async def _end_ok(self, run: _Run, session: SessionRow, message: dict[str, Any], text: str) -> Outcome:
+    async def _end_ok(self, run: Run, session: SessionRow, message: dict[str, Any], text: str) -> Outcome:
         await self._set(run, "ok")
         shown = {**text_message("assistant", text, self._clock.now()), "timestamp": message.get("timestamp")}
         self._chat_event(run, "final", message=shown if text.strip() else None)
         _log.info("run.ended", run_id=run.row.run_id, session=session.key, source=run.row.source, chars=len(text))
         return Outcome("ok", text)
 
-    async def _end_error(self, run: _Run, outcome: Outcome) -> Outcome:
+    async def _end_error(self, run: Run, outcome: Outcome) -> Outcome:
         await self._set(run, "error", outcome.error)
         self._chat_event(run, "error", errorMessage=outcome.error)
         _log.warning("run.ended", run_id=run.row.run_id, session=run.row.session_key, error=outcome.error)
         return outcome
 
-    async def _end_aborted(self, run: _Run, session: SessionRow) -> Outcome:
+    async def _end_aborted(self, run: Run, session: SessionRow) -> Outcome:
         message = None
         if run.text:
             message = text_message("assistant", run.text, self._clock.now())
@@ -406,7 +488,7 @@ class Runs:
         _log.info("run.aborted", run_id=run.row.run_id, session=run.row.session_key, reason=run.stop)
         return Outcome("aborted", run.text)
 
-    async def _set(self, run: _Run, state: store.RunState, error: str | None = None) -> None:
+    async def _set(self, run: Run, state: store.RunState, error: str | None = None) -> None:
         now = self._clock.now()
         await self._db.write(lambda c: store.set_run(c, run.row.run_id, state, error=error, ended_at=now))
 
@@ -453,15 +535,24 @@ class Runs:
         active = [lane.active] if lane.active else []
         chosen = [run for run in (*active, *lane.waiting) if run_id in (None, run.row.run_id)]
         for run in chosen:
-            run.stop = reason
-            if run.work is not None:
-                run.work.cancel()
+            self._stop_run(run, reason)
         return [run.row.run_id for run in chosen]
 
+    @staticmethod
+    def _stop_run(run: Run, reason: StopReason) -> None:
+        run.stop = reason
+        if run.work is not None:
+            run.work.cancel()
+
     def is_busy(self, key: str) -> bool:
-        """Whether a session is being answered or has messages that wait."""
+        """Whether a session's agent is at work, or something waits for it."""
         lane = self._lanes.get(key)
-        return lane is not None and (lane.active is not None or bool(lane.waiting))
+        return lane is not None and lane.serving
+
+    async def ended(self, run_id: str) -> None:
+        """Wait until a run is over; at once when it is none of those under way."""
+        if run := self._by_id.get(run_id):
+            await asyncio.wait({run.done})
 
     @property
     def active_count(self) -> int:
@@ -480,7 +571,7 @@ class Runs:
 class _Teller:
     """Turns what the loop says into events: cumulative text, at most one event each 150 ms."""
 
-    def __init__(self, runs: Runs, run: _Run) -> None:
+    def __init__(self, runs: Runs, run: Run) -> None:
         self._runs = runs
         self._run = run
         self._told = ""

@@ -18,6 +18,10 @@ from shared.storage import Database
 AGENT_ID: Final = "main"
 MAIN_KEY: Final = "main"
 MAIN_SESSION: Final = "agent:main:main"
+HEARTBEAT: Final = "heartbeat"
+"""The source of runs that nobody asked for; they do not count as use of a session."""
+
+_HELPER: Final = f"agent:{AGENT_ID}:subagent:"
 
 ChatType = Literal["direct", "channel"]
 
@@ -49,6 +53,16 @@ def is_private(key: str) -> bool:
     Channels, other people's direct messages, jobs and helper agents have further words in their key and are not.
     """
     return key.startswith(f"agent:{AGENT_ID}:") and key.count(":") == MAIN_SESSION.count(":")
+
+
+def helper_key(name: str) -> str:
+    """The session of a helper agent."""
+    return f"{_HELPER}{name}"
+
+
+def is_helper(key: str) -> bool:
+    """Whether a session is a helper agent's."""
+    return key.startswith(_HELPER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +147,15 @@ class Sessions:
         context_tokens: int = 0,
         model: str | None = None,
         aborted: bool | None = None,
+        touch: bool = True,
     ) -> None:
-        """Note what a run used; counts are added, the context is replaced."""
+        """Note what a run used; counts are added, the context is replaced. `touch`: it counts as use of the session."""
         row = self._rows.get(key)
         if row is None:
             return
         changed = replace(
             row,
-            updated_at=self._clock.now(),
+            updated_at=self._clock.now() if touch else row.updated_at,
             input_tokens=row.input_tokens + input_tokens,
             output_tokens=row.output_tokens + output_tokens,
             context_tokens=context_tokens or row.context_tokens,

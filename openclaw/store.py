@@ -295,6 +295,16 @@ def set_run(
     c.execute(update(table).where(table.c.run_id == run_id).values(state=state, error=error, ended_at=ended_at))
 
 
+def merge_runs(c: Connection, run_id: str, text: str, others: Sequence[str], now: datetime) -> None:
+    """Let a run answer others too; it carries the text of all of them, unless that is empty."""
+    table = schema.runs
+    if text:
+        c.execute(update(table).where(table.c.run_id == run_id).values(text=text))
+    if others:
+        values = {"state": "continued", "continued_as": run_id, "ended_at": now}
+        c.execute(update(table).where(table.c.run_id.in_(others)).values(**values))
+
+
 def get_run(c: Connection, run_id: str) -> RunRow | None:
     """One run."""
     row = c.execute(select(schema.runs).where(schema.runs.c.run_id == run_id)).first()
@@ -306,6 +316,18 @@ def open_runs(c: Connection, source: str) -> list[RunRow]:
     table = schema.runs
     statement = (
         select(table).where(table.c.state.in_(OPEN_STATES), table.c.source == source).order_by(table.c.created_at)
+    )
+    return [RunRow(**_fields(row)) for row in c.execute(statement)]
+
+
+def untold_runs(c: Connection, source: str, since: datetime) -> list[RunRow]:
+    """Runs of a source that have not ended, or ended well after `since`: their answer may not have been said."""
+    table = schema.runs
+    recent = (table.c.state == "ok") & (table.c.ended_at >= since)
+    statement = (
+        select(table)
+        .where(table.c.source == source, table.c.state.in_(OPEN_STATES) | recent)
+        .order_by(table.c.created_at)
     )
     return [RunRow(**_fields(row)) for row in c.execute(statement)]
 

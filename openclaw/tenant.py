@@ -15,13 +15,10 @@ from zoneinfo import ZoneInfo
 
 from openclaw import schema
 from openclaw.agent.commands import Commands
-from openclaw.agent.exec_tool import ExecTool
-from openclaw.agent.json_query import JSON_QUERY
 from openclaw.agent.models import ModelClient
 from openclaw.agent.post_tools import PostTools
-from openclaw.agent.tools import ToolRegistry
-from openclaw.agent.workspace.places import Places
-from openclaw.agent.workspace.tools import FileTools
+from openclaw.agent.toolbox import Toolbox
+from openclaw.agent.web_tools import WebGateway, web_tools
 from openclaw.approvals.answers import DiscordAnswers
 from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.continuation import Continuation
@@ -36,6 +33,7 @@ from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running
 from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
 from openclaw.protocol.methods.posts import telling as telling_of_posts
+from openclaw.recipients import Recipients
 from openclaw.services import ChannelReport
 from openclaw.sessions import Sessions
 from openclaw.speaking import Speaker
@@ -52,6 +50,7 @@ from shared.containment.egress import EgressProxy
 from shared.errors import ConfigError, ExitCode, Unavailable
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import keep_watchdog, notify
@@ -103,6 +102,8 @@ class Tenant:
         egress: the way out of its commands.
         zone: the owner's, for maintenance.
         posting: what the gateway is asked about posts; None where nobody may post.
+        web: fetches pages for the agent; None has no such tool.
+        search: who may search the web.
     """
 
     def __init__(
@@ -120,6 +121,8 @@ class Tenant:
         egress: EgressProxy | None = None,
         zone: ZoneInfo = _UTC,
         posting: Posting | None = None,
+        web: WebGateway | None = None,
+        search: SearchOffer | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -132,6 +135,8 @@ class Tenant:
         self._exec_policy = exec_policy
         self._egress = egress or EgressProxy()
         self._posting = posting
+        self._web = web
+        self._search = search or SearchOffer()
         self._make_channel = make_channel if policy.discord.enabled else None
         self._tasks = TaskPool(f"tenant.{name}")
         self._parts: list[asyncio.Task[object]] = []
@@ -160,14 +165,12 @@ class Tenant:
         exec_policy = self._exec_policy or load_exec_policy(self.paths)
         commands = Commands(self.name, self.paths, exec_policy, self._egress, self._clock)
         cards = ApprovalCards(self.name, self.paths, self.approvals, self.outbox, lambda: self._channel, self._clock)
-        exec_tool = ExecTool(commands, self.approvals, cards.announce)
-        post_tools = PostTools(self._posting.gateway, self._posting.groups).tools if self._posting else ()
-        places = Places(self.name, self.paths)
-        tools = ToolRegistry(
-            (exec_tool.tool, JSON_QUERY, CronTool(self.cron).tool, *FileTools(places).tools, *post_tools),
-            self.policy.tools,
-            places.keep_result,
-        )
+        toolbox = Toolbox(self.name, self.paths, self.policy, commands, self.approvals, cards.announce, self._clock)
+        toolbox.registry.add(CronTool(self.cron).tool)
+        if self._web is not None:
+            toolbox.registry.add(*web_tools(self._web, self._search))
+        if self._posting is not None:
+            toolbox.registry.add(*PostTools(self._posting.gateway, self._posting.groups).tools)
         options = GatewayOptions(
             name=self.name,
             policy=self.policy,
@@ -175,7 +178,8 @@ class Tenant:
             secret=self._secret,
             models=self._models,
             log_file=log_file(folder),
-            tools=tools,
+            tools=toolbox.registry,
+            workspace=toolbox.texts,
             discord=self.report,
             clock=self._clock,
             drain_s=self._drain_s,
@@ -187,6 +191,7 @@ class Tenant:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.close)
             await self.db.open()
+            await toolbox.prepare()
             await stack.enter_async_context(self._egress.serving())
             gateway = self._gateway = await stack.enter_async_context(running_gateway(options, self.db))
             stack.push_async_callback(self._tasks.close)
@@ -204,7 +209,12 @@ class Tenant:
             self._make_cards(gateway)
             await self._start_discord(gateway)
             services = gateway.services
-            turns = SystemTurns(services.runs, services.sessions, self.outbox)
+            turns = SystemTurns(self.db, services.runs, services.sessions, self.outbox, self._clock)
+            stack.push_async_callback(turns.close)
+            recipients = Recipients(self.policy, services.sessions, services.dm_pairing, lambda: self._channel)
+            stack.push_async_callback(toolbox.close)
+            await toolbox.start(self.db, services, turns, self.outbox, recipients)
+            await turns.recover()
             continuation = Continuation(self.approvals, commands, cards, turns)
             stack.push_async_callback(continuation.stop)
             await continuation.start()
@@ -353,7 +363,18 @@ async def run(name: str, paths: Paths) -> int:
         secret = gateway_token(folder, startup)
         zone = ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key))
         posting = Posting(client, startup.posting)
-        tenant = Tenant(name, paths, client, policy, secret, make_channel=make_channel, zone=zone, posting=posting)
+        tenant = Tenant(
+            name,
+            paths,
+            client,
+            policy,
+            secret,
+            make_channel=make_channel,
+            zone=zone,
+            posting=posting,
+            web=client,
+            search=startup.web_search,
+        )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):
             notify(f"READY=1\nMAINPID={os.getpid()}")

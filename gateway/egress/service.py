@@ -25,8 +25,8 @@ _SEARCH_BYTES = 1 << 20
 _READ_IN_VAIN = frozenset({"egress.too_large", "http.timeout", "http.cut"})
 """Errors after which a body may have been read: they cost the run its full price."""
 
-RunOf = Callable[[str, str], str]
-"""The run a tenant's group is in; empty when it is in none."""
+RunOf = Callable[[str, str, str], str]
+"""The run a tenant's group is in; empty when it is in none. The third is what the tenant itself calls its run."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Egress:
             Unavailable: nobody answers.
             DeadlineExceeded: it took too long.
         """
-        run_id = self._run(tenant, request.group)
+        run_id = self._run(tenant, request.group, request.run_id)
         url = request.url
         try:
             async with asyncio.timeout(self._policy.timeout_s):
@@ -95,7 +95,7 @@ class Egress:
 
     async def search(self, tenant: str, request: WebSearchRequest) -> SearchAnswer:
         """Search for the run a group is in; raises as `fetch` does."""
-        run_id = self._run(tenant, request.group)
+        run_id = self._run(tenant, request.group, request.run_id)
         backend = self._search
         host = urlsplit(self._policy.search.url).hostname or self._policy.search.backend
         wanted = Wanted(tenant, request.group, run_id, "search", host)
@@ -134,8 +134,8 @@ class Egress:
             total_chars=len(text),
         )
 
-    def _run(self, tenant: str, group: str) -> str:
-        run_id = self._run_of(tenant, group)
+    def _run(self, tenant: str, group: str, named: str) -> str:
+        run_id = self._run_of(tenant, group, named)
         if not run_id:
             # Also the answer for a group of somebody else: which ones exist is not confirmed.
             raise Conflict(f"no run of a group {group!r} is under way here", code="egress.no_run")

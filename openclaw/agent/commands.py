@@ -13,7 +13,7 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.containment.commands import full_argv, prepare
 from shared.containment.egress import EgressProxy
-from shared.containment.run import run_contained
+from shared.containment.run import Contained, start_contained
 from shared.errors import Denied, Invalid
 from shared.execpolicy.grants import Grant, decide_with_grants
 from shared.execpolicy.models import Decision, ExecRequest, Finding, argv_digest
@@ -86,6 +86,25 @@ class Commands:
         Raises:
             Denied: it may not run after all.
         """
+        contained = await self.start(decision, request, session_key, timeout_s)
+        outcome = await contained.finish()
+        _log.info(
+            "exec.ended",
+            session=session_key,
+            exit_code=outcome.exit_code,
+            problem=outcome.problem,
+            duration_s=round(outcome.duration_s, 3),
+        )
+        return result_text(outcome)
+
+    async def start(
+        self, decision: Decision, request: ExecRequest, session_key: str, timeout_s: float, *, with_input: bool = False
+    ) -> Contained:
+        """Start an allowed command; the caller has to call its `finish`.
+
+        Raises:
+            Denied: it may not run after all.
+        """
         home = self._paths.empty_home(self._tenant)
         home.mkdir(parents=True, exist_ok=True, mode=0o500)
         spec = prepare(
@@ -97,13 +116,5 @@ class Commands:
             proxy=self._proxy,
             timeout_s=timeout_s,
         )
-        outcome = await run_contained(spec, clock=self._clock)
-        _log.info(
-            "exec.ended",
-            program=spec.program,
-            session=session_key,
-            exit_code=outcome.exit_code,
-            problem=outcome.problem,
-            duration_s=round(outcome.duration_s, 3),
-        )
-        return result_text(outcome)
+        _log.info("exec.started", program=spec.program, session=session_key)
+        return await start_contained(spec, with_input=with_input, clock=self._clock)

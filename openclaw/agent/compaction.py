@@ -104,13 +104,15 @@ class Compactor:
             instructions: sent before it.
             turns: the conversation.
             specs: tools, sent with it.
-            attempt: how often the model refused it as too long; each time it becomes shorter by half.
+            attempt: how often the model refused it as too long; each time at most half of what was sent is left.
             run_id: for the record.
             session_id: the conversation's.
             remember: makes the summary durable.
         """
-        room = max(self.window - self._policy.reserve_tokens, self.window // 4) >> attempt
+        room = max(self.window - self._policy.reserve_tokens, self.window // 4)
         before = estimated_tokens(instructions, turns, specs)
+        if attempt:
+            room = min(room, before // 2)
         if before <= room:
             return turns
         for trim in (_trimmed, _emptied):

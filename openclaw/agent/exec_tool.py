@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from openclaw.agent.commands import Commands
+from openclaw.agent.jobs import Jobs
 from openclaw.agent.tools import Tool, ToolContext, parse_arguments
 from openclaw.approvals.models import Approval, Question
 from openclaw.approvals.service import Approvals
@@ -19,12 +20,15 @@ from shared.providers import ToolSpec
 
 COMMAND_CHARS: Final = 32_768
 TIMEOUT_S: Final = 60.0
-LONGEST_S: Final = 600.0
+LONGEST_S: Final = 1800.0
+_LONGEST_YIELD_S: Final = 120.0
+_ANNOUNCE_S: Final = 60.0
 
 _DESCRIPTION = (
     "Run one plain command on the gateway host, contained in this session's workspace folder. There is no shell: no "
     "pipes, redirections, variables or chains. curl to public addresses with harmless options and literal values runs "
     "at once; anything else is shown to a person first, and the outcome comes later as a message in this conversation. "
+    "A command that takes long goes on in the background; the process tool follows it. "
     "Read JSON with the json_query tool instead of node."
 )
 _PARAMETERS: Final[dict[str, Any]] = {
@@ -37,6 +41,8 @@ _PARAMETERS: Final[dict[str, Any]] = {
         },
         "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Further variables."},
         "timeout": {"type": "number", "description": f"Seconds, {TIMEOUT_S:g} when left out, {LONGEST_S:g} at most."},
+        "background": {"type": "boolean", "description": "Do not wait for it at all; it can be given input then."},
+        "yieldMs": {"type": "integer", "description": "Milliseconds to wait before it goes on in the background."},
     },
     "required": ["command"],
     "additionalProperties": False,
@@ -53,6 +59,8 @@ class _Arguments(BaseModel):
     workdir: Annotated[str, Field(max_length=1000)] = ""
     env: Annotated[dict[str, str], Field(max_length=50)] = Field(default_factory=dict)
     timeout: Annotated[float, Field(gt=0, le=LONGEST_S)] = TIMEOUT_S
+    background: bool = False
+    yield_ms: int | None = Field(default=None, ge=10, le=120_000, alias="yieldMs")
 
 
 class ExecTool:
@@ -60,18 +68,24 @@ class ExecTool:
 
     Args:
         announce: shows a request to the approvers.
+        jobs: keeps what runs in the background.
+        background_s: how long a command is waited for.
     """
 
-    def __init__(self, commands: Commands, approvals: Approvals, announce: Announce) -> None:
+    def __init__(
+        self, commands: Commands, approvals: Approvals, announce: Announce, jobs: Jobs, *, background_s: float
+    ) -> None:
         self._commands = commands
         self._approvals = approvals
         self._announce = announce
+        self._jobs = jobs
+        self._background_s = background_s
 
     @property
     def tool(self) -> Tool:
         """For the registry."""
         spec = ToolSpec("exec", _DESCRIPTION, _PARAMETERS)
-        return Tool(spec, self._exec, "Command", "runtime", outside=True, timeout_s=LONGEST_S + 30)
+        return Tool(spec, self._exec, "Command", "runtime", outside=True, timeout_s=_LONGEST_YIELD_S + _ANNOUNCE_S)
 
     async def _exec(self, given: dict[str, Any], context: ToolContext) -> str:
         arguments = parse_arguments(_Arguments, given, "exec")
@@ -87,8 +101,18 @@ class ExecTool:
         if decision.verdict == "allow":
             if decision.rule == "granted" and decision.argv is not None:
                 await self._approvals.use_grant(decision.argv, request.cwd)
-            return await self._commands.run(decision, request, context.session_key, arguments.timeout)
+            return await self._run(decision, request, arguments, context)
         return await self._ask(decision, request, arguments.timeout, context)
+
+    async def _run(self, decision: Decision, request: ExecRequest, arguments: _Arguments, context: ToolContext) -> str:
+        self._jobs.room(context.session_key)
+        yield_s = self._background_s if arguments.yield_ms is None else arguments.yield_ms / 1000
+        contained = await self._commands.start(
+            decision, request, context.session_key, arguments.timeout, with_input=arguments.background
+        )
+        return await self._jobs.run(
+            contained, request.command, context, yield_s=0.0 if arguments.background else yield_s
+        )
 
     async def _ask(self, decision: Decision, request: ExecRequest, timeout_s: float, context: ToolContext) -> str:
         if not self._approvals.policy.approvers:

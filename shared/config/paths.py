@@ -135,6 +135,14 @@ class Paths:
         """Long commands on their way to an approver, until the outbox has copied them."""
         return self.tenant(tenant) / "data" / "approvals"
 
+    def openclaw_transcripts(self, tenant: str) -> Path:
+        """All conversations of OpenClaw's agent, archived ones too."""
+        return self.tenant(tenant) / "agents" / "main" / "sessions"
+
+    def memory_index(self, tenant: str) -> Path:
+        """The full-text index over notes and conversations; made anew when it is gone."""
+        return self.tenant(tenant) / "data" / "memory.db"
+
     def group(self, tenant: str, folder: str) -> Path:
         """A NanoClaw group's folder: the agent's working directory."""
         return self.tenant(tenant) / "groups" / folder

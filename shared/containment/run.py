@@ -48,13 +48,31 @@ async def run_contained(
         output_limit_bytes: kept of each stream; the rest is read and dropped, and a flood ends the command.
         clock: measures its duration.
     """
+    return await (await start_contained(spec, output_limit_bytes=output_limit_bytes, clock=clock)).finish()
+
+
+async def start_contained(
+    spec: CommandSpec,
+    *,
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    with_input: bool = False,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Contained:
+    """Start a command; whoever starts it has to call `Contained.finish`, which also ends it when cancelled.
+
+    Args:
+        spec: what to run, and within which bounds.
+        output_limit_bytes: kept of each stream; the rest is read and dropped, and a flood ends the command.
+        with_input: give it a standard input that can be written; without, it is empty.
+        clock: measures its duration.
+    """
     began = clock.monotonic()
     spec_read, spec_write = os.pipe()
     result_read, result_write = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_LAUNCHER), str(spec_read), str(result_write)),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if with_input else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             pass_fds=(spec_read, result_write),
@@ -66,27 +84,98 @@ async def run_contained(
         raise
     os.close(spec_read)
     os.close(result_write)
-    await asyncio.to_thread(_write, spec_write, json.dumps(asdict(spec)).encode())
-    streams = [_Kept(output_limit_bytes, process), _Kept(output_limit_bytes, process)]
+    contained = Contained(process, result_read, output_limit_bytes, began, clock)
     try:
-        with os.fdopen(result_read, "rb") as results:
-            async with asyncio.TaskGroup() as group:
-                for kept, stream in zip(streams, (process.stdout, process.stderr), strict=True):
-                    group.create_task(kept.read(stream))
-            await process.wait()
-            answer = results.read()
-    finally:
+        await asyncio.to_thread(_write, spec_write, json.dumps(asdict(spec)).encode())
+    except BaseException:
+        os.close(result_read)
         await _end(process)
-    outcome = Outcome(**json.loads(answer)) if answer else Outcome(126, "its launcher was killed")
-    flooded = next((kept.problem for kept in streams if kept.problem), "")
-    return replace(
-        outcome,
-        problem=flooded or outcome.problem,
-        stdout=bytes(streams[0].data),
-        stderr=bytes(streams[1].data),
-        dropped_bytes=sum(kept.dropped for kept in streams),
-        duration_s=clock.monotonic() - began,
-    )
+        raise
+    return contained
+
+
+class Contained:
+    """A contained command that runs."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, results: int, limit_bytes: int, began: float, clock: Clock
+    ) -> None:
+        self._process = process
+        self._results = results
+        self._began = began
+        self._clock = clock
+        self._out = _Kept(limit_bytes, process)
+        self._err = _Kept(limit_bytes, process)
+
+    @property
+    def stdout(self) -> bytes:
+        """What is kept of its output so far."""
+        return bytes(self._out.data)
+
+    @property
+    def stderr(self) -> bytes:
+        """What is kept of its error output so far."""
+        return bytes(self._err.data)
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Output that was not kept so far."""
+        return self._out.dropped + self._err.dropped
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds since it was started."""
+        return self._clock.monotonic() - self._began
+
+    @property
+    def lines(self) -> asyncio.StreamReader:
+        """Its output, for a caller that reads it itself and says so to `finish`."""
+        if self._process.stdout is None:
+            raise RuntimeError("its output is a pipe always")
+        return self._process.stdout
+
+    async def write(self, data: bytes, *, ends: bool = False) -> bool:
+        """Give it input; false when it takes none any more."""
+        pipe = self._process.stdin
+        if pipe is None or pipe.is_closing():
+            return False
+        try:
+            pipe.write(data)
+            await pipe.drain()
+            if ends:
+                pipe.write_eof()
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    async def finish(self, *, reads_lines: bool = False) -> Outcome:
+        """Read what it writes until it has ended; call once. Cancelling ends the command and all that it started.
+
+        Args:
+            reads_lines: the caller reads `lines`; its output is not kept here.
+        """
+        streams = [(self._err, self._process.stderr)]
+        if not reads_lines:
+            streams.append((self._out, self._process.stdout))
+        try:
+            with os.fdopen(self._results, "rb") as results:
+                async with asyncio.TaskGroup() as group:
+                    for kept, stream in streams:
+                        group.create_task(kept.read(stream))
+                await self._process.wait()
+                answer = results.read()
+        finally:
+            await _end(self._process)
+        outcome = Outcome(**json.loads(answer)) if answer else Outcome(126, "its launcher was killed")
+        flooded = next((kept.problem for kept in (self._out, self._err) if kept.problem), "")
+        return replace(
+            outcome,
+            problem=flooded or outcome.problem,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            dropped_bytes=self.dropped_bytes,
+            duration_s=self.duration_s,
+        )
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -12,17 +12,19 @@ import re
 from pathlib import Path
 from typing import Final
 
+from openclaw.agent.policy import WorkspacePolicy
+from openclaw.agent.prompt import WorkspaceTexts
 from openclaw.agent.tools import ToolContext
 from openclaw.agent.workspace.folder import FILE_BYTES, Folder
-from openclaw.sessions import is_private
+from openclaw.agent.workspace.names import RESULTS, SKILLS, STANDING_FILES
+from openclaw.agent.workspace.skills import list_skills, skills_prompt
+from openclaw.agent.workspace.standing import read_standing
+from openclaw.sessions import is_helper, is_private
 from shared.config.paths import Paths
 from shared.errors import Denied, GatewayError
 from shared.ids import slug
 
-STANDING_FILES: Final = ("AGENTS.md", "SOUL.md", "TOOLS.md", "IDENTITY.md", "USER.md", "HEARTBEAT.md", "MEMORY.md")
-SKILLS: Final = "skills"
 COMMANDS: Final = "commands"
-RESULTS: Final = "results"
 _KEPT_RESULTS: Final = 20
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -80,6 +82,16 @@ class Places:
                 code="files.standing",
             )
         return folder, "/".join(names)
+
+    def texts(self, session_key: str, policy: WorkspacePolicy) -> WorkspaceTexts:
+        """What the workspace adds to a session's prompt."""
+        files = read_standing(
+            Folder(self.workspace, read_only=True),
+            private=is_private(session_key),
+            helper=is_helper(session_key),
+            file_chars=policy.file_chars,
+        )
+        return WorkspaceTexts(files, skills_prompt(list_skills(self.skill_folders)))
 
     async def keep_result(self, session_key: str, name: str, text: str) -> str:
         """Keep a long result for the `read` tool; returns its path. The oldest make room."""

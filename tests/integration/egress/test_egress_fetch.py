@@ -50,7 +50,7 @@ async def a_house(tmp_path, *, pages=None, faults="", hosts=("127.0.0.1:*",), **
         store = EgressStore(database)
         web = WebClient(max_bytes=rules.max_bytes, allow_loopback=rules.allow_loopback)
         search = SearchBackend(http, rules.search, Secret("a-key"))
-        yield Egress(rules, store, web, search, run_of=lambda *who: RUNS.get(who, "")), world, store
+        yield Egress(rules, store, web, search, run_of=lambda *who: RUNS.get(who[:2], "")), world, store
     await database.close()
 
 
