@@ -228,7 +228,7 @@ def decide_missing_device(params: ConnectParams, role: Role, *, local: bool, sha
     """What a connection without a device may do: its scopes when the shared secret is right, else nothing.
 
     Without a device there is nothing to pair, so that only programs at this machine come in this way; upstream lets
-    anybody who has the token (docs/adr/0010).
+    anybody who has the token (docs/adr/0011).
 
     Raises:
         Refused: the Control UI, nodes and everything from elsewhere always need a device.
