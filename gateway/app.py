@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gateway.backup.service import Backups
+from gateway.backup.store import BackupStore
 from gateway.broker.app import build_broker
 from gateway.broker.keys import KeyGiver
 from gateway.broker.routes import BrokerServices
@@ -221,6 +223,7 @@ class Gateway:
         await self.social.start()
         stack.push_async_callback(self.social.runner.stop)
 
+        backups = Backups(paths, BackupStore(database))
         broker = build_broker(
             BrokerServices(
                 pool=self.pool,
@@ -235,6 +238,7 @@ class Gateway:
                     {name: tenant.threads_group for name, tenant in settings.enabled_tenants().items()},
                 ),
                 social=self.social,
+                backups=backups,
             ),
             keys=self.keys,
             routes_of=self.routes_of,
@@ -267,6 +271,8 @@ class Gateway:
             egress=self.egress,
             notices=self.notices,
             watch=self.watch,
+            backups=backups,
+            docker_host=settings.policy.engine.host,
             images=images if settings.policy.engine.kind == "docker" else None,
         )
         self.maintenance = build_maintenance(parts, settings.policy.workers.timezone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
+from gateway.backup.schema import backup_table
 from shared.maintenance.schema import job_table
 from shared.storage import BigId, UtcTime
 
@@ -91,3 +92,6 @@ owner_notice = Table(
 
 maintenance_job = job_table(metadata)
 """What the gateway does by itself from time to time."""
+
+backup = backup_table(metadata)
+"""The newest backup of each tenant."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from nanoclaw import backup
 from nanoclaw.administration import Administration
 from nanoclaw.agent.base import WorkerGateway, WorkerSpec
 from nanoclaw.agent.host import AgentHost
@@ -49,6 +50,7 @@ from nanoclaw.tasks.service import Tasks
 from nanoclaw.tasks.tools import TaskTools
 from nanoclaw.turns import Turns
 from nanoclaw.without import tell_without
+from shared.backup.job import BackupGateway, backup_job
 from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChatId, InboundMessage
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
@@ -77,7 +79,7 @@ _FLUSH_S = 3.0
 _GATEWAY_WAIT_S = 60.0
 
 
-class Gateway(WorkerGateway, ModelGateway, WebGateway, PostGateway, CardGateway, Protocol):
+class Gateway(WorkerGateway, ModelGateway, WebGateway, PostGateway, CardGateway, BackupGateway, Protocol):
     """All we ask of the gateway while running."""
 
 
@@ -224,9 +226,11 @@ class Tenant:
             longest_rest_s=max(policy.runs.retry_delays_s, default=60.0),
             clock=clock,
         )
+        jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: log_folders(paths, name), kept, clock=clock)
+        jobs.append(backup_job(name, paths, backup.selection(name), gateway, times=backup.TIMES))
         self.maintenance = Maintenance(
             self.db,
-            tenant_jobs(self.db, self.inbox, self.outbox, lambda: log_folders(paths, name), kept, clock=clock),
+            jobs,
             kept,
             zone,
             clock=clock,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-from openclaw import schema
+from openclaw import backup, schema
 from openclaw.agent.commands import Commands
 from openclaw.agent.models import ModelClient
 from openclaw.agent.post_tools import PostTools
@@ -38,6 +38,7 @@ from openclaw.services import ChannelReport
 from openclaw.sessions import Sessions
 from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
+from shared.backup.job import BackupGateway, backup_job
 from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
 from shared.channels.discord.make import discord_channel
 from shared.channels.inbox import Inbox
@@ -104,6 +105,7 @@ class Tenant:
         posting: what the gateway is asked about posts; None where nobody may post.
         web: fetches pages for the agent; None has no such tool.
         search: who may search the web.
+        backup_gateway: takes the copy of its state; None where there is none to take it.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Tenant:
         posting: Posting | None = None,
         web: WebGateway | None = None,
         search: SearchOffer | None = None,
+        backup_gateway: BackupGateway | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -150,6 +153,8 @@ class Tenant:
         self._answers = DiscordAnswers(self.approvals)
         kept = MaintenancePolicy.load(paths)
         jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: [process_logs(paths, name)], kept, clock=clock)
+        if backup_gateway is not None:
+            jobs.append(backup_job(name, paths, backup.selection(name), backup_gateway, times=backup.TIMES))
         self.maintenance = Maintenance(self.db, jobs, kept, zone, clock=clock)
         self._cards: PostCards | None = None
         self._gateway: RunningGateway | None = None
@@ -374,6 +379,7 @@ async def run(name: str, paths: Paths) -> int:
             posting=posting,
             web=client,
             search=startup.web_search,
+            backup_gateway=client,
         )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):

@@ -14,6 +14,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 
+from gateway.backup.service import Backups
 from gateway.broker.auth import Caller
 from gateway.broker.posts import post_routes
 from gateway.egress.service import Egress
@@ -44,6 +45,7 @@ class BrokerServices:
     notices: Notices
     before_lease: Callable[[str, str], Awaitable[None]]
     social: Social
+    backups: Backups
 
 
 _TAKEN = WorkerEvent(event="taken").model_dump_json()
@@ -118,6 +120,13 @@ async def pause(request: Request[Any, Any, Any], state: State, worker_id: FromPa
 async def end(request: Request[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
     """Stop a worker of the tenant's own."""
     await _services(state).pool.end(_caller(request).tenant, worker_id)
+
+
+@post("/v1/backup", status_code=200)
+async def back_up(request: Request[Any, Any, Any], state: State) -> dict[str, Any]:
+    """The tenant's copy of its own state, as a tar file; answers when it is on its remote."""
+    outcome = await _services(state).backups.receive(_caller(request).tenant, request.stream())
+    return outcome.as_json()
 
 
 @post("/v1/egress/fetch", status_code=200)
@@ -196,4 +205,4 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
 def broker_routes() -> list[ControllerRouterHandler]:
     """All routes of the tenant socket but the model's."""
     workers_of_tenant = [lease, workers, rebuild_image, prune_images, busy, idle, pause, end, stdio]
-    return [startup, *workers_of_tenant, fetch, search, notices, notice_delivered, notice_held, *post_routes()]
+    return [startup, back_up, *workers_of_tenant, fetch, search, notices, notice_delivered, notice_held, *post_routes()]

@@ -13,6 +13,7 @@ from shared.cli import LazyGroup, guarded, paths_of, print_json, print_table, st
 
 MODULES: Final = {
     "auth": "gateway.cli.auth",
+    "backup": "gateway.cli.backup",
     "copilot-api": "gateway.cli.copilot_api",
     "egress": "gateway.cli.egress",
     "install": "gateway.units.cli",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from gateway.backup.drill import as_sentence, drill
+from gateway.backup.policy import load_backup
+from gateway.backup.service import Backups
 from gateway.budget.policy import BudgetsPolicy
 from gateway.credentials.models import CredentialStatus
 from gateway.egress.service import Egress
@@ -38,6 +43,7 @@ class GatewayParts:
 
     Attributes:
         images: None without an engine that has images.
+        docker_host: the engine's address.
     """
 
     paths: Paths
@@ -47,7 +53,9 @@ class GatewayParts:
     egress: Egress
     notices: Notices
     watch: SignInWatch
+    backups: Backups
     images: WorkerImages | None
+    docker_host: str = ""
     clock: Clock = SYSTEM_CLOCK
 
 
@@ -59,6 +67,20 @@ def gateway_jobs(parts: GatewayParts, policy: MaintenancePolicy) -> list[Job]:
         Job("disk.watch", "tells the owner when the disk fills up", "*/15 * * * *", does.watch_disk),
         Job("tokens.check", "looks at all sign-ins and when they end", "0 6 * * *", does.check_tokens),
         Job("docker.prune", "empties the build cache and drops worker images nobody uses", "0 4 * * 0", does.prune),
+        Job(
+            "backup",
+            "backs up policies, ledger and posts, encrypted, to their git remote",
+            "10 5 * * *",
+            parts.backups.own,
+        ),
+        Job(
+            "backup.drill",
+            "restores every backup elsewhere, starts the sandbox on it, and compares",
+            "0 6 * * 0",
+            does.drill,
+            timeout_s=1800.0,
+        ),
+        Job("backup.watch", "tells the owner when a newest backup is too old", "0 6 * * *", parts.backups.watch),
         Job("ledger.forget", "forgets old model calls, web requests and notices", "30 3 * * *", does.forget),
     ]
 
@@ -135,6 +157,14 @@ class _Works:
     async def check_tokens(self) -> str:
         statuses = await self._parts.watch.look()
         return summary_of(statuses)
+
+    async def drill(self) -> str:
+        policy = await asyncio.to_thread(load_backup, self._parts.paths)
+        if not policy.remotes:
+            return "no remote is configured"
+        with tempfile.TemporaryDirectory(prefix="cg-drill-") as folder:  # a short name: sockets lie below it
+            found = await drill(policy, self._parts.paths, Path(folder), docker_host=self._parts.docker_host)
+        return as_sentence(found)
 
     async def forget(self) -> str:
         parts = self._parts

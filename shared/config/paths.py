@@ -102,6 +102,15 @@ class Paths:
         return self.state / "policies"
 
     @property
+    def backup_spool(self) -> Path:
+        """Copies on their way into a backup; removed when it is made."""
+        return self.gateway / "backups" / "spool"
+
+    def backup_copy(self, tenant: str) -> Path:
+        """Working copy of the git remote that a tenant is backed up to; everything in it is sealed."""
+        return self.gateway / "backups" / tenant
+
+    @property
     def sandbox_marker(self) -> Path:
         """Marks the state directory of a sandbox; a real installation never has it."""
         return self.state / "sandbox"
@@ -122,6 +131,10 @@ class Paths:
     def outbox_spool(self, tenant: str) -> Path:
         """Copies of files on their way out, until the platform has them."""
         return self.tenant(tenant) / "data" / "outbox"
+
+    def backup_snapshot(self, tenant: str) -> Path:
+        """A tenant's copy of its own state, until the gateway has it."""
+        return self.tenant(tenant) / "data" / "backup.tar"
 
     def session_workspace(self, tenant: str, session: str) -> Path:
         """Where the commands of one OpenClaw session run, and the only folder they may write in."""

@@ -52,6 +52,7 @@ _BY_STATUS: dict[int, type[GatewayError]] = {
 }
 _MODEL_READ_TIMEOUT_S = 600.0
 _WEB_TIMEOUT_S = 180.0  # above the longest fetch that the gateway's policy allows
+_BACKUP_TIMEOUT_S = 1500.0
 _FIRST_ERROR_STATUS = 400
 _WAIT_MARGIN_S = 15.0
 _RATE_LIMITED, _UPSTREAM, _UNAVAILABLE, _DEADLINE = 429, 502, 503, 504
@@ -152,6 +153,19 @@ class GatewayClient:
     async def prune_images(self) -> dict[str, Any]:
         """Clear the engine's build cache and worker images nobody needs; answers with the bytes freed."""
         answer: dict[str, Any] = await self._call("POST", "/v1/workers/prune", timeout_s=600.0)
+        return answer
+
+    async def hand_over_backup(self, file: Path) -> dict[str, Any]:
+        """Send this tenant's copy of its own state; answers when it is backed up.
+
+        Raises:
+            Denied: it holds a secret; nothing was pushed.
+            Unavailable: the remote does not take it.
+        """
+        status, body = await self._http.upload("/v1/backup", file, timeout_s=_BACKUP_TIMEOUT_S)
+        if status >= _FIRST_ERROR_STATUS:
+            raise error_from(status, body)
+        answer: dict[str, Any] = decode(body)
         return answer
 
     async def publish_post(self, request: PostRequest) -> PostInfo:

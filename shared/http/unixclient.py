@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import httpx
 from shared.errors import Unavailable
 
 _CONNECT_TIMEOUT_S = 5.0
+_CHUNK_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,20 @@ class UnixClient:
             raise self._down(error) from None
         return response.status_code, response.content
 
+    async def upload(self, path: str, file: Path, *, timeout_s: float) -> tuple[int, bytes]:
+        """POST a file as it lies there; returns status and body.
+
+        Raises:
+            Unavailable: nobody answers, or not in time.
+        """
+        timeout = httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S)
+        headers = {"content-type": "application/octet-stream"}
+        try:
+            response = await self._http.post(path, content=_chunks(file), headers=headers, timeout=timeout)
+        except httpx.HTTPError as error:
+            raise self._down(error) from None
+        return response.status_code, response.content
+
     @asynccontextmanager
     async def stream(
         self, path: str, *, json: Mapping[str, Any], headers: Mapping[str, str], read_timeout_s: float
@@ -107,3 +123,9 @@ class UnixClient:
 
     def _down(self, error: httpx.HTTPError) -> Unavailable:
         return Unavailable(f"{self._where} ({type(error).__name__})", code="gateway.down")
+
+
+async def _chunks(file: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(file.open, "rb") as handle:
+        while data := await asyncio.to_thread(handle.read, _CHUNK_BYTES):
+            yield data

@@ -16,7 +16,7 @@ from shared.maintenance.policy import MaintenancePolicy
 from shared.storage import Database
 
 DAY_S = 86_400.0
-TENANT_JOBS = frozenset({"logs.rotate", "logs.delete", "database.check", "messages.forget"})
+TENANT_JOBS = frozenset({"backup", "logs.rotate", "logs.delete", "database.check", "messages.forget"})
 """Names of what every tenant does, for the check of policy."""
 
 

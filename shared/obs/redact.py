@@ -18,17 +18,22 @@ _SECRET_KEY = re.compile(
 )
 _SAFE_KEYS = frozenset({"input_tokens", "output_tokens", "max_tokens", "tokens", "state", "token_file"})
 _ERROR_CODE = re.compile(r"[a-z_]{2,20}(\.[a-z_]{2,30}){0,2}")
-_SECRET_VALUE = re.compile(
-    r"""
+_UNMISTAKABLE = r"""
     sk-ant-[A-Za-z0-9_-]{8,}                                       # Anthropic
-    | sk-[A-Za-z0-9_-]{20,}                                        # OpenAI
     | gh[opusr]_[A-Za-z0-9]{16,} | github_pat_[A-Za-z0-9_]{20,}    # GitHub
     | xox[abprs]-[A-Za-z0-9-]{10,} | xapp-[A-Za-z0-9-]{10,}        # Slack
+    | AGE-SECRET-KEY-1[A-Z0-9]{50,}
+    | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----
+"""
+_UNMISTAKABLE_VALUE = re.compile(_UNMISTAKABLE, re.VERBOSE)
+_SECRET_VALUE = re.compile(
+    _UNMISTAKABLE
+    + r"""
+    | sk-[A-Za-z0-9_-]{20,}                                        # OpenAI
     | eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*      # JWT
     | [A-Za-z0-9_-]{23,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}   # Discord bot
     | tid=[^\s;"']+;[^\s"']+                                       # Copilot
     | \b(?:TH|IG)[A-Za-z0-9]{40,}                                  # Threads, Instagram
-    | AGE-SECRET-KEY-1[A-Z0-9]{50,}
     """,
     re.VERBOSE,
 )
@@ -43,6 +48,16 @@ def _is_error_code(key: str, value: object) -> bool:
     return key == "code" and isinstance(value, str) and _ERROR_CODE.fullmatch(value) is not None
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a key's name says that its value is a secret."""
+    return name not in _SAFE_KEYS and _SECRET_KEY.search(name) is not None
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text holds what can only be a key or token: for refusing, where hiding too much would do harm."""
+    return _UNMISTAKABLE_VALUE.search(text) is not None
+
+
 def redact_text(text: str) -> str:
     """Hide anything in a text that looks like a credential."""
     text = _URL_SECRET.sub(rf"\1{HIDDEN}", text)
@@ -54,7 +69,7 @@ def redact(value: Any, *, key: str = "") -> Any:  # noqa: ANN401 - any JSON-like
     """A copy of a JSON-like value with secrets hidden; other objects are shown through `str`."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    if key and key not in _SAFE_KEYS and value and _SECRET_KEY.search(key) and not _is_error_code(key, value):
+    if key and value and is_secret_name(key) and not _is_error_code(key, value):
         return HIDDEN
     if isinstance(value, str):
         return redact_text(value)

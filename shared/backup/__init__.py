@@ -1,0 +1,1 @@
+"""What a process hands over for its backup: a consistent copy of what belongs to it, and nothing secret by name."""
