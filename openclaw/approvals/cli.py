@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from typing import Any, TextIO
 
 import click
 
 from openclaw.cli_target import Target, json_option, target_options
 from shared.cli import print_json, print_table
-from shared.errors import Invalid
+from shared.errors import Invalid, NotFound
 
 _COMMAND_CHARS = 60
 
@@ -143,3 +144,105 @@ def approvals_revoke(target: Target, grant_id: str, *, as_json: bool) -> None:
         print_json(answer)
     else:
         click.echo(f"Revoked {answer['revoked']}: the agent has to ask again.")
+
+
+@cli.command("get")
+@click.option("--gateway", is_flag=True, help="Accepted for compatibility; it is always the gateway's.")
+@target_options
+@json_option
+def approvals_get(target: Target, *, gateway: bool, as_json: bool) -> None:  # noqa: ARG001 - a flag of the original
+    """Show how commands are decided, and what was allowed for good, as the original's approvals file."""
+    found = target.request("exec.approvals.get", {})
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"Decided by policies/exec.toml: {', '.join(f'{k}={v}' for k, v in found['file']['defaults'].items())}")
+    rows = [(agent, entry["id"], entry["pattern"]) for agent, entry in _entries(found)]
+    print_table(("AGENT", "ID", "ALLOWED"), rows, empty="Nothing was allowed for good.")
+
+
+def _entries(snapshot: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    agents = snapshot["file"]["agents"].items()
+    return [(agent, entry) for agent, rules in agents for entry in rules["allowlist"]]
+
+
+@cli.command("set")
+@click.option("--file", "source", type=click.File("r"), help="The approvals file as JSON; - reads standard input.")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read it from standard input.")
+@click.option("--gateway", is_flag=True, help="Accepted for compatibility; it is always the gateway's.")
+@target_options
+@json_option
+def approvals_set(target: Target, source: TextIO | None, *, from_stdin: bool, gateway: bool, as_json: bool) -> None:  # noqa: ARG001 - a flag of the original
+    """Replace the approvals file: entries can be taken away, never added."""
+    stream = sys.stdin if from_stdin else source
+    if stream is None:
+        raise Invalid("give the file with --file NAME, or --stdin")
+    try:
+        file = json.load(stream)
+    except ValueError as error:
+        raise Invalid(f"the approvals file is not JSON: {error}", code="approvals.file") from None
+    _write(target, file, "Updated", as_json=as_json)
+
+
+def _write(target: Target, file: object, words: str, *, as_json: bool, base_hash: str = "") -> None:
+    base = base_hash or target.request("exec.approvals.get", {})["hash"]
+    answer = target.request("exec.approvals.set", {"file": file, "baseHash": base})
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{words}: {len(_entries(answer))} entries are allowed for good.")
+
+
+@cli.group("allowlist")
+def approvals_allowlist() -> None:
+    """What was allowed for good."""
+
+
+@approvals_allowlist.command("list")
+@target_options
+@json_option
+def allowlist_list(target: Target, *, as_json: bool) -> None:
+    """List the entries."""
+    found = _entries(target.request("exec.approvals.get", {}))
+    if as_json:
+        print_json([{"agent": agent, **entry} for agent, entry in found])
+        return
+    rows = [(agent, entry["id"], entry["pattern"]) for agent, entry in found]
+    print_table(("AGENT", "ID", "ALLOWED"), rows, empty="Nothing was allowed for good.")
+
+
+def _change(target: Target, agent: str, pattern: str, *, remove: bool, as_json: bool) -> None:
+    found = target.request("exec.approvals.get", {})
+    allowlist = found["file"]["agents"].setdefault(agent, {"allowlist": []})["allowlist"]
+    kept = [entry for entry in allowlist if pattern not in (entry["id"], entry["pattern"])]
+    if remove and len(kept) == len(allowlist):
+        raise NotFound(f"nothing that was allowed for good is {pattern!r}: openclaw approvals allowlist list")
+    found["file"]["agents"][agent]["allowlist"] = kept if remove else [*allowlist, {"pattern": pattern}]
+    words = "Removed" if remove else "Added"
+    _write(target, found["file"], words, as_json=as_json, base_hash=found["hash"])
+
+
+_agent_option = click.option("--agent", default="main", show_default=True, help="Whose.")
+_gateway_flag = click.option("--gateway", is_flag=True, help="Accepted for compatibility; it is always the gateway's.")
+
+
+@approvals_allowlist.command("add")
+@click.argument("pattern")
+@_agent_option
+@_gateway_flag
+@target_options
+@json_option
+def allowlist_add(target: Target, pattern: str, agent: str, *, gateway: bool, as_json: bool) -> None:  # noqa: ARG001 - a flag of the original
+    """Refused in words: programs are allowed in policies/exec.toml, exact commands by answering "always"."""
+    _change(target, agent, pattern, remove=False, as_json=as_json)
+
+
+@approvals_allowlist.command("remove")
+@click.argument("pattern")
+@_agent_option
+@_gateway_flag
+@target_options
+@json_option
+def allowlist_remove(target: Target, pattern: str, agent: str, *, gateway: bool, as_json: bool) -> None:  # noqa: ARG001 - a flag of the original
+    """Take an entry away, by its id or its text: the agent has to ask again."""
+    _change(target, agent, pattern, remove=True, as_json=as_json)

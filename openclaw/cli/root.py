@@ -12,9 +12,10 @@ from typing import Final
 import click
 
 from openclaw.cli_target import TENANT
-from shared.cli import LazyGroup, guarded, paths_of, state_option
+from shared.cli import LazyGroup, guarded, state_option
 
 MODULES: Final = {
+    "agents": "openclaw.cli.agents",
     "approvals": "openclaw.approvals.cli",
     "channels": "openclaw.cli.channels",
     "cron": "openclaw.cron.cli",
@@ -24,9 +25,11 @@ MODULES: Final = {
     "gateway": "openclaw.cli.gateway",
     "health": "openclaw.cli.status:health",
     "logs": "openclaw.cli.logs",
+    "message": "openclaw.cli.message",
     "models": "openclaw.cli.models",
     "onboard": "openclaw.cli.sign_in:onboard",
     "pairing": "openclaw.cli.pairing",
+    "sessions": "openclaw.cli.sessions",
     "status": "openclaw.cli.status:status",
 }
 """Command → module, or module:name where it is not called ``cli``. A new command adds its line here."""
@@ -43,11 +46,9 @@ def cli() -> None:
 @state_option
 def run(state: Path | None, tenant: str) -> int:
     """Run the tenant process; the supervisor and the service unit call this."""
-    import asyncio
+    from openclaw.cli.status import run_tenant_process
 
-    from openclaw.tenant import run as run_tenant
-
-    return asyncio.run(run_tenant(tenant, paths_of(state)))
+    return run_tenant_process(tenant, state)
 
 
 def main() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from openclaw.cli_target import Target, json_option, target_options
-from shared.cli import print_json
+from shared.cli import paths_of, print_json
+from shared.errors import ExitCode
 
 
 @click.command()
@@ -26,17 +29,25 @@ def status(target: Target, *, as_json: bool) -> None:
 @click.command()
 @target_options
 @json_option
-def health(target: Target, *, as_json: bool) -> None:
-    """Ask the gateway for its health."""
+def health(target: Target, *, as_json: bool) -> int:
+    """Ask the gateway for its health; 0 only when it is well."""
+    return show_health(target, as_json=as_json)
+
+
+def show_health(target: Target, *, as_json: bool) -> int:
+    """Print the health; returns the exit code."""
     report = target.request("health")
     if as_json:
         print_json(report)
-        return
+        return ExitCode.STOP if report["ok"] else ExitCode.CRASH
     click.echo(f"Agents: {', '.join(row['agentId'] for row in report['agents'])} (default)")
+    if not report["channels"]:
+        click.echo("Channels: none are switched on (policies/openclaw.toml)")
     for name, channel in report["channels"].items():
         words = "connected" if channel["connected"] else channel["lastError"] or "not connected"
         click.echo(f"{report['channelLabels'].get(name, name)}: {words}")
     click.echo(f"Session store: {report['sessions']['path']} ({report['sessions']['count']} entries)")
+    return ExitCode.STOP if report["ok"] else ExitCode.CRASH
 
 
 @click.command()
@@ -51,3 +62,12 @@ def dashboard(target: Target, *, no_open: bool, as_json: bool) -> None:  # noqa:
         print_json({"url": url})
     else:
         click.echo(f"Dashboard URL: {url}")
+
+
+def run_tenant_process(tenant: str, state: Path | None) -> int:
+    """Run the tenant until it is told to stop; returns its exit code."""
+    import asyncio
+
+    from openclaw.tenant import run
+
+    return asyncio.run(run(tenant, paths_of(state)))
