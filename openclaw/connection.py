@@ -28,6 +28,9 @@ class Limits:
         tick_s: interval of ``tick`` events.
         close_grace_s: time a closing socket gets to take what is queued.
         in_flight: requests of one socket worked on at the same time; more wait in the socket.
+        ping_s: interval of WebSocket pings, and how long a pong may take: a peer that vanished is found out, and a
+            tunnel sees traffic before its idle limit (edge notes §1.4); None sends none.
+        max_strangers: sockets from elsewhere that may be in their handshake at once; more are turned away.
     """
 
     max_payload_bytes: int = 26_214_400
@@ -37,6 +40,8 @@ class Limits:
     tick_s: float = 30.0
     close_grace_s: float = 5.0
     in_flight: int = 64
+    ping_s: float | None = 25.0
+    max_strangers: int = 1000
 
 
 LIMITS: Final = Limits()

@@ -21,7 +21,14 @@ from openclaw.hello import hello_ok
 from openclaw.metrics import Counts
 from openclaw.presence import Presence
 from openclaw.protocol import events
-from openclaw.protocol.errors import CLOSE_NORMAL, CLOSE_POLICY, CLOSE_RESTART, CLOSE_TOO_BIG, Refused
+from openclaw.protocol.errors import (
+    CLOSE_NORMAL,
+    CLOSE_POLICY,
+    CLOSE_RESTART,
+    CLOSE_TOO_BIG,
+    CLOSE_TRY_LATER,
+    Refused,
+)
 from openclaw.protocol.frames import Encoded, event, request_id_of, response
 from openclaw.protocol.handshake import Upgrade
 from openclaw.protocol.registry import MethodTable
@@ -98,6 +105,11 @@ class Hub:
         """What the methods need."""
         return self._parts()[0]
 
+    @property
+    def _strangers(self) -> int:
+        """Sockets whose handshake is not done."""
+        return len(self._sockets) - len(self._events.connections)
+
     def start(self) -> None:
         """Begin to tick."""
         self._tasks.start(self._tick(), name="tick")
@@ -158,6 +170,10 @@ class Hub:
             lasts_until: Unix seconds when the pass is over that the request came with; the socket is closed then.
         """
         await receive()
+        if not upgrade.local and self._strangers >= self._limits.max_strangers:
+            self._counts.connects["crowded"] += 1
+            await send({"type": "websocket.close", "code": CLOSE_TRY_LATER, "reason": ""})  # not accepted: HTTP 403
+            return
         await send({"type": "websocket.accept"})
         connection = Connection(upgrade, self._limits)
         self._sockets.add(connection)
