@@ -54,6 +54,10 @@ class Admission:
         self._allowed_origins = allowed_origins
         self._clock = clock
 
+    def allow(self, origins: Collection[str]) -> None:
+        """Let pages of these origins connect from now on, beside loopback."""
+        self._allowed_origins = origins
+
     async def admit(self, connection: Connection, frame: object) -> Admitted:
         """Take the first frame of a socket.
 

@@ -29,6 +29,7 @@ def operations(gateway: RunningGateway, secret: Secret, inbox: Inbox, stop: asyn
             "connections": len(services.hub.connections),
             "runs": services.runs.active_count,
             "pending_devices": len(pending),
+            "config": services.config.state(),
             "inbox": await inbox.counts(),
             "started_at": services.started_at.isoformat(),
         }

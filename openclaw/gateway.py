@@ -21,6 +21,8 @@ from openclaw.agent.tools import ToolRegistry
 from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
+from openclaw.config.service import ConfigService
+from openclaw.config.snapshot import Snapshot, Source
 from openclaw.connection import LIMITS, Limits
 from openclaw.cron.delivery import Delivery, NoDelivery
 from openclaw.cron.runner import CronRunner
@@ -40,6 +42,7 @@ from openclaw.transcript import Transcripts
 from shared.channels.base import ChannelStatus
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.http.unixserver import AsgiListeners
+from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
 from shared.storage import Database
@@ -72,6 +75,7 @@ class GatewayOptions:
         cron: scheduled jobs; likewise.
         delivery: takes the answers of scheduled jobs.
         workspace: what the agent's workspace adds to the prompt of a session.
+        config: loaded already; without one, `openclaw.json` in the folder under `policy` as its fixed ceiling.
     """
 
     name: str
@@ -90,6 +94,7 @@ class GatewayOptions:
     cron: CronJobs | None = None
     delivery: Delivery = field(default_factory=NoDelivery)
     workspace: Callable[[str], WorkspaceTexts] = lambda _key: WorkspaceTexts()
+    config: ConfigService | None = None
 
 
 @dataclass(slots=True)
@@ -132,7 +137,9 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     from openclaw.app import build_app
     from openclaw.web import ControlUi
 
-    policy, clock = options.policy, options.clock
+    clock = options.clock
+    config = options.config or fixed_config(options)
+    policy = config.current.policy
     devices = Devices(db, options.secret, clock)
     sessions = Sessions(db, clock)
     dm_pairing = DmPairing(db, "discord", clock)
@@ -169,6 +176,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     services = Services(
         name=options.name,
         policy=policy,
+        config=config,
         folder=options.folder,
         log_file=options.log_file,
         clock=clock,
@@ -187,6 +195,9 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         posts=options.posts,
     )
     hub.attach(services)
+    config.listeners.append(lambda snapshot: _apply(snapshot, services, models, admission, limiter))
+    config.changed_state = lambda: _tell_state(hub)
+    watching = TaskPool("config")
     gateway = RunningGateway(services, 0)
     ui = ControlUi(policy.agent.name, lambda: gateway.ready, enabled=policy.control_ui.enabled)
     offered = Offered(policy.http.chat_completions, policy.http.responses, policy.http.tools)
@@ -200,6 +211,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
             figures = serving_metrics(services, counts, policy.metrics.port)
             gateway.metrics_port = await stack.enter_async_context(figures)
         hub.start()
+        watching.start(config.run(), name="watch")
         await runs.recover()
         runner.start()
         _log.info("openclaw.listening", port=gateway.port)
@@ -207,6 +219,8 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
             yield gateway
         finally:
             gateway.ready = False
+            await watching.close()
+            await config.close()
             await runs.stop(options.drain_s)
             await options.tools.close()
             await runner.stop()
@@ -222,6 +236,34 @@ def _door(policy: OpenClawPolicy, clock: Clock) -> Door:
     if access.team_domain:
         gate = AccessGate(access.team_domain, access.audiences, direct_from=access.direct_from, clock=clock)
     return Door(policy.trusted_proxies, gate, policy.http.strict_transport_security)
+
+
+def fixed_config(options: GatewayOptions) -> ConfigService:
+    """The configuration of a gateway whose policy is given.
+
+    Raises:
+        ConfigError: ``openclaw.json`` is not valid.
+    """
+    config = ConfigService(Source.fixed(options.folder, options.policy), clock=options.clock)
+    config.load()
+    return config
+
+
+def _apply(
+    snapshot: Snapshot, services: Services, models: Models, admission: Admission, limiter: AttemptLimiter
+) -> None:
+    """Take up what can change while running; the rest asks for a restart (`openclaw.config.service`)."""
+    policy = snapshot.policy
+    services.policy = policy
+    services.approvals.policy = policy.approvals
+    admission.allow(policy.control_ui.allowed_origins)
+    limiter.adjust(policy.auth.max_attempts, policy.auth.window_s, policy.auth.lockout_s)
+    services.runs.apply(_run_policy(policy))
+    models.choose([policy.agent.model, *policy.agent.fallbacks])
+
+
+def _tell_state(hub: Hub) -> None:
+    hub.health(fresh=True, tell=True)
 
 
 def _run_policy(policy: OpenClawPolicy) -> RunPolicy:

@@ -90,4 +90,5 @@ def health(services: Services) -> dict[str, Any]:
         "defaultAgentId": AGENT_ID,
         "agents": [{"agentId": AGENT_ID, "isDefault": True, "heartbeat": heartbeat(), "sessions": sessions}],
         "sessions": sessions,
+        "config": services.config.state(),
     }

@@ -35,7 +35,7 @@ def hello_ok(
             "health": health,
             "stateVersion": state_version,
             "uptimeMs": uptime_ms,
-            "configPath": str(services.folder / "openclaw.json"),
+            "configPath": str(services.config.path),
             "stateDir": str(services.folder),
             "sessionDefaults": {
                 "defaultAgentId": AGENT_ID,

@@ -141,16 +141,20 @@ class Hub:
         """Tell everybody who is there."""
         self.broadcast(events.PRESENCE, {"presence": self._presence.listing()}, state_version=True)
 
-    def health(self, *, fresh: bool = False) -> Encoded:
+    def health(self, *, fresh: bool = False, tell: bool = False) -> Encoded:
         """The health payload, at most a second old; everybody is told of a newer one now and then.
 
         Encoded once for all who ask within that second.
+
+        Args:
+            fresh: made anew in any case.
+            tell: everybody is told in any case.
         """
         now = self._clock.monotonic()
         if self._health is None or fresh or now - self._health_at > _HEALTH_MAX_AGE_S:
             self._health, self._health_at = health(self.services), now
             self._health_text = Encoded.of(self._health)
-            if now - self._health_told_at > _HEALTH_TELL_S:
+            if tell or now - self._health_told_at > _HEALTH_TELL_S:
                 self._health_told_at = now
                 self._events.health_version += 1
                 self.broadcast(events.HEALTH, self._health, state_version=True)

@@ -60,7 +60,6 @@ class DiscordIntake:
         answers: DiscordAnswers,
     ) -> None:
         self._services = services
-        self._policy: DiscordPolicy = services.policy.discord
         self._pairing: DmPairing = services.dm_pairing
         self._inbox = inbox
         self._outbox = outbox
@@ -73,6 +72,10 @@ class DiscordIntake:
         self._stopping = False
         self.last_inbound_at: datetime | None = None
         self.last_outbound_at: datetime | None = None
+
+    @property
+    def _policy(self) -> DiscordPolicy:
+        return self._services.policy.discord
 
     async def start(self) -> None:
         """Take up what an earlier process left; call once, before the channel runs."""

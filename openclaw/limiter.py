@@ -33,6 +33,10 @@ class AttemptLimiter:
         self._clock = clock
         self._sources: OrderedDict[str, _Source] = OrderedDict()
 
+    def adjust(self, max_attempts: int, window_s: float, lockout_s: float) -> None:
+        """Other numbers from now on; locks that hold go on holding."""
+        self._max_attempts, self._window_s, self._lockout_s = max_attempts, window_s, lockout_s
+
     def locked_for_s(self, source: str) -> float:
         """Seconds until this source may try again; 0 when it may now."""
         entry = self._sources.get(source)

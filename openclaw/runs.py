@@ -124,6 +124,10 @@ class Runs:
         self._slots = asyncio.Semaphore(policy.max_concurrent)
         self._stopping = False
 
+    def apply(self, policy: RunPolicy) -> None:
+        """Another policy for the runs that begin from now on; how many run at once stays until the next start."""
+        self._policy = policy
+
     # --- accepting -----------------------------------------------------------------
 
     async def recover(self) -> int:

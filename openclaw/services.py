@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
+from openclaw.config.service import ConfigService
 from openclaw.cron.service import CronJobs
 from openclaw.devices import Devices
 from openclaw.pairing import DmPairing
@@ -69,6 +70,8 @@ class Services:
     """One tenant's parts as the protocol's methods see them.
 
     Attributes:
+        policy: in force now; replaced as a whole when the configuration changes.
+        config: where it comes from, and how it is changed.
         folder: the tenant's state directory.
         log_file: where this process's log lines go.
         discord: asked whenever somebody wants to know.
@@ -79,6 +82,7 @@ class Services:
 
     name: str
     policy: OpenClawPolicy
+    config: ConfigService
     folder: Path
     log_file: Path
     clock: Clock

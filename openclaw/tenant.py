@@ -24,7 +24,11 @@ from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.continuation import Continuation
 from openclaw.approvals.control import approval_operations
 from openclaw.approvals.service import Approvals
-from openclaw.config import OpenClawPolicy, load_config
+from openclaw.config import OpenClawPolicy
+from openclaw.config.document import HELD_AT
+from openclaw.config.effective import held_secret
+from openclaw.config.service import ConfigService
+from openclaw.config.snapshot import Snapshot, Source
 from openclaw.control import operations
 from openclaw.cron.delivery import ChatDelivery
 from openclaw.cron.service import CronJobs
@@ -45,12 +49,13 @@ from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.json5 import Path as JsonPath
 from shared.config.parse import parse_zone
 from shared.config.paths import Paths
 from shared.containment.egress import EgressProxy
 from shared.errors import ConfigError, ExitCode, Unavailable
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
-from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.gatewayclient import GatewayClient
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
@@ -106,6 +111,7 @@ class Tenant:
         web: fetches pages for the agent; None has no such tool.
         search: who may search the web.
         backup_gateway: takes the copy of its state; None where there is none to take it.
+        config: where `policy` and `exec_policy` came from, and what changes them while running.
     """
 
     def __init__(
@@ -126,11 +132,14 @@ class Tenant:
         web: WebGateway | None = None,
         search: SearchOffer | None = None,
         backup_gateway: BackupGateway | None = None,
+        config: ConfigService | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
         self.policy = policy
         self.stop_requested = asyncio.Event()
+        self._config = config
+        self._restart_reason = ""
         self._models = models
         self._secret = secret
         self._clock = clock
@@ -169,6 +178,9 @@ class Tenant:
         folder = self.paths.tenant(self.name)
         exec_policy = self._exec_policy or load_exec_policy(self.paths)
         commands = Commands(self.name, self.paths, exec_policy, self._egress, self._clock)
+        if self._config is not None:
+            self._config.restart = self.restart
+            self._config.listeners.append(lambda snapshot: self._apply(snapshot, commands))
         cards = ApprovalCards(self.name, self.paths, self.approvals, self.outbox, lambda: self._channel, self._clock)
         toolbox = Toolbox(self.name, self.paths, self.policy, commands, self.approvals, cards.announce, self._clock)
         toolbox.registry.add(CronTool(self.cron).tool)
@@ -192,6 +204,7 @@ class Tenant:
             posts=self._posting.gateway if self._posting else None,
             cron=self.cron,
             delivery=ChatDelivery(self.outbox, lambda: self._channel, self._sessions),
+            config=self._config,
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.close)
@@ -271,6 +284,16 @@ class Tenant:
         if self._intake is not None:
             await self._intake.on_delete(chat, message)
 
+    def _apply(self, snapshot: Snapshot, commands: Commands) -> None:
+        self.policy = snapshot.policy
+        commands.policy = snapshot.exec_policy
+
+    def restart(self, reason: str) -> None:
+        """End in order, with the exit code that starts the process again."""
+        _log.info("tenant.restarting", tenant=self.name, reason=reason)
+        self._restart_reason = reason
+        self.stop_requested.set()
+
     async def wait(self) -> int:
         """Wait until told to stop; returns the exit code.
 
@@ -280,7 +303,7 @@ class Tenant:
         stopping = self._tasks.start(self.stop_requested.wait(), name="stop")
         await asyncio.wait([stopping, *self._parts], return_when=asyncio.FIRST_COMPLETED)
         if stopping.done():
-            return ExitCode.STOP
+            return ExitCode.RESTART if self._restart_reason else ExitCode.STOP
         failure = self.report().status.failure
         if failure is not None:
             raise failure
@@ -335,9 +358,15 @@ def _log_stream(folder: Path) -> TextIO:
         ) from None
 
 
-def gateway_token(folder: Path, startup: TenantStartup) -> Secret:
-    """The token from ``.env``; without one, a generated token that is kept in the tenant's own state."""
-    if given := startup.secrets.get("gateway_token"):
+def _secret(snapshot: Snapshot, path: JsonPath, held: str) -> str:
+    """What the file says itself goes before what the gateway holds (protocol §4)."""
+    literal, _ = held_secret(snapshot.config, path)
+    return literal or held
+
+
+def gateway_token(folder: Path, given: str) -> Secret:
+    """The token that was given; without one, a generated token that is kept in the tenant's own state."""
+    if given:
         return Secret(given)
     path = folder / "data" / "gateway-token"
     if path.exists():
@@ -361,25 +390,25 @@ async def run(name: str, paths: Paths) -> int:
         AuthRequired: Discord refused the bot's token.
         Unavailable: the gateway did not come up in time.
     """
-    policy = load_config(paths)
+    config = ConfigService(Source.of(paths, name))
+    snapshot = config.load()
     folder = paths.tenant(name)
     async with tenant_process(name, paths, log_stream=_log_stream(folder)) as (client, startup):
-        make_channel = discord_channel(startup.secrets.get("discord_bot_token", ""), startup.upstreams)
-        secret = gateway_token(folder, startup)
-        zone = ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key))
-        posting = Posting(client, startup.posting)
+        given = {held: _secret(snapshot, path, startup.secrets.get(held, "")) for path, held in HELD_AT.items()}
         tenant = Tenant(
             name,
             paths,
             client,
-            policy,
-            secret,
-            make_channel=make_channel,
-            zone=zone,
-            posting=posting,
+            snapshot.policy,
+            gateway_token(folder, given["gateway_token"]),
+            make_channel=discord_channel(given["discord_bot_token"], startup.upstreams),
+            exec_policy=snapshot.exec_policy,
+            zone=ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key)),
+            posting=Posting(client, startup.posting),
             web=client,
             search=startup.web_search,
             backup_gateway=client,
+            config=config,
         )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):

@@ -156,6 +156,10 @@ class Models:
         """All models, the primary first."""
         return [candidate.ref for candidate in self._candidates]
 
+    def choose(self, refs: Sequence[str]) -> None:
+        """Ask these from now on, the primary first."""
+        self._candidates = [Candidate(ref) for ref in dict.fromkeys(refs)]
+
     def paused_until(self, ref: str) -> datetime | None:
         """When a model that failed is asked again; None when it may be asked now."""
         rest = rest_of(Candidate(ref), self._cooldowns, self._clock.now())

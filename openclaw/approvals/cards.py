@@ -45,7 +45,6 @@ class ApprovalCards:
     ) -> None:
         self._files = paths.approval_files(tenant)
         self._approvals = approvals
-        self._policy: ApprovalsPolicy = approvals.policy
         self._outbox = outbox
         self._channel = channel
         self._clock = clock
@@ -55,6 +54,10 @@ class ApprovalCards:
     async def close(self) -> None:
         """Stop trying to reach people."""
         await self._tasks.close()
+
+    @property
+    def _policy(self) -> ApprovalsPolicy:
+        return self._approvals.policy
 
     @property
     def _people(self) -> list[str]:

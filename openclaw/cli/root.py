@@ -17,6 +17,7 @@ from shared.cli import LazyGroup, guarded, state_option
 MODULES: Final = {
     "agents": "openclaw.cli.agents",
     "approvals": "openclaw.approvals.cli",
+    "config": "openclaw.config.cli",
     "channels": "openclaw.cli.channels",
     "cron": "openclaw.cron.cli",
     "dashboard": "openclaw.cli.status:dashboard",

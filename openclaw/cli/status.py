@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,6 +23,7 @@ def status(target: Target, *, as_json: bool) -> None:
         return
     click.echo(report["summary"])
     click.echo(f"connections {report['connections']}, runs {report['runs']}")
+    _say_config(report["config"])
     if report["pending_devices"]:
         click.echo(f"{report['pending_devices']} device(s) wait for approval: openclaw devices list")
 
@@ -46,6 +48,7 @@ def show_health(target: Target, *, as_json: bool) -> int:
     for name, channel in report["channels"].items():
         words = "connected" if channel["connected"] else channel["lastError"] or "not connected"
         click.echo(f"{report['channelLabels'].get(name, name)}: {words}")
+    _say_config(report["config"])
     click.echo(f"Session store: {report['sessions']['path']} ({report['sessions']['count']} entries)")
     return ExitCode.STOP if report["ok"] else ExitCode.CRASH
 
@@ -71,3 +74,12 @@ def run_tenant_process(tenant: str, state: Path | None) -> int:
     from openclaw.tenant import run
 
     return asyncio.run(run(tenant, paths_of(state)))
+
+
+def _say_config(state: dict[str, Any]) -> None:
+    """What is wrong with the configuration file while the last good one is in force."""
+    for issue in state["issues"]:
+        where = f"{issue['file']}:{issue['line']}" if issue["line"] else issue["file"]
+        click.echo(f"configuration pending invalid, the last good one is in force: {where}: {issue['message']}")
+    if state["waitsForRestart"]:
+        click.echo(f"waits for a restart: {', '.join(state['waitsForRestart'])}")

@@ -124,6 +124,14 @@ class Paths:
         """A tenant's database."""
         return self.tenant(name) / f"{name}.db"
 
+    def openclaw_config(self, tenant: str) -> Path:
+        """An OpenClaw tenant's own ``openclaw.json``."""
+        return self.tenant(tenant) / "openclaw.json"
+
+    def tenant_env(self, tenant: str) -> Path:
+        """Values for ``${NAME}`` in ``openclaw.json``; mode 600."""
+        return self.tenant(tenant) / ".env"
+
     def pid_file(self, name: str) -> Path:
         """The single-instance lock; holds the process id and nothing else (policy N14)."""
         return self.tenant(name) / "data" / "host.pid"

@@ -146,3 +146,13 @@ def _table_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - a
 def operator_file(name: str, paths: Paths) -> Path:
     """Where the operator's copy of a policy file belongs."""
     return paths.policies / f"{name}.toml"
+
+
+def operator_values(name: str, paths: Paths) -> dict[str, Any]:
+    """What the operator's copy of a policy file says itself, unchecked; empty without one.
+
+    Raises:
+        ConfigError: it is not valid TOML.
+    """
+    own = operator_file(name, paths)
+    return _read(str(own), own.read_text(encoding="utf-8")).values if own.exists() else {}

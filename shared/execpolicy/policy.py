@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from shared.config.paths import Paths
 from shared.config.toml import load_policy
 
+NEVER_FULL = '"full" would run every command and does not exist here: use "allowlist"'
 Program = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 Directory = Annotated[str, Field(pattern=r"^/(?:[A-Za-z0-9._+-]+/?)*$")]
 
@@ -58,7 +59,7 @@ class ExecPolicy(_Section):
     @classmethod
     def _never_full(cls, value: Any) -> Any:  # noqa: ANN401 - not validated yet
         if value == "full":
-            raise ValueError('"full" would run every command and does not exist here: use "allowlist"')
+            raise ValueError(NEVER_FULL)
         return value
 
     def denied_flags(self, program: str) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def _status(call: Call, _params: object) -> object:
             "byAgent": [{"agentId": AGENT_ID, "count": len(rows)}],
         },
     }
+    result["config"] = services.config.state()
     if allows(call.grant.scopes, ADMIN):
         result["sessions"]["paths"] = [str(services.folder / f"{services.name}.db")]
     return result

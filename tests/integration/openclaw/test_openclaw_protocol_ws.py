@@ -172,6 +172,9 @@ async def test_every_advertised_method_answers_in_its_shape(tmp_path):
         "cron.update",
         "cron.remove",
         "cron.run",
+        "config.apply",
+        "config.patch",
+        "config.set",
         "device.pair.approve",
         "device.pair.reject",
         "device.pair.remove",
@@ -271,7 +274,7 @@ async def test_config_shows_no_secret(tmp_path):
     async with running_rig(tmp_path) as rig, rig.client() as client:
         config = await client.request("config.get", {})
         assert TOKEN not in json.dumps(config)
-        assert config["config"]["gateway"]["auth"]["token"] == "__OPENCLAW_REDACTED__"
+        assert config["valid"] is True
 
 
 async def test_sessions_can_be_listed_previewed_and_found(tmp_path):

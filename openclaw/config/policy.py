@@ -1,7 +1,6 @@
 """OpenClaw's policy, ``policies/openclaw.toml``: who may talk to it, where it listens, which models it uses.
 
-`load_config` is the only way in: whatever else may tighten the policy later is laid over it there, so that the rest
-of the tenant sees one frozen value.
+This is the reviewed ceiling; `openclaw.config.effective` lays ``openclaw.json`` under it.
 """
 
 from __future__ import annotations
@@ -38,6 +37,18 @@ TOOLS_NOT_OVER_HTTP: Final = frozenset(
 UserId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
 
 
+def exact_origin(origin: str) -> str:
+    """An origin as browsers send it.
+
+    Raises:
+        ValueError: it has a path or a wildcard, or is none at all.
+    """
+    parts = urlsplit(origin)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query or "*" in origin:
+        raise ValueError(f"{origin!r} is not an exact origin such as https://claw.example.org")
+    return origin
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,11 +67,7 @@ class ControlUiPolicy(_Table):
     @field_validator("allowed_origins")
     @classmethod
     def _exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            parts = urlsplit(origin)
-            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query or "*" in origin:
-                raise ValueError(f"{origin!r} is not an exact origin such as https://claw.example.org")
-        return value
+        return tuple(exact_origin(origin) for origin in value)
 
 
 class AuthPolicy(_Table):

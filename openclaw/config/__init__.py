@@ -1,0 +1,39 @@
+"""OpenClaw's configuration: the reviewed policy, ``openclaw.json`` under it, and how both are read and set."""
+
+from openclaw.config.policy import (
+    MODEL_REF,
+    OPERATOR,
+    AccessPolicy,
+    AgentPolicy,
+    ApprovalsPolicy,
+    Approver,
+    AuthPolicy,
+    ControlUiPolicy,
+    CronPolicy,
+    DiscordPolicy,
+    GuildPolicy,
+    HttpPolicy,
+    MetricsPolicy,
+    OpenClawPolicy,
+    UserId,
+    load_config,
+)
+
+__all__ = [
+    "MODEL_REF",
+    "OPERATOR",
+    "AccessPolicy",
+    "AgentPolicy",
+    "ApprovalsPolicy",
+    "Approver",
+    "AuthPolicy",
+    "ControlUiPolicy",
+    "CronPolicy",
+    "DiscordPolicy",
+    "GuildPolicy",
+    "HttpPolicy",
+    "MetricsPolicy",
+    "OpenClawPolicy",
+    "UserId",
+    "load_config",
+]

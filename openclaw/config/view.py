@@ -1,0 +1,88 @@
+"""What clients see of the configuration: ``config.get`` and ``config.schema`` (reference gateway §14)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from openclaw.config.effective import is_used
+from openclaw.config.masking import masked, masked_text
+from openclaw.config.shape import Node, json_schema, label, walk
+from openclaw.config.snapshot import Checked, Snapshot
+
+_GROUPS = ("gateway", "channels", "agents", "models", "tools", "session", "messages", "commands", "cron")
+UNUSED_TAG = "unused"
+"""On fields that load and change nothing here."""
+
+
+def config_view(checked: Checked, warnings: list[dict[str, Any]]) -> dict[str, Any]:
+    """The file as it is on disk, secrets hidden everywhere; of one that is not valid only what is wrong with it."""
+    document, snapshot = checked.document, checked.snapshot
+    view: dict[str, Any] = {
+        "path": str(document.path),
+        "exists": document.exists,
+        "raw": None,
+        "parsed": None,
+        "resolved": {},
+        "valid": snapshot is not None,
+        "config": {},
+        "hash": document.hash,
+        "issues": [issue.as_json() for issue in checked.issues],
+        "warnings": warnings,
+        "legacyIssues": [],
+    }
+    if snapshot is not None:
+        view |= {
+            "raw": masked_text(document.text, document.parsed) if document.exists else "{}\n",
+            "parsed": masked(document.parsed),
+            "resolved": masked(document.resolved),
+            "config": masked(told_config(snapshot)),
+            "effective": [decision.as_json() for decision in snapshot.decisions],
+        }
+    return view
+
+
+def told_config(snapshot: Snapshot) -> dict[str, Any]:
+    """What the file sets, checked.
+
+    A default is not among it: a form that sends back all it was told must not turn the policy's open questions into
+    wishes of the file. Defaults are in the schema, what is in force in ``effective``.
+    """
+    return snapshot.config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+@cache
+def ui_hints() -> dict[str, dict[str, Any]]:
+    """How a form shows each field, by path with ``*`` for any name."""
+    hints: dict[str, dict[str, Any]] = {}
+    for order, (path, node) in enumerate(walk()):
+        if path[-1] == "*":
+            continue
+        used = is_used(path)
+        hint: dict[str, Any] = {"label": label(str(path[-1])), "group": _group(str(path[0])), "order": order}
+        if help_text := _help(node):
+            hint["help"] = help_text
+        hint["tags"] = [str(path[0])] if used else [str(path[0]), UNUSED_TAG]
+        if not used:
+            hint["advanced"] = True
+            hint.setdefault("help", "This product does not use it.")
+        if node.get("sensitive"):
+            hint["sensitive"] = True
+        if "default" in node:
+            hint["placeholder"] = str(node["default"])
+        hints[".".join(str(part) for part in path)] = hint
+    return hints
+
+
+def _help(node: Node) -> str:
+    text = str(node.get("description", ""))
+    return text[:1].upper() + text[1:]
+
+
+def _group(root: str) -> str:
+    return label(root) if root in _GROUPS else "Other"
+
+
+def schema_view(version: str, generated_at: str) -> dict[str, Any]:
+    """The answer to ``config.schema``."""
+    return {"schema": json_schema(), "uiHints": ui_hints(), "version": version, "generatedAt": generated_at}
