@@ -239,6 +239,7 @@ class Gateway:
                 ),
                 social=self.social,
                 backups=backups,
+                sign_ins=self.sign_ins.refresher.status,
             ),
             keys=self.keys,
             routes_of=self.routes_of,

@@ -36,7 +36,7 @@ from openclaw.presence import Presence
 from openclaw.protocol.methods.approvals import telling
 from openclaw.protocol.methods.table import method_table
 from openclaw.runs import RunPolicy, Runs
-from openclaw.services import ChannelReport, PostsGateway, Services
+from openclaw.services import AskSignIns, ChannelReport, PostsGateway, Services
 from openclaw.sessions import AGENT_ID, Sessions
 from openclaw.transcript import Transcripts
 from shared.channels.base import ChannelStatus
@@ -71,6 +71,7 @@ class GatewayOptions:
         discord: how the chat channel is doing.
         drain_s: how long running answers may go on when the gateway stops.
         posts: what the gateway is asked about posts; None where there are none.
+        sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
         approvals: commands that wait for a person; made here when the owner has none of its own.
         cron: scheduled jobs; likewise.
         delivery: takes the answers of scheduled jobs.
@@ -91,6 +92,7 @@ class GatewayOptions:
     drain_s: float = 15.0
     approvals: Approvals | None = None
     posts: PostsGateway | None = None
+    sign_ins: AskSignIns | None = None
     cron: CronJobs | None = None
     delivery: Delivery = field(default_factory=NoDelivery)
     workspace: Callable[[str], WorkspaceTexts] = lambda _key: WorkspaceTexts()
@@ -193,6 +195,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         discord=options.discord,
         started_at=clock.now(),
         posts=options.posts,
+        sign_ins=options.sign_ins,
     )
     hub.attach(services)
     config.listeners.append(lambda snapshot: _apply(snapshot, services, models, admission, limiter))

@@ -21,7 +21,7 @@ from openclaw.sessions import Sessions
 from openclaw.transcript import Transcripts
 from shared.channels.base import ChannelStatus, ChatId
 from shared.clock import Clock
-from shared.gatewayclient.models import PostAnswer, PostChange, PostDetails, PostInfo
+from shared.gatewayclient.models import PostAnswer, PostChange, PostDetails, PostInfo, SignInInfo
 
 if TYPE_CHECKING:
     from openclaw.hub import Hub
@@ -43,6 +43,9 @@ class ChannelReport:
     status: ChannelStatus
     last_inbound_at: datetime | None = None
     last_outbound_at: datetime | None = None
+
+
+AskSignIns = Callable[[], Awaitable[list[SignInInfo]]]
 
 
 class PostsGateway(Protocol):
@@ -78,6 +81,7 @@ class Services:
         started_at: aware UTC.
         speak: sends a text to a chat target under a key and gives the chat and the message's id; None without a bot.
         posts: None where the gateway is not asked about posts.
+        sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
     """
 
     name: str
@@ -100,3 +104,4 @@ class Services:
     started_at: datetime
     speak: Speak | None = None
     posts: PostsGateway | None = None
+    sign_ins: AskSignIns | None = None

@@ -38,7 +38,7 @@ from openclaw.intake import DiscordIntake
 from openclaw.logfile import LogTee
 from openclaw.protocol.methods.posts import telling as telling_of_posts
 from openclaw.recipients import Recipients
-from openclaw.services import ChannelReport
+from openclaw.services import AskSignIns, ChannelReport
 from openclaw.sessions import Sessions
 from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
@@ -112,6 +112,7 @@ class Tenant:
         search: who may search the web.
         backup_gateway: takes the copy of its state; None where there is none to take it.
         config: where `policy` and `exec_policy` came from, and what changes them while running.
+        sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Tenant:
         search: SearchOffer | None = None,
         backup_gateway: BackupGateway | None = None,
         config: ConfigService | None = None,
+        sign_ins: AskSignIns | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -149,6 +151,7 @@ class Tenant:
         self._posting = posting
         self._web = web
         self._search = search or SearchOffer()
+        self._sign_ins = sign_ins
         self._make_channel = make_channel if policy.discord.enabled else None
         self._tasks = TaskPool(f"tenant.{name}")
         self._parts: list[asyncio.Task[object]] = []
@@ -202,6 +205,7 @@ class Tenant:
             drain_s=self._drain_s,
             approvals=self.approvals,
             posts=self._posting.gateway if self._posting else None,
+            sign_ins=self._sign_ins,
             cron=self.cron,
             delivery=ChatDelivery(self.outbox, lambda: self._channel, self._sessions),
             config=self._config,
@@ -409,6 +413,7 @@ async def run(name: str, paths: Paths) -> int:
             search=startup.web_search,
             backup_gateway=client,
             config=config,
+            sign_ins=client.sign_ins,
         )
         stop_on_signals(tenant.stop_requested)
         async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):

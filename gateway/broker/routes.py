@@ -17,6 +17,8 @@ from litestar.types import ControllerRouterHandler
 from gateway.backup.service import Backups
 from gateway.broker.auth import Caller
 from gateway.broker.posts import post_routes
+from gateway.broker.sign_ins import sign_ins
+from gateway.credentials.models import CredentialStatus
 from gateway.egress.service import Egress
 from gateway.notices.service import Notices
 from gateway.social.service import Social
@@ -46,6 +48,7 @@ class BrokerServices:
     before_lease: Callable[[str, str], Awaitable[None]]
     social: Social
     backups: Backups
+    sign_ins: Callable[[], Awaitable[list[CredentialStatus]]]
 
 
 _TAKEN = WorkerEvent(event="taken").model_dump_json()
@@ -205,4 +208,15 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
 def broker_routes() -> list[ControllerRouterHandler]:
     """All routes of the tenant socket but the model's."""
     workers_of_tenant = [lease, workers, rebuild_image, prune_images, busy, idle, pause, end, stdio]
-    return [startup, back_up, *workers_of_tenant, fetch, search, notices, notice_delivered, notice_held, *post_routes()]
+    return [
+        startup,
+        back_up,
+        *workers_of_tenant,
+        fetch,
+        search,
+        notices,
+        notice_delivered,
+        notice_held,
+        sign_ins,
+        *post_routes(),
+    ]

@@ -66,7 +66,7 @@ def _login_needed(status: CredentialStatus) -> OwnerNotice:
         status,
         "login_needed",
         status.mark,
-        f"**{_name(status)}: somebody has to sign in again**",
+        f"**{name_of(status)}: somebody has to sign in again**",
         _without_command(status.detail),
         ends or _UNTIL_THEN.get(status.provider, ""),
         f"Run on the server: `{status.command}`",
@@ -82,7 +82,7 @@ def _failing(status: CredentialStatus, policy: NoticesPolicy, now: datetime, loo
         status,
         "refresh_failing",
         since.isoformat(timespec="seconds"),
-        f"**{_name(status)}: the sign-in cannot be refreshed since {since:%Y-%m-%d %H:%M} UTC**",
+        f"**{name_of(status)}: the sign-in cannot be refreshed since {since:%Y-%m-%d %H:%M} UTC**",
         _without_command(status.detail),
         "It has ended meanwhile. " + _UNTIL_THEN.get(status.provider, "") if over else "The old token still serves.",
         f"It is tried again by itself. Look: `{look}`; try now: `{_refresh_command(status)}`",
@@ -99,7 +99,7 @@ def _ending(status: CredentialStatus, policy: NoticesPolicy, now: datetime) -> O
         status,
         "token_ending",
         status.mark,
-        f"**{_name(status)}: the token {verb} on {status.expires_at:%Y-%m-%d %H:%M} UTC and cannot be renewed**",
+        f"**{name_of(status)}: the token {verb} on {status.expires_at:%Y-%m-%d %H:%M} UTC and cannot be renewed**",
         _without_command(status.detail),
         "After its end only a new sign-in helps.",
         f"Run on the server: `{status.command}`",
@@ -114,7 +114,8 @@ def _notice(status: CredentialStatus, kind: NoticeKind, event: str, *lines: str)
     )
 
 
-def _name(status: CredentialStatus) -> str:
+def name_of(status: CredentialStatus) -> str:
+    """What people call a sign-in."""
     title = _TITLES.get(status.provider, status.provider)
     whose = "" if status.tenant == "gateway" else f" of {status.tenant}"
     return f"{title}{whose} ({status.account})" if status.account else f"{title}{whose}"

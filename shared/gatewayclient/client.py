@@ -31,6 +31,7 @@ from shared.gatewayclient.models import (
     PostDetails,
     PostInfo,
     PostRequest,
+    SignInInfo,
     TenantStartup,
     WorkerInfo,
     WorkerRequest,
@@ -258,6 +259,14 @@ class GatewayClient:
         return SearchAnswer.model_validate(
             await self._call("POST", "/v1/egress/search", json=body, timeout_s=_WEB_TIMEOUT_S)
         )
+
+    async def sign_ins(self) -> list[SignInInfo]:
+        """Whether the gateway's sign-ins work: this tenant's own, and the shared ones.
+
+        Raises:
+            Unavailable: the gateway does not answer.
+        """
+        return [SignInInfo.model_validate(item) for item in await self._call("GET", "/v1/sign-ins")]
 
     async def notices(self, wait_s: float) -> list[NoticeMessage]:
         """What the owner is to be told by this tenant; waits for the first notice, up to `wait_s` seconds.

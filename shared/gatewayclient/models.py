@@ -69,6 +69,25 @@ class PostRequest(_Value):
     dry_run: bool = False
 
 
+SignInState = Literal["ok", "expiring", "expired"]
+
+
+class SignInInfo(_Value):
+    """Whether one of the gateway's sign-ins works; never what it is.
+
+    Attributes:
+        label: for people: provider, tenant, account.
+        state: ``ok`` also while it is renewed by itself; ``expiring``: renewing fails; ``expired``: sign in again.
+        command: how, on the gateway's machine.
+    """
+
+    id: str
+    label: str
+    state: SignInState
+    expires_at: datetime | None
+    command: str
+
+
 class PostInfo(_Value):
     """A post as the gateway knows it.
 

@@ -162,3 +162,13 @@ def test_worker_request_cannot_name_a_path() -> None:
         with pytest.raises(ValueError, match="group"):
             WorkerRequest(group=group, session_id="00000000-0000-4000-8000-000000000000")
     assert Invalid.http_status == 400
+
+
+async def test_a_tenant_learns_whether_sign_ins_work_and_nothing_more(short: Path) -> None:
+    settings = settings_in(short, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-secret\n")
+    async with running_gateway(settings) as gateway:
+        client = GatewayClient(settings.paths.tenant_socket("openclaw"), Secret(await issue(gateway, "openclaw")))
+        told = await client.sign_ins()
+        assert all(info.state in {"ok", "expiring", "expired"} for info in told)
+        assert "sk-ant" not in "".join(info.model_dump_json() for info in told)
+        await client.close()

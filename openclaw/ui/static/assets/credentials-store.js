@@ -3,14 +3,12 @@
 import {RemoteStore} from './remote-store.js';
 
 const EVERY_MS = 15 * 60_000;
-/** A sign-in that ends sooner than this needs a person. */
-const SOON_MS = 3 * 86_400_000;
 
 /**
  * @typedef {object} Credential
  * @property {string} id
  * @property {string} label
- * @property {'ok' | 'expiring' | 'expired'} state
+ * @property {'ok' | 'expiring' | 'expired'} state expiring: it cannot be renewed by itself any more
  * @property {number | null} expiresAtMs
  * @property {string} fix the command to run
  */
@@ -30,8 +28,6 @@ export class CredentialsStore extends RemoteStore {
 
   /** Those that a person has to renew. */
   get failing() {
-    return this.state.credentials.filter(
-      ({state, expiresAtMs}) => state !== 'ok' || (expiresAtMs !== null && expiresAtMs < this.connection.now() + SOON_MS),
-    );
+    return this.state.credentials.filter(({state}) => state !== 'ok');
   }
 }

@@ -184,7 +184,7 @@ export class CronView extends Page {
           <span class="tag ${COLOURS[result] ?? ''}">${status(result)}</span>
           <span class="soft">${dateTime(runAtMs ?? ts)}</span>
           ${durationMs === undefined ? nothing : html`<span class="soft">${t('cron.took', {span: t('cron.seconds', {n: (durationMs / 1000).toFixed(1)})})}</span>`}
-          ${error || summary ? html`<span class="detail">${error || summary}</span>` : nothing}
+          ${[error, summary].filter(Boolean).map((text) => html`<span class="detail">${text}</span>`)}
         </li>`,
       )}
     </ol>`;
