@@ -1,13 +1,22 @@
-"""What is done with a Discord message: a pure decision with a reason a person can read."""
+"""What is done with a Discord message: a pure decision with a reason a person can read.
+
+The gates, in order: a bot · nothing in it · (direct messages) policy, list, pairing · (servers) policy, server,
+channel, membership · mention · command or message. Membership comes before everything that keeps text, so that what
+outsiders say never reaches the model. Source: OpenClaw 2026.2.26, which keeps it first and asks later.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from openclaw.config import DiscordPolicy, GuildPolicy
+from openclaw.chat_words import read_chat_command
+from openclaw.config import ChannelRule, DiscordPolicy, GuildPolicy
 from shared.channels.base import InboundMessage
+
+DecisionKind = Literal["answer", "command", "pair", "context", "ignore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +24,16 @@ class Decision:
     """What to do, and why.
 
     Attributes:
-        kind: ``answer`` · ``pair`` give the stranger a code · ``context`` keep it for the next answer · ``ignore``.
+        kind: ``answer`` · ``command`` carry it out · ``pair`` give the stranger a code · ``context`` keep it for the
+            next answer · ``ignore``.
     """
 
-    kind: Literal["answer", "pair", "context", "ignore"]
+    kind: DecisionKind
     reason: str
 
 
 def decide_discord(message: InboundMessage, policy: DiscordPolicy, paired: Collection[str]) -> Decision:
-    """Decide about one message.
-
-    Membership is checked before anything is kept: what outsiders say never reaches the model. Approved pairings
-    count for direct messages only.
+    """Decide about one message. Approved pairings count for direct messages only.
 
     Args:
         message: as the channel translated it.
@@ -46,13 +53,13 @@ def _direct(message: InboundMessage, policy: DiscordPolicy, paired: Collection[s
     if policy.dm_policy == "disabled":
         return Decision("ignore", "direct messages are switched off (discord.dm_policy)")
     if policy.dm_policy == "open":
-        return Decision("answer", "direct messages are open to everybody")
+        return _wanted(message, "direct messages are open to everybody")
     if message.sender.id in policy.allow_from:
-        return Decision("answer", "the sender is on the allowlist")
+        return _wanted(message, "the sender is on the allowlist")
     if policy.dm_policy == "allowlist":
         return Decision("ignore", "the sender is not on the allowlist (discord.allow_from)")
     if message.sender.id in paired:
-        return Decision("answer", "the sender's pairing was approved")
+        return _wanted(message, "the sender's pairing was approved")
     return Decision("pair", "a stranger: pairing is needed")
 
 
@@ -64,11 +71,36 @@ def _guild(message: InboundMessage, policy: DiscordPolicy) -> Decision:
         if policy.group_policy == "allowlist":
             return Decision("ignore", "the server is not on the allowlist (discord.guilds)")
         entry = GuildPolicy(require_mention=policy.require_mention)
-    places = {place.rpartition(":")[2] for place in (message.chat, message.parent) if place}
-    if entry.channels and places.isdisjoint(entry.channels):
+    places = [place.rpartition(":")[2] for place in (message.chat, message.parent) if place]
+    rule = next((entry.rules[place] for place in places if place in entry.rules), ChannelRule())
+    if not rule.enabled:
+        return Decision("ignore", "the channel is switched off (discord.guilds…rules)")
+    if entry.channels and not set(places) & set(entry.channels):
         return Decision("ignore", "the channel is not on the server's allowlist")
-    if entry.users and message.sender.id not in entry.users:
-        return Decision("ignore", "the sender is not on the server's allowlist")
-    if entry.require_mention and not message.addressed:
+    if not _is_member(message, entry, rule):
+        what = "a command" if read_chat_command(message.text) else "the message"
+        return Decision("ignore", f"the sender of {what} is not on the server's allowlist (users, roles)")
+    needs_mention = entry.require_mention if rule.require_mention is None else rule.require_mention
+    if message.addressed:
+        return _wanted(message, "addressed to the bot")
+    if _is_mentioned(message.text, policy.mention_patterns):
+        return _wanted(message, "a name of the bot is in it (discord.mention_patterns)")
+    if needs_mention:
         return Decision("context", "not addressed to the bot")
-    return Decision("answer", "addressed to the bot" if message.addressed else "no mention is needed here")
+    return _wanted(message, "no mention is needed here")
+
+
+def _is_member(message: InboundMessage, entry: GuildPolicy, rule: ChannelRule) -> bool:
+    has_own = bool(rule.users or rule.roles)
+    users, roles = (rule.users, rule.roles) if has_own else (entry.users, entry.roles)
+    if not users and not roles:
+        return True
+    return message.sender.id in users or not set(roles).isdisjoint(message.sender.roles)
+
+
+def _is_mentioned(text: str, patterns: Collection[str]) -> bool:
+    return any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns)
+
+
+def _wanted(message: InboundMessage, reason: str) -> Decision:
+    return Decision("command" if read_chat_command(message.text) else "answer", reason)

@@ -7,27 +7,28 @@ recorded reason; what a crash cut is taken up at the next start under the same r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from openclaw.approvals.answers import DiscordAnswers
+from openclaw.chat_commands import ChatCommands
+from openclaw.chat_words import IN_ORDER, ChatCommand, read_chat_command
 from openclaw.config import DiscordPolicy
-from openclaw.discord_policy import decide_discord
+from openclaw.discord_policy import Decision, decide_discord
 from openclaw.pairing import DmPairing, pairing_reply
-from openclaw.protocol.methods.chat import RESET_PHRASES, STOP_PHRASES
-from openclaw.protocol.methods.sessions import reset_session
-from openclaw.runs import Outcome
 from openclaw.services import Services
 from openclaw.sessions import SessionOrigin, discord_session
+from openclaw.wording import prompt_text, reply_of, reply_target, so_far, without_tags
 from shared.channels.base import Channel, ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Claimed, Inbox
 from shared.channels.live import LiveMessage
 from shared.channels.outbox import Outbox
 from shared.channels.store import InboxState
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import Busy
+from shared.errors import Busy, GatewayError
 from shared.ids import new_id
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
@@ -35,7 +36,7 @@ from shared.obs.log import get_logger
 _log = get_logger(__name__)
 
 SOURCE: Final = "discord"
-SILENT: Final = "NO_REPLY"
+_FAILED: Final = "😱"
 _MAX_ATTEMPTS: Final = 4
 _RETRY_S: Final = (5.0, 20.0, 80.0)
 _RETRY_CHAT_S: Final = 5.0
@@ -65,6 +66,7 @@ class DiscordIntake:
         self._outbox = outbox
         self._channel = channel
         self._answers = answers
+        self._commands = ChatCommands(services, inbox, answers)
         self._clock = clock
         self._tasks = TaskPool("discord")
         self._serving: set[ChatId] = set()
@@ -97,49 +99,80 @@ class DiscordIntake:
 
     async def on_message(self, message: InboundMessage) -> None:
         """Store a message with what is to become of it, and see to it that somebody works on it."""
-        decision = decide_discord(message, self._policy, self._pairing.allowed)
-        if (decision.kind == "answer" or self._answers.may_answer(message.sender)) and await self._approve(message):
-            return
-        if decision.kind == "ignore":
-            await self._inbox.append(message, state="ignored", reason=decision.reason)
-            return
-        if decision.kind == "context":
+        decision = self._decide(message)
+        command = read_chat_command(message.text) if decision.kind == "command" else None
+        if command is None and message.addressed and self._answers.is_meant(message):
+            command = read_chat_command(message.text)  # who approves is on a list of its own
+        if command is not None and command.name not in IN_ORDER:
+            await self._order(command, message)
+        elif decision.kind == "ignore":
+            await self._inbox.append(_unread(message), state="ignored", reason=decision.reason)
+        elif decision.kind == "context":
             await self._inbox.append(message, state="context", reason=decision.reason)
-            return
-        self.last_inbound_at = self._clock.now()
-        if decision.kind == "answer" and message.text.strip().lower() in STOP_PHRASES:
-            await self._stop_runs(message)
-        elif await self._inbox.append(message):
-            self._wake(message.chat)
+        else:
+            self.last_inbound_at = self._clock.now()
+            if await self._inbox.append(message):
+                self._acknowledge(message, decision)
+                self._wake(message.chat)
+
+    def _decide(self, message: InboundMessage) -> Decision:
+        return decide_discord(message, self._policy, self._pairing.allowed)
 
     async def on_edit(self, message: InboundMessage) -> None:
         """Let a stored message read as it does now; one that asks for an answer only now gets one."""
-        decision = decide_discord(message, self._policy, self._pairing.allowed)
-        wanted: InboxState = "new" if decision.kind == "answer" else "ignored"
-        if await self._inbox.edit(message, wanted=wanted, reason=f"edited: {decision.reason}") == "opened":
+        decision = self._decide(message)
+        kept = _unread(message) if decision.kind in ("ignore", "pair") else message
+        wanted: InboxState = "new" if decision.kind in ("answer", "command") else "ignored"
+        if await self._inbox.edit(kept, wanted=wanted, reason=f"edited: {decision.reason}") == "opened":
             self._wake(message.chat)
 
     async def on_delete(self, chat: ChatId, message: MessageId) -> None:
         """Drop a message that its author took back, unless somebody answers it already."""
         await self._inbox.take_back(chat, message)
 
-    async def _approve(self, message: InboundMessage) -> bool:
-        """Take a ``/approve`` message; false when it is something else. Repeating it changes nothing."""
-        reply = await self._answers.on_text(message)
-        if reply is None:
-            return False
-        await self._outbox.post(f"approve_{message.id}", message.chat, reply, reply_to=message.id)
-        await self._inbox.append(message, state="ignored", reason="an answer to an approval")
-        return True
+    async def on_command(self, name: str, message: InboundMessage) -> str:
+        """A slash command; the text answers the caller alone. The same people may give it who may write it."""
+        written = replace(message, text=f"/{name} {message.text}".strip())
+        decision = self._decide(written)
+        if decision.kind == "pair":
+            return await self._pair_now(message) or "Pairing is pending: the code was sent before."
+        is_approval = name == "approve" and self._answers.may_answer(message.sender)
+        if decision.kind not in ("command", "answer") and not is_approval:
+            _log.info("discord.command_refused", command=name, sender=message.sender.id, reason=decision.reason)
+            return "You are not authorized to use this command here."
+        return await self._commands.carry_out(ChatCommand(name, message.text.strip()), message)
 
-    async def _stop_runs(self, message: InboundMessage) -> None:
-        """A stop cannot wait behind the run it is meant for."""
-        if not await self._inbox.append(message, state="ignored", reason="a stop command"):
+    async def _order(self, command: ChatCommand, message: InboundMessage) -> None:
+        """A command that cannot wait behind the run it may be meant for. Repeating it changes nothing."""
+        if command.name == "stop":  # a second delivery must not stop a later run
+            if not await self._inbox.append(message, state="ignored", reason="a stop command"):
+                return
+            reply = await self._commands.carry_out(command, message)
+            await self._outbox.post(f"command_{message.id}", message.chat, reply, reply_to=message.id)
             return
-        key = discord_session(message.chat, message.chat_kind)
-        stopped = await self._services.runs.abort(key, None, "stop")
-        text = "Stopped." if stopped else "Nothing is running here."
-        await self._outbox.post(f"stop_{message.id}", message.chat, text, reply_to=message.id)
+        reply = await self._commands.carry_out(command, message)
+        await self._outbox.post(f"command_{message.id}", message.chat, reply, reply_to=message.id)
+        reason = "an answer to an approval" if command.name == "approve" else f"a command: /{command.name}"
+        await self._inbox.append(message, state="ignored", reason=reason)
+
+    def _acknowledge(self, message: InboundMessage, decision: Decision) -> None:
+        """Put the acknowledging reaction to a message that is going to be answered."""
+        scope, is_dm = self._policy.ack_scope, message.chat_kind == "dm"
+        is_meant = {
+            "all": True,
+            "off": False,
+            "direct": is_dm,
+            "group-all": not is_dm,
+            "group-mentions": not is_dm and message.addressed,
+        }[scope]
+        if is_meant and decision.kind == "answer" and self._policy.ack_reaction:
+            self._tasks.start(self._react(message, self._policy.ack_reaction), name="ack")
+
+    async def _react(self, message: InboundMessage, emoji: str) -> None:
+        try:
+            await self._channel.react(message.chat, message.id, emoji)
+        except GatewayError as error:  # a nicety: the answer itself is what counts
+            _log.debug("intake.reaction_failed", chat=message.chat, reason=error.detail)
 
     def _wake(self, chat: ChatId) -> None:
         if self._stopping:
@@ -163,7 +196,8 @@ class DiscordIntake:
         try:
             while not self._stopping:
                 self._again.discard(chat)
-                items = await self._inbox.claim(chat, run_id=new_id("run"))
+                limit = self._policy.history_limit
+                items = await self._inbox.claim(chat, run_id=new_id("run"), context_limit=limit)
                 asked = [item for item in items if not item.context]
                 if asked:
                     await self._work(chat, asked, [item for item in items if item.context])
@@ -179,35 +213,55 @@ class DiscordIntake:
         wanted: list[Claimed] = []
         for item in items:
             # Decided again: an approval or a policy may have changed while it waited.
-            decision = decide_discord(item.message, self._policy, self._pairing.allowed)
-            if decision.kind == "answer":
+            decision = self._decide(item.message)
+            if decision.kind in ("answer", "command"):
                 wanted.append(item)
             elif decision.kind == "pair":
                 await self._pair(item)
             else:
                 await self._inbox.ignore(item.id, decision.reason)
-        if not wanted:
+        for batch in _batches(wanted):
+            try:
+                await self._settle(chat, batch, context)
+            except Busy:
+                return  # we are stopping: the claim is opened again at the next start
+            except Exception:  # noqa: BLE001 - the messages are given back, not lost
+                _log.exception("intake.answer_failed", chat=chat, run_id=batch[0].run_id)
+                await self._give_back(chat, wanted[wanted.index(batch[0]) :])
+                return
+
+    async def _settle(self, chat: ChatId, batch: Sequence[Claimed], context: Sequence[Claimed]) -> None:
+        message = batch[0].message
+        command = read_chat_command(message.text)
+        if command is None:
+            await self._answer(chat, batch, context)
             return
-        try:
-            await self._answer(chat, wanted, context)
-        except Busy:
-            return  # we are stopping: the claim is opened again at the next start
-        except Exception:  # noqa: BLE001 - the messages are given back, not lost
-            _log.exception("intake.answer_failed", chat=chat, run_id=wanted[0].run_id)
-            await self._give_back(chat, wanted)
+        reply = await self._commands.carry_out(command, message)
+        done = self._inbox.finishing([batch[0].id], run_id=batch[0].run_id, reason=f"a command: /{command.name}")
+        reply_to = reply_target(self._policy.reply_to_mode, "", message)
+        await self._outbox.post(f"command_{message.id}", chat, reply, reply_to=reply_to, also=done)
 
     async def _pair(self, item: Claimed) -> None:
-        sender = item.message.sender
+        text, reason = await self._pairing_words(item.message)
+        if not text:
+            await self._inbox.ignore(item.id, reason)
+            return
+        done = self._inbox.finishing([item.id], run_id=item.run_id, reason=reason)
+        await self._outbox.post(f"pair_{item.id}", item.message.chat, text, also=done)
+
+    async def _pair_now(self, message: InboundMessage) -> str:
+        return (await self._pairing_words(message))[0]
+
+    async def _pairing_words(self, message: InboundMessage) -> tuple[str, str]:
+        """What a stranger is told, once, and why; no words when they were told before or too many wait."""
+        sender = message.sender
         asked = await self._pairing.request(sender.id, sender.name)
         if not asked.code:
-            await self._inbox.ignore(item.id, "too many strangers wait for pairing already")
-        elif not asked.is_new:
-            await self._inbox.ignore(item.id, "pairing is pending; the code was sent before")
-        else:
-            text = pairing_reply(SOURCE, sender.id, asked.code)
-            done = self._inbox.finishing([item.id], run_id=item.run_id, reason="a pairing code was sent")
-            await self._outbox.post(f"pair_{item.id}", item.message.chat, text, also=done)
-            _log.info("pairing.requested", channel=SOURCE, sender=sender.id)
+            return "", "too many strangers wait for pairing already"
+        if not asked.is_new:
+            return "", "pairing is pending; the code was sent before"
+        _log.info("pairing.requested", channel=SOURCE, sender=sender.id)
+        return pairing_reply(SOURCE, sender.id, asked.code), "a pairing code was sent"
 
     async def _give_back(self, chat: ChatId, items: Sequence[Claimed]) -> None:
         ids = [item.id for item in items]
@@ -225,35 +279,41 @@ class DiscordIntake:
 
     async def _answer(self, chat: ChatId, items: Sequence[Claimed], context: Sequence[Claimed]) -> None:
         message = items[-1].message
-        run_id = items[0].run_id
+        # A claim may hold several batches, each a run of its own; a repeated try finds the messages of its first one.
+        run_id = f"{items[0].run_id}_{items[0].id}"
         key = discord_session(chat, message.chat_kind)
-        reply_to = message.id if message.chat_kind != "dm" else ""
-        if len(items) == 1 and message.text.strip().lower() in RESET_PHRASES:
-            await reset_session(self._services, key)
-            done = self._inbox.finishing([items[0].id], run_id=run_id, reason="a new session began")
-            await self._outbox.post(run_id, chat, "A new session begins.", reply_to=reply_to, also=done)
-            return
+        mode = self._policy.reply_to_mode
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._channel.typing(chat))
-            live = await stack.enter_async_context(LiveMessage(self._outbox, run_id, chat, reply_to=reply_to))
+            target = reply_target(mode, "", message)
+            live = LiveMessage(self._outbox, run_id, chat, reply_to=target, reply_all=mode == "all")
+            await stack.enter_async_context(live)
             outcome = await self._services.runs.ask(
                 key,
                 prompt_text([item.message for item in items], [item.message for item in context]),
                 run_id,
                 source=SOURCE,
                 origin=_origin(message),
-                on_text=(lambda text: self._show(live, text)) if self._policy.streaming else None,
+                on_text=(lambda text: self._show(live, text, message)) if self._policy.streaming else None,
             )
             text, reason = reply_of(outcome)
             done = self._inbox.finishing([item.id for item in items], run_id=run_id, reason=reason)
-            await live.finish(text, also=done)
+            self._aim(live, text, message)
+            await live.finish(without_tags(text).text, also=done)
+        if outcome.state == "error" and self._policy.ack_reaction:
+            self._tasks.start(self._react(message, _FAILED), name="failed")
         if context:
             await self._inbox.use_context(chat, up_to=items[-1].id, run_id=run_id)
         self.last_outbound_at = self._clock.now()
 
-    def _show(self, live: LiveMessage, text: str) -> None:
-        if not SILENT.startswith(text.strip()[: len(SILENT)]):
-            live.update(text)
+    def _aim(self, live: LiveMessage, text: str, message: InboundMessage) -> None:
+        if wanted := without_tags(text).wanted:
+            live.reply_to(reply_target(self._policy.reply_to_mode, wanted, message))
+
+    def _show(self, live: LiveMessage, text: str, message: InboundMessage) -> None:
+        if shown := so_far(text):
+            self._aim(live, text, message)
+            live.update(shown)
 
 
 def _origin(message: InboundMessage) -> SessionOrigin:
@@ -264,41 +324,21 @@ def _origin(message: InboundMessage) -> SessionOrigin:
     return SessionOrigin("channel", SOURCE, display_name=name, to=f"channel:{number}", chat=message.chat)
 
 
-def reply_of(outcome: Outcome) -> tuple[str, str]:
-    """What is said for an outcome, and the reason that is recorded with the message."""
-    if outcome.state == "error":
-        said = f"{outcome.text}\n\n" if outcome.text else ""
-        return f"{said}Sorry, I could not answer: {outcome.error}", "answered with an error"
-    if outcome.state == "aborted":
-        return outcome.text, "stopped"
-    if outcome.text.strip().startswith(SILENT) or not outcome.text.strip():
-        return "", "the agent chose not to answer"
-    return outcome.text, "answered"
+def _unread(message: InboundMessage) -> InboundMessage:
+    """What is kept of a message that nobody is going to answer: that it came, from whom, where; not what it says."""
+    return replace(message, text="", attachments=(), reply_to="", reply_to_sender="")
 
 
-def prompt_text(messages: Sequence[InboundMessage], context: Sequence[InboundMessage]) -> str:
-    """What the model is shown: in a guild every message begins with its sender's name, background comes first.
-
-    Further lines of a message are indented, so that nobody can write a line that looks like somebody else's.
-    """
-    if messages[-1].chat_kind == "dm":
-        return "\n".join(_body(message) for message in messages)
-    lines = [_spoken(message) for message in messages]
-    if not context:
-        return "\n".join(lines)
-    earlier = [_spoken(message) for message in context]
-    return "\n".join(["[Said in the channel before, for context]", *earlier, "", "[To be answered]", *lines])
-
-
-def _spoken(message: InboundMessage) -> str:
-    name = " ".join(message.sender.name.split())
-    return f"{name}: {_body(message)}".replace("\n", "\n  ")
-
-
-def _body(message: InboundMessage) -> str:
-    parts = []
-    if message.reply_to:
-        parts.append(f"[in reply to {message.reply_to_sender or 'a message'}: {message.reply_to[:500]}]\n")
-    parts.append(message.text)
-    parts += [f"\n[attachment: {a.name}, {a.content_type}, {a.size_bytes} bytes]" for a in message.attachments]
-    return "".join(parts)
+def _batches(items: Sequence[Claimed]) -> Iterator[list[Claimed]]:
+    """Messages in order, cut so that each command stands alone."""
+    batch: list[Claimed] = []
+    for item in items:
+        if read_chat_command(item.message.text) is None:
+            batch.append(item)
+            continue
+        if batch:
+            yield batch
+        yield [item]
+        batch = []
+    if batch:
+        yield batch

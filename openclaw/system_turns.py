@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import Final
 
 from openclaw import store
-from openclaw.intake import reply_of
 from openclaw.runs import Outcome, Runs
 from openclaw.sessions import SessionOrigin, Sessions, kept_origin
+from openclaw.wording import reply_of
 from shared.channels.outbox import Outbox
 from shared.channels.store import Also
 from shared.clock import SYSTEM_CLOCK, Clock

@@ -24,6 +24,8 @@ from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.continuation import Continuation
 from openclaw.approvals.control import approval_operations
 from openclaw.approvals.service import Approvals
+from openclaw.channel_log import channel_log_operations
+from openclaw.chat_words import CHAT_COMMANDS
 from openclaw.config import OpenClawPolicy
 from openclaw.config.document import HELD_AT
 from openclaw.config.effective import held_secret
@@ -223,6 +225,7 @@ class Tenant:
                 {
                     **operations(gateway, self._secret, self.inbox, self.stop_requested),
                     **approval_operations(self.approvals),
+                    **channel_log_operations(self.inbox),
                     **self.maintenance.operations(),
                 },
             )
@@ -262,6 +265,8 @@ class Tenant:
         handlers = ChannelHandlers(
             on_message=self._on_message,
             on_press=self._on_press,
+            commands=CHAT_COMMANDS if self.policy.discord.native_commands else {},
+            on_command=self._on_command,
             on_edit=self._on_edit,
             on_delete=self._on_delete,
             known_chats=self.inbox.cursors,
@@ -279,6 +284,9 @@ class Tenant:
     async def _on_message(self, message: InboundMessage) -> None:
         if self._intake is not None:
             await self._intake.on_message(message)
+
+    async def _on_command(self, name: str, message: InboundMessage) -> str:
+        return await self._intake.on_command(name, message) if self._intake is not None else "I am starting; try again."
 
     async def _on_edit(self, message: InboundMessage) -> None:
         if self._intake is not None:
@@ -405,7 +413,7 @@ async def run(name: str, paths: Paths) -> int:
             client,
             snapshot.policy,
             gateway_token(folder, given["gateway_token"]),
-            make_channel=discord_channel(given["discord_bot_token"], startup.upstreams),
+            make_channel=discord_channel(given["discord_bot_token"], startup.upstreams, answer_bots=True),
             exec_policy=snapshot.exec_policy,
             zone=ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key)),
             posting=Posting(client, startup.posting),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from openclaw.approvals.decide import USAGE, read_action, read_command
+from collections.abc import Sequence
+
+from openclaw.approvals.decide import USAGE, read_action, read_words
 from openclaw.approvals.models import Answer, Press
 from openclaw.approvals.service import Approvals
 from shared.channels.base import ButtonPress, InboundMessage, Sender
+from shared.execpolicy.grants import Hole
 
 
 class DiscordAnswers:
@@ -21,20 +24,24 @@ class DiscordAnswers:
             return "This button belongs to an older version and does nothing any more."
         return await self._answer(*action, press.sender)
 
-    async def on_text(self, message: InboundMessage) -> str | None:
-        """The reply to a ``/approve`` message; None when the message is something else."""
-        if not message.addressed or message.sender.is_bot:
-            return None
-        command = read_command(message.text)
+    async def on_words(self, words: str, sender: Sender) -> str:
+        """The reply to what somebody wrote after ``/approve``."""
+        command = read_words(words)
         if command is None:
-            return None
-        approval_id, answer = command
-        return USAGE if not approval_id or answer is None else await self._answer(approval_id, answer, message.sender)
+            return USAGE
+        return await self._answer(command.approval_id, command.answer, sender, command.holes)
+
+    def is_meant(self, message: InboundMessage) -> bool:
+        """Whether an approver wrote ``/approve``: nobody else's rule matters then."""
+        words = message.text.strip().partition(" ")[0].lower()
+        return words == "/approve" and not message.sender.is_bot and self.may_answer(message.sender)
 
     def may_answer(self, sender: Sender) -> bool:
         """Whether somebody is on the list of approvers."""
         return sender.id in self._approvals.policy.approvers
 
-    async def _answer(self, approval_id: str, answer: Answer, sender: Sender) -> str:
-        ruling = await self._approvals.press(Press(approval_id, answer, sender.id, sender.name))
+    async def _answer(
+        self, approval_id: str, answer: Answer, sender: Sender, holes: Sequence[tuple[int, Hole]] = ()
+    ) -> str:
+        ruling = await self._approvals.press(Press(approval_id, answer, sender.id, sender.name), holes)
         return ruling.reason

@@ -9,10 +9,13 @@ from openclaw.approvals.decide import action_of
 from openclaw.approvals.models import IN_WORDS, Approval
 from shared.channels.base import Button
 from shared.channels.visible import in_code, visible
+from shared.execpolicy.grants import HOLES_IN, URL_WITH_PATH
+from shared.execpolicy.shell import read_command
 
 _COMMAND_CHARS: Final = 700
 _ARGV_CHARS: Final = 500
 _LINE_CHARS: Final = 150
+_VALUES: Final = 8
 _MARKS: Final = {"requested": "🟠", "allow_once": "🟢", "allow_always": "🔵", "deny": "🔴", "expired": "⚪"}
 
 
@@ -57,9 +60,41 @@ def card_text(approval: Approval) -> str:
         lines.append("**Not everything fits here: read the file before you decide.**")
     if approval.state == "requested":
         always = f"not possible, {_line(question.always)}" if question.always else "exactly these words in this folder"
-        lines += [f"Always would allow: {always}", f"Expires <t:{expires}:R>"]
+        lines += [f"Always would allow: {always}{_holes(approval)}", f"Expires <t:{expires}:R>"]
     lines.append(f"-# {approval.approval_id}")
     return "\n".join(lines)
+
+
+def _holes(approval: Approval) -> str:
+    """How an approver lets values change; nothing where none may."""
+    question = approval.question
+    if question.always:
+        return ""
+    values = changeable_words(question.command)
+    if not values:
+        return ""
+    position, beginning = values[0]
+    numbers = ", ".join(str(number) for number, _ in values[:_VALUES])
+    return (
+        f". Words that may be let change: {numbers}. "
+        f"Write {_line(f'/approve {approval.approval_id} always {position}={beginning}')}"
+    )
+
+
+def changeable_words(command: str) -> list[tuple[int, str]]:
+    """Positions of the words of a curl command that a hole may take, each with the shortest beginning it must keep."""
+    reading = read_command(command)
+    words = [] if reading.problem else [word.text for word in reading.words]
+    if not words or words[0] not in HOLES_IN:
+        return []
+    found = []
+    for position, word in enumerate(words[1:], start=1):
+        url = URL_WITH_PATH.match(word)
+        if url is not None:
+            found.append((position, url[0]))
+        elif not word.startswith("-") and not word.lower().startswith(("http:", "https:")):
+            found.append((position, ""))
+    return found
 
 
 def _headline(approval: Approval) -> str:
@@ -81,6 +116,9 @@ def file_text(approval: Approval) -> str:
         "",
         "command as the agent wrote it (invisible characters as \\u{…}):",
         visible(question.command),
+        "",
+        "words that may be let change with `/approve <id> always N=BEGINNING` (N, the beginning it must keep):",
+        *(f"{n} {json.dumps(start, ensure_ascii=True)}" for n, start in changeable_words(question.command)),
         "",
         "arguments as they are executed, one a line:",
         *(json.dumps(word, ensure_ascii=True) for word in question.argv),

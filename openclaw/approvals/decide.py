@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from openclaw.approvals.models import IN_WORDS, Answer, Approval, Press, Ruling
+from shared.execpolicy.grants import Hole
 
 _ACTION_PREFIX: Final = "exec:"
 _ANSWERS: Final[dict[str, Answer]] = {
@@ -18,8 +20,25 @@ _ANSWERS: Final[dict[str, Answer]] = {
     "allow-always": "allow_always",
     "deny": "deny",
 }
-_COMMAND = re.compile(r"/approve(?:\s+(?P<id>\S+))?(?:\s+(?P<answer>\S+))?\s*", re.IGNORECASE)
-USAGE: Final = "Write `/approve <id> allow`, `/approve <id> always` or `/approve <id> deny`."
+_HOLE = re.compile(r"(?P<position>[0-9]{1,3})=(?P<prefix>\S*)")
+_MOST_HOLES: Final = 20
+USAGE: Final = (
+    "Write `/approve <id> allow`, `/approve <id> always` or `/approve <id> deny`. For curl, "
+    "`/approve <id> always 2=https://host/path/` lets word 2 change after that beginning."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer as somebody wrote it.
+
+    Attributes:
+        holes: words that may change, with what they begin with; only for "always".
+    """
+
+    approval_id: str
+    answer: Answer
+    holes: tuple[tuple[int, Hole], ...] = ()
 
 
 def decide_approval(press: Press, approval: Approval | None, approvers: Collection[str], now: datetime) -> Ruling:
@@ -65,9 +84,17 @@ def read_action(action: str) -> tuple[str, Answer] | None:
     return (approval_id, found) if approval_id and found else None
 
 
-def read_command(text: str) -> tuple[str, Answer | None] | None:
-    """The request and the answer of a ``/approve`` message; None when it is none."""
-    match = _COMMAND.fullmatch(text.strip())
-    if match is None:
+def read_words(text: str) -> Written | None:
+    """The answer in what was written after ``/approve``; None when it cannot be read."""
+    words = text.split()
+    answer = _ANSWERS.get(words[1].lower()) if len(words) > 1 else None
+    if answer is None or len(words) > 2 + _MOST_HOLES or (len(words) > 2 and answer != "allow_always"):
         return None
-    return match["id"] or "", _ANSWERS.get((match["answer"] or "").lower())
+    holes = []
+    for word in words[2:]:
+        match = _HOLE.fullmatch(word)
+        if match is None:
+            return None
+        position = int(match["position"])
+        holes.append((position, Hole(name=f"value{position}", prefix=match["prefix"])))
+    return Written(words[0], answer, tuple(holes))

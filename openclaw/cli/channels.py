@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from openclaw.cli_target import Target, json_option, target_options
-from shared.cli import print_json
+from shared.cli import print_json, print_table
 from shared.errors import Unavailable
 
 
@@ -47,3 +47,27 @@ def _words(row: dict[str, Any]) -> list[str]:
         f"token:{row['tokenSource']}",
         *([f"error:{row['lastError']}"] if row["lastError"] else []),
     ]
+
+
+@cli.command("log")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many messages.")
+@click.option("--chat", default="", help="Only of this chat, such as dc:123.")
+@target_options
+@json_option
+def channels_log(target: Target, limit: int, chat: str, *, as_json: bool) -> None:
+    """Show what became of the newest messages, and why; their text is not shown."""
+    found = target.control("channels.log", limit=limit, chat=chat)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            row["at"][:19].replace("T", " "),
+            row["chatName"] or row["chat"],
+            row["senderName"],
+            row["fate"],
+            row["reason"],
+        )
+        for row in found
+    ]
+    print_table(("AT (UTC)", "CHAT", "FROM", "FATE", "WHY"), rows, empty="No message has come yet.")

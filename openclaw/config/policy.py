@@ -6,6 +6,7 @@ This is the reviewed ceiling; `openclaw.config.effective` lays ``openclaw.json``
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -84,18 +85,38 @@ class AuthPolicy(_Table):
     lockout_s: float = Field(default=300, gt=0)
 
 
+class ChannelRule(_Table):
+    """What is different in one channel of a server; a thread counts as its parent.
+
+    Attributes:
+        enabled: answer there at all.
+        require_mention: answer only when addressed; as in the rest of the server when left out.
+        users: who is answered there; as in the rest of the server when neither they nor `roles` are named.
+        roles: whoever has one of these roles is answered, too.
+    """
+
+    enabled: bool = True
+    require_mention: bool | None = None
+    users: tuple[UserId, ...] = ()
+    roles: tuple[UserId, ...] = ()
+
+
 class GuildPolicy(_Table):
     """One Discord server on the allowlist.
 
     Attributes:
         require_mention: answer only when addressed.
-        users: who is answered there; empty means every member.
+        users: who is answered there; without users and roles every member.
+        roles: ids of roles; whoever has one of them is answered, too.
         channels: where; empty means every channel. A thread counts as its parent.
+        rules: what is different in single channels, by their ids.
     """
 
     require_mention: bool = True
     users: tuple[UserId, ...] = ()
+    roles: tuple[UserId, ...] = ()
     channels: tuple[UserId, ...] = ()
+    rules: dict[UserId, ChannelRule] = {}
 
 
 class HttpPolicy(_Table):
@@ -168,6 +189,12 @@ class DiscordPolicy(_Table):
         allow_from: people whose direct messages are always answered.
         require_mention: for guilds that say nothing themselves.
         streaming: show the answer while it is written, by editing one message.
+        mention_patterns: regular expressions that count as a mention where one is needed, in any case of letters.
+        history_limit: messages without a mention that come along, of the same channel, when somebody asks.
+        reply_to_mode: an answer in a server is a reply with no message, its first or all. Source: OpenClaw 2026.2.26.
+        ack_reaction: emoji put to a message that is going to be answered; empty puts none.
+        ack_scope: to which ones.
+        native_commands: register the slash commands with Discord; typed as text they work either way.
     """
 
     enabled: bool = True
@@ -176,7 +203,23 @@ class DiscordPolicy(_Table):
     allow_from: tuple[UserId, ...] = ()
     require_mention: bool = True
     streaming: bool = True
+    mention_patterns: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
+    history_limit: int = Field(default=20, ge=0, le=50)
+    reply_to_mode: Literal["off", "first", "all"] = "first"
+    ack_reaction: Annotated[str, Field(max_length=40)] = "👀"
+    ack_scope: Literal["group-mentions", "group-all", "direct", "all", "off"] = "group-mentions"
+    native_commands: bool = True
     guilds: dict[UserId, GuildPolicy] = {}
+
+    @field_validator("mention_patterns")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        return value
 
 
 class AgentPolicy(_Table):

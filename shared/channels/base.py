@@ -30,11 +30,16 @@ def age_order(message: MessageId) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who wrote a message."""
+    """Who wrote a message.
+
+    Attributes:
+        roles: ids of their roles in the server; empty where the platform did not say.
+    """
 
     id: str
     name: str
     is_bot: bool = False
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,10 @@ class Inbox:
             raise Conflict(f"message {item_id} is not a dead letter: list them first", code="inbox.not_dead")
         return item
 
+    async def recent(self, limit: int = _LIST_LIMIT, *, chat: ChatId = "") -> list[InboxItem]:
+        """The newest messages with what became of them, newest first; of one chat when it is named."""
+        return await self._db.read(lambda c: store.recent(c, self._tables, limit, chat=chat))
+
     async def items(self, ids: Sequence[int]) -> list[InboxItem]:
         """Messages by inbox id, oldest first; unknown ids are left out."""
         return await self._db.read(lambda c: store.inbox_items_by_id(c, self._tables, ids))

@@ -41,12 +41,14 @@ class LiveMessage:
         chat: ChatId,
         *,
         reply_to: MessageId = "",
+        reply_all: bool = False,
         interval_s: float = EDIT_INTERVAL_S,
     ) -> None:
         self._outbox = outbox
         self._key = key
         self._chat = chat
         self._reply_to = reply_to
+        self._reply_all = reply_all
         self._interval_s = interval_s
         self._text = ""
         self._news = asyncio.Event()
@@ -73,6 +75,10 @@ class LiveMessage:
         """Whether the reader has seen anything of it."""
         return bool(self._ids)
 
+    def reply_to(self, message: MessageId) -> None:
+        """Let it be an answer to another message than it was begun for; too late once the reader has seen it."""
+        self._reply_to = message
+
     def update(self, text: str) -> None:
         """Show this text, the whole answer so far, when the next edit is due."""
         self._text = text
@@ -84,7 +90,9 @@ class LiveMessage:
         Returns the rows; `Outbox.deliver` waits for one of them. Empty text takes back what was shown.
         """
         await self._stop()
-        drafts = self._outbox.drafts(self._key, self._chat, text, reply_to=self._reply_to, buttons=buttons)
+        drafts = self._outbox.drafts(
+            self._key, self._chat, text, reply_to=self._reply_to, buttons=buttons, reply_all=self._reply_all
+        )
         return await self._outbox.rewrite(self._key, drafts, shown=self._shown, also=also)
 
     async def _stop(self) -> None:
@@ -127,7 +135,7 @@ class LiveMessage:
                 self._shown.pop(ordinal, None)  # unknown while the call runs
                 await channel.edit(self._chat, self._ids[ordinal], part)
             else:
-                reply_to = self._reply_to if ordinal == 0 else ""
+                reply_to = self._reply_to if ordinal == 0 or self._reply_all else ""
                 self._is_posting = True
                 try:
                     row = await self._outbox.put(self._key, ordinal, chat=self._chat, text=part, reply_to=reply_to)

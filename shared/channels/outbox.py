@@ -136,11 +136,12 @@ class Outbox:
         buttons: tuple[Button, ...] = (),
         files: tuple[OutboundFile, ...] = (),
         also: Also | None = None,
+        reply_all: bool = False,
     ) -> list[OutboxRow]:
         """Store a text of any length as the messages of a key, all in one transaction.
 
-        The first one is the reply, the last one has the buttons and the files, which are copied first: their paths
-        need not last. Empty text without files stores nothing but still does `also`.
+        The first one is the reply (each one with `reply_all`), the last one has the buttons and the files, which are
+        copied first: their paths need not last. Empty text without files stores nothing but still does `also`.
         A key that has messages already keeps them: a run repeated after a crash may word its answer differently.
 
         Raises:
@@ -148,7 +149,7 @@ class Outbox:
         """
         taken = await self._spool.take(files)
         try:
-            drafts = self.drafts(key, chat, text, reply_to=reply_to, buttons=buttons, files=taken)
+            drafts = self.drafts(key, chat, text, reply_to=reply_to, buttons=buttons, files=taken, reply_all=reply_all)
             rows = await self._put(key, drafts, also, whole=True)
         except GatewayError:
             self._spool.settle(taken, ())
@@ -165,6 +166,7 @@ class Outbox:
         reply_to: MessageId = "",
         buttons: tuple[Button, ...] = (),
         files: tuple[SpooledFile, ...] = (),
+        reply_all: bool = False,
     ) -> list[Draft]:
         """Cut a text into the messages of a key."""
         channel = self._channel_for(chat)
@@ -175,7 +177,7 @@ class Outbox:
                 chat,
                 part,
                 nonce_for(key, ordinal),
-                reply_to if ordinal == 0 else "",
+                reply_to if ordinal == 0 or reply_all else "",
                 buttons if ordinal == len(parts) - 1 else (),
                 files if ordinal == len(parts) - 1 else (),
             )

@@ -446,6 +446,15 @@ def inbox_items(connection: Connection, tables: ChannelTables, *, state: InboxSt
     return [_inbox_item(row) for row in reversed(rows)]
 
 
+def recent(connection: Connection, tables: ChannelTables, limit: int, *, chat: ChatId = "") -> list[InboxItem]:
+    """The newest messages in any state, newest first."""
+    inbox = tables.inbox
+    query = select(inbox).order_by(inbox.c.id.desc()).limit(limit)
+    if chat:
+        query = query.where(inbox.c.chat == chat)
+    return [_inbox_item(row) for row in connection.execute(query)]
+
+
 def waiting(connection: Connection, tables: ChannelTables, chat: ChatId, limit: int) -> list[InboxItem]:
     """Messages of a chat that wait for an answer, oldest first."""
     inbox = tables.inbox
@@ -818,16 +827,18 @@ def _payload(message: InboundMessage) -> dict[str, Any]:
         "attachments": [asdict(attachment) for attachment in message.attachments],
         "task_run": message.task_run,
         "parent_name": message.parent_name,
+        "sender_roles": list(message.sender.roles),
     }
 
 
 def _inbox_item(row: Row[Any], *, context: bool = False) -> InboxItem:
     payload = dict(row.payload)
     attachments = tuple(Attachment(**attachment) for attachment in payload.pop("attachments"))
+    roles = tuple(payload.pop("sender_roles", ()))  # absent in rows of earlier versions
     message = InboundMessage(
         chat=row.chat,
         id=row.message_id,
-        sender=Sender(row.sender_id, row.sender_name, is_bot=row.is_bot),
+        sender=Sender(row.sender_id, row.sender_name, is_bot=row.is_bot, roles=roles),
         text=row.text,
         sent_at=row.sent_at,
         attachments=attachments,

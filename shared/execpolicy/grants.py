@@ -18,10 +18,10 @@ from shared.execpolicy.policy import ExecPolicy
 from shared.execpolicy.shell import read_command
 
 HoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-_HOLES_IN = frozenset({"curl"})
+HOLES_IN = frozenset({"curl"})
 _ASKED_ABOUT_FLAGS = frozenset({"curl-option", "curl-abbreviation", "shell-glob"})
 _URL = re.compile(r"https?:", re.IGNORECASE)
-_URL_WITH_PATH = re.compile(r"https?://[^/?#@\\]+/", re.IGNORECASE)
+URL_WITH_PATH = re.compile(r"https?://[^/?#@\\]+/", re.IGNORECASE)
 
 
 class Hole(BaseModel):
@@ -78,13 +78,13 @@ def make_grant(request: ExecRequest, holes: Sequence[tuple[int, Hole]] = ()) -> 
     argv = [word.text for word in reading.words]
     words: list[str | Hole] = list(argv)
     for position, hole in holes:
-        if argv[0] not in _HOLES_IN:
+        if argv[0] not in HOLES_IN:
             raise Invalid(f"{argv[0]} is allowed word for word only")
         if not 0 < position < len(argv) or argv[position].startswith("-"):
             raise Invalid(f"word {position} is not a value that may change")
         if not argv[position].startswith(hole.prefix):
             raise Invalid(f"word {position} does not begin with {hole.prefix!r}")
-        if _URL.match(argv[position]) and not _URL_WITH_PATH.match(hole.prefix):
+        if _URL.match(argv[position]) and not URL_WITH_PATH.match(hole.prefix):
             raise Invalid(f"the hole in the URL of word {position} must begin after the host: https://host/…")
         words[position] = hole
     return Grant(words=tuple(words), cwd=request.cwd)

@@ -32,7 +32,7 @@ from shared.channels.discord.commands import declare, upload
 from shared.channels.discord.components import view_of
 from shared.channels.discord.faults import final_failure, translated
 from shared.channels.discord.identify import IdentifyBudget
-from shared.channels.discord.reading import kind_of, parent_of, read_me, read_message
+from shared.channels.discord.reading import kind_of, parent_of, read_me, read_message, roles_of
 from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
 from shared.channels.feed import Feed
 from shared.channels.spool import read_files
@@ -488,7 +488,7 @@ async def _put_away(client: BotClient, tasks: set[asyncio.Task[Exception]]) -> N
 
 
 def _sender(user: discord.User | discord.Member) -> Sender:
-    return Sender(str(user.id), user.display_name, is_bot=user.bot)
+    return Sender(str(user.id), user.display_name, is_bot=user.bot, roles=roles_of(user))
 
 
 def _in_words(error: BaseException) -> str:

@@ -8,13 +8,16 @@ from shared.channels.base import MakeChannel
 from shared.secrets.files import Secret
 
 
-def discord_channel(token: str, upstreams: Mapping[str, str], *, called: str = "") -> MakeChannel | None:
+def discord_channel(
+    token: str, upstreams: Mapping[str, str], *, called: str = "", answer_bots: bool = False
+) -> MakeChannel | None:
     """How to make the connector; None without a token, which means that Discord is off (policy N1).
 
     Args:
         token: the bot's.
         upstreams: ``discord_api_base`` and ``discord_gateway_url``; absent ones are the real ones.
         called: what people's mentions of the bot become (policy N2); empty takes them out.
+        answer_bots: also hand over what bots write, for a tenant that decides about it itself.
     """
     if not token:
         return None
@@ -22,4 +25,4 @@ def discord_channel(token: str, upstreams: Mapping[str, str], *, called: str = "
     from shared.channels.discord.channel import DiscordChannel
 
     use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
-    return lambda handlers: DiscordChannel(Secret(token), handlers, called=called)
+    return lambda handlers: DiscordChannel(Secret(token), handlers, called=called, answer_bots=answer_bots)

@@ -34,6 +34,7 @@ def read_message(message: discord.Message) -> Facts:
         author_id=str(message.author.id),
         author_name=message.author.display_name,
         author_is_bot=message.author.bot,
+        author_roles=roles_of(message.author),
         is_webhook=message.webhook_id is not None,
         is_system=message.type not in _WRITTEN,
         content=_content(message),
@@ -61,6 +62,13 @@ def read_me(client: discord.Client, guild: discord.Guild | None, *, called: str 
     role = guild.self_role if guild else None
     name = guild.me.display_name if guild and guild.me else user.display_name
     return Me(str(user.id), name, str(role.id) if role else "", called)
+
+
+def roles_of(author: object) -> tuple[str, ...]:
+    """Ids of somebody's roles in the guild, without the one that everybody has; nothing for a plain user."""
+    if not isinstance(author, discord.Member):
+        return ()
+    return tuple(str(role.id) for role in author.roles if role.id != author.guild.id)
 
 
 def kind_of(channel: object) -> ChatKind:

@@ -25,6 +25,7 @@ class Facts:
 
     Attributes:
         content: what was written, and in words what else the message is: forwarded, a sticker, a poll.
+        author_roles: ids of the author's roles in the guild; empty where Discord did not say, as in histories.
         is_system: join notices, pins and the like, not something a person wrote.
         names: display names of mentioned users by id.
         reply_author_id: who wrote the message this one answers, empty when it answers none or that one is gone.
@@ -39,6 +40,7 @@ class Facts:
     content: str
     sent_at: datetime
     author_is_bot: bool = False
+    author_roles: tuple[str, ...] = ()
     is_webhook: bool = False
     is_system: bool = False
     guild_id: str = ""
@@ -117,7 +119,12 @@ def translate(facts: Facts, me: Me, *, answer_bots: bool = False) -> InboundMess
         chat_name=facts.channel_name,
         chat_kind=facts.kind,
         id=facts.id,
-        sender=Sender(facts.author_id, facts.author_name, is_bot=facts.author_is_bot or facts.is_webhook),
+        sender=Sender(
+            facts.author_id,
+            facts.author_name,
+            is_bot=facts.author_is_bot or facts.is_webhook,
+            roles=facts.author_roles,
+        ),
         text=_readable(facts, me),
         addressed=addressed,
         sent_at=facts.sent_at,

@@ -14,8 +14,8 @@ from sqlalchemy import create_engine
 
 from openclaw import schema
 from openclaw.approvals import store
-from openclaw.approvals.card_text import buttons, card_text, file_text, in_code
-from openclaw.approvals.decide import action_of, decide_approval, read_action, read_command
+from openclaw.approvals.card_text import buttons, card_text, changeable_words, file_text, in_code
+from openclaw.approvals.decide import action_of, decide_approval, read_action, read_words
 from openclaw.approvals.models import Approval, Press, Question
 from openclaw.approvals.service import Approvals
 from openclaw.config import ApprovalsPolicy
@@ -128,17 +128,33 @@ async def test_a_grant_may_have_holes_and_can_be_taken_back(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("/approve apr_1 allow", ("apr_1", "allow_once")),
-        (" /APPROVE apr_1 Allow-Always ", ("apr_1", "allow_always")),
-        ("/approve apr_1 deny", ("apr_1", "deny")),
-        ("/approve apr_1 maybe", ("apr_1", None)),
-        ("/approve", ("", None)),
-        ("please /approve apr_1 allow", None),
-        ("/approve apr_1 allow and more", None),
+        ("apr_1 allow", ("apr_1", "allow_once", ())),
+        (" apr_1 Allow-Always ", ("apr_1", "allow_always", ())),
+        ("apr_1 deny", ("apr_1", "deny", ())),
+        ("apr_1 always 2=https://h.example/a/ 4=", ("apr_1", "allow_always", ((2, "https://h.example/a/"), (4, "")))),
+        ("apr_1 maybe", None),
+        ("", None),
+        ("apr_1", None),
+        ("apr_1 allow and more", None),
+        ("apr_1 allow 2=x", None),
+        ("apr_1 always two=x", None),
+        ("apr_1 always " + "1=x " * 30, None),
     ],
 )
 def test_answers_as_text(text, expected):
-    assert read_command(text) == expected
+    found = read_words(text)
+    if expected is None:
+        assert found is None
+    else:
+        holes = tuple((position, hole.prefix) for position, hole in found.holes)
+        assert (found.approval_id, found.answer, holes) == expected
+
+
+def test_a_card_says_which_words_may_be_let_change():
+    command = "curl -s https://api.example.org/items/1 -H 'X-A: b' plain http://nothing"
+    assert changeable_words(command) == [(2, "https://api.example.org/"), (4, ""), (5, "")]
+    assert changeable_words("node -e 1 https://api.example.org/x") == []
+    assert changeable_words("curl 'unclosed") == []
 
 
 def test_answers_on_buttons_fit_the_platform():

@@ -6,9 +6,9 @@ import pytest
 
 from openclaw.config import DiscordPolicy
 from openclaw.discord_policy import decide_discord
-from openclaw.intake import prompt_text, reply_of
 from openclaw.runs import Outcome
 from openclaw.sessions import discord_session
+from openclaw.wording import prompt_text, reply_of
 from shared.channels.base import Attachment, InboundMessage, Sender
 from shared.clock import FakeClock
 

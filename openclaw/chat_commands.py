@@ -1,0 +1,103 @@
+"""Carries out what people order in a chat, whether as a slash command or as text."""
+
+from __future__ import annotations
+
+from openclaw.approvals.answers import DiscordAnswers
+from openclaw.chat_words import CHAT_COMMANDS, ChatCommand
+from openclaw.protocol.methods.sessions import reset_session
+from openclaw.services import Services
+from openclaw.sessions import discord_session
+from shared.channels.base import InboundMessage
+from shared.channels.inbox import Inbox
+
+
+class ChatCommands:
+    """Every command; who may give it was decided before.
+
+    Args:
+        inbox: says what waits.
+        answers: takes ``/approve``, for which a list of its own counts.
+    """
+
+    def __init__(self, services: Services, inbox: Inbox, answers: DiscordAnswers) -> None:
+        self._services = services
+        self._inbox = inbox
+        self._answers = answers
+
+    async def carry_out(self, command: ChatCommand, message: InboundMessage) -> str:
+        """Do it; returns what the person is told. Repeating it changes nothing more."""
+        key = discord_session(message.chat, message.chat_kind)
+        match command.name:
+            case "new" | "reset":
+                await reset_session(self._services, key)
+                return "A new session begins."
+            case "stop":
+                stopped = await self._services.runs.abort(key, None, "stop")
+                return "Stopped." if stopped else "Nothing is running here."
+            case "approve":
+                return await self._answers.on_words(command.rest, message.sender)
+            case "status":
+                return await self._status(key, message)
+            case "usage":
+                return self._usage(key)
+            case "queue":
+                return await self._queue(message)
+            case "whoami":
+                return self._whoami(key, message)
+            case "model" | "models":
+                return self._models(key, command.rest)
+            case _:
+                return _help()
+
+    async def _status(self, key: str, message: InboundMessage) -> str:
+        services = self._services
+        report = services.discord()
+        jobs = await services.cron.status("")
+        uptime_s = (services.clock.now() - services.started_at).total_seconds()
+        return "\n".join(
+            [
+                f"**{services.policy.agent.name}**, up for {_span(uptime_s)}, Discord {report.status.state}",
+                self._models(key, ""),
+                self._usage(key),
+                await self._queue(message),
+                f"Runs in all sessions: {services.runs.active_count}. Scheduled jobs: {jobs['jobs']}.",
+            ]
+        )
+
+    def _usage(self, key: str) -> str:
+        row = self._services.sessions.get(key)
+        if row is None:
+            return "This conversation is new."
+        used = f"{row.input_tokens:,} tokens in, {row.output_tokens:,} out"
+        return f"This conversation: {used}; {row.context_tokens:,} in its context."
+
+    async def _queue(self, message: InboundMessage) -> str:
+        waiting = await self._inbox.count_waiting(message.chat)
+        return f"{waiting} message(s) wait here." if waiting else "Nothing waits here."
+
+    def _whoami(self, key: str, message: InboundMessage) -> str:
+        sender = message.sender
+        may = "You may decide about commands." if self._answers.may_answer(sender) else "You may not approve commands."
+        return f"You are {sender.name} (Discord user id {sender.id}). This conversation is `{key}`. {may}"
+
+    def _models(self, key: str, wanted: str) -> str:
+        agent = self._services.policy.agent
+        row = self._services.sessions.get(key)
+        last = f" The last answer here came from `{row.model}`." if row is not None and row.model else ""
+        then = ", then ".join(f"`{ref}`" for ref in (agent.model, *agent.fallbacks))
+        if wanted:
+            return f"Models are chosen by the operator (agent.model in policies/openclaw.toml): {then}.{last}"
+        return f"Models: {then}.{last}"
+
+
+def _help() -> str:
+    lines = [f"`/{name}` {description}" for name, description in CHAT_COMMANDS.items()]
+    return "\n".join(["Mention me and write what you want. Commands, also as text:", *lines])
+
+
+def _span(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    days, rest = divmod(minutes, 1440)
+    hours, minutes = divmod(rest, 60)
+    parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if count]
+    return " ".join(parts[:2]) or "less than a minute"
