@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -50,9 +51,7 @@ async def on_discord(folder: Path, emulator: DiscordEmulator, cast, token: str, 
                 yield tenant, gateway
     finally:
         await client.close()
-        for left in runtime.iterdir():
-            left.unlink()
-        runtime.rmdir()
+        shutil.rmtree(runtime)
 
 
 async def online(tenant: Tenant) -> None:
