@@ -231,6 +231,7 @@ def _is_streaming(value: object) -> bool:
 _AUTH = ("gateway", "auth", "rateLimit")
 _DISCORD = ("channels", "discord")
 _EXEC = ("tools", "exec")
+_ENDPOINTS: Final = ("gateway", "http", "endpoints")
 _DEFAULTS = ("agents", "defaults")
 
 SETTINGS: Final[tuple[Setting, ...]] = (
@@ -259,6 +260,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting((*_DISCORD, "guilds"), ("openclaw", "discord", "guilds"), _guilds, _read_guilds),
     Setting((*_DISCORD, "streaming"), ("openclaw", "discord", "streaming"), _choose, _is_streaming),
     Setting((*_DISCORD, "execApprovals", "approvers"), ("openclaw", "approvals", "approvers"), _approvers, tuple),
+    Setting((*_ENDPOINTS, "chatCompletions", "enabled"), ("openclaw", "http", "chat_completions"), _both, bool),
+    Setting((*_ENDPOINTS, "responses", "enabled"), ("openclaw", "http", "responses"), _both, bool),
     Setting((*_DEFAULTS, "model", "primary"), ("openclaw", "agent", "model"), _choose),
     Setting((*_DEFAULTS, "model", "fallbacks"), ("openclaw", "agent", "fallbacks"), _choose, tuple),
     Setting((*_DEFAULTS, "timeoutSeconds"), ("openclaw", "agent", "timeout_s"), _least),

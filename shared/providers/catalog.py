@@ -154,7 +154,11 @@ class Catalog:
 
     def listed(self, provider: str = "") -> list[Model]:
         """Models for a picker, in the file's order; of one provider, or of all."""
-        return [model for model in self._models.values() if model.listed and provider in {"", model.provider}]
+        return [model for model in self.everything(provider) if model.listed]
+
+    def everything(self, provider: str = "") -> list[Model]:
+        """Every model, in the file's order; of one provider, or of all."""
+        return [model for model in self._models.values() if provider in {"", model.provider}]
 
 
 def provider_of(ref: str) -> str:

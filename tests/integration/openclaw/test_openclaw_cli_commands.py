@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import sys
 
-import click
 import pytest
 from openclaw_house import OWNER, house
 
-from openclaw.cli import cli
-from shared.cli import guarded
 from shared.openclawclient.client import PairingRequired
 from shared.openclawclient.device import DeviceKey
-
-
-@pytest.fixture
-def openclaw(paths, monkeypatch):
-    """Runs a command line in this process, as the installed command would; gives exit code, output, errors."""
-    monkeypatch.setenv("CLAWGATE_STATE", str(paths.state))
-    monkeypatch.setenv("CLAWGATE_RUNTIME", str(paths.runtime))
-
-    def run(line, stdin):
-        arguments = line.split() if isinstance(line, str) else list(line)
-        monkeypatch.setattr(sys, "argv", ["openclaw", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        said = {False: io.StringIO(), True: io.StringIO()}
-
-        def echo(message="", *, err=False, **_style):  # the tenant in this process writes its log to standard output
-            print(message, file=said[err])
-
-        monkeypatch.setattr(click, "echo", echo)
-        monkeypatch.setattr(click, "secho", echo)
-        code = guarded(lambda: cli.main(arguments, prog_name="openclaw", standalone_mode=False), prog="openclaw")
-        return code, said[False].getvalue(), said[True].getvalue()
-
-    async def call(line, stdin=""):
-        return await asyncio.to_thread(run, line, stdin)
-
-    return call
-
 
 READS = {
     "status": {"summary", "ready", "channels", "connections", "pending_devices"},
