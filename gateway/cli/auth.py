@@ -46,7 +46,7 @@ def login(provider: str, tenant: str, state: Path | None, *, resume: bool, as_js
     The paste is read from a prompt or from standard input, so it may come through a pipe. A login stays open for ten
     minutes: `--resume` finishes it in another call.
     """
-    console = _Console(paths_of(state), as_json=as_json)
+    console = Console(paths_of(state), as_json=as_json)
     who = {"provider": provider, "tenant": tenant}
     begun = console.ask("auth_resume" if resume else "auth_begin", **who)
     if not resume:
@@ -61,7 +61,7 @@ def login(provider: str, tenant: str, state: Path | None, *, resume: bool, as_js
 @_JSON
 def status(state: Path | None, *, as_json: bool) -> int:
     """Show every sign-in: account, expiry, last and next refresh, health. Exit 1 when one needs a person."""
-    lines = _Console(paths_of(state), as_json=as_json).ask("auth_status")
+    lines = Console(paths_of(state), as_json=as_json).ask("auth_status")
     if as_json:
         print_json(lines)
     else:
@@ -92,7 +92,7 @@ def status(state: Path | None, *, as_json: bool) -> int:
 @_JSON
 def refresh(provider: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Refresh a sign-in now, whether due or not."""
-    answer = _Console(paths_of(state), as_json=as_json).ask("auth_refresh", provider=provider, tenant=tenant)
+    answer = Console(paths_of(state), as_json=as_json).ask("auth_refresh", provider=provider, tenant=tenant)
     _done("refreshed", provider, answer, as_json=as_json)
 
 
@@ -104,7 +104,7 @@ def refresh(provider: str, tenant: str, state: Path | None, *, as_json: bool) ->
 @_JSON
 def logout(provider: str, tenant: str, state: Path | None, *, keep_grant: bool, as_json: bool) -> None:
     """Forget a sign-in, here and at the provider."""
-    answer = _Console(paths_of(state), as_json=as_json).ask(
+    answer = Console(paths_of(state), as_json=as_json).ask(
         "auth_logout", provider=provider, tenant=tenant, revoke=not keep_grant
     )
     _done("signed out", provider, answer, as_json=as_json)
@@ -126,13 +126,13 @@ def import_(provider: str, file: Path | None, tenant: str, state: Path | None, *
     at most); for threads and instagram: a long-lived token. Refresh tokens count once: after the first refresh here,
     the other program has to sign in again.
     """
-    answer = _Console(paths_of(state), as_json=as_json).ask(
+    answer = Console(paths_of(state), as_json=as_json).ask(
         "auth_import", provider=provider, tenant=tenant, text=_file_text(provider, file, paths_of(state))
     )
     _done("imported", provider, answer, as_json=as_json)
 
 
-class _Console:
+class Console:
     """Asks the running gateway, else does the same on the files."""
 
     def __init__(self, paths: Any, *, as_json: bool) -> None:  # noqa: ANN401 - imported lazily
@@ -197,7 +197,7 @@ def _show(begun: dict[str, Any], *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _finish_code(console: _Console, who: dict[str, str], *, as_json: bool, state: Path | None) -> int:
+def _finish_code(console: Console, who: dict[str, str], *, as_json: bool, state: Path | None) -> int:
     from shared.errors import Invalid
 
     resume = f"clawgate auth login {who['provider']} --resume"
@@ -227,7 +227,7 @@ def _finish_code(console: _Console, who: dict[str, str], *, as_json: bool, state
     raise Invalid(f"the login was not finished; it stays open for ten minutes: {resume}", code="auth.paste")
 
 
-def _finish_device(console: _Console, who: dict[str, str], interval_s: float, *, as_json: bool) -> int:
+def _finish_device(console: Console, who: dict[str, str], interval_s: float, *, as_json: bool) -> int:
     click.echo("waiting for your approval in the browser (Ctrl-C stops)", err=True)
     wait = interval_s
     while True:

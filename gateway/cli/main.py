@@ -17,6 +17,7 @@ MODULES: Final = {
     "copilot-api": "gateway.cli.copilot_api",
     "egress": "gateway.cli.egress",
     "install": "gateway.units.cli",
+    "init": "gateway.cli.init",
     "maintenance": "gateway.maintenance.cli",
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",

@@ -1,0 +1,77 @@
+"""`clawgate init` on a running sandbox: what is missing is named, done without a question, then all is ready."""
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+
+from shared.config.paths import Paths
+from shared.config.toml import operator_file, policy_values
+from tests.support.sandbox_process import sandbox_process
+
+
+async def init(state, *words, given=b""):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli.main", "init", "--state", str(state), *words),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    said, problems = await process.communicate(given)
+    return process.returncode, said.decode(), problems.decode()
+
+
+@pytest.fixture
+async def sandbox(tmp_path):
+    async with sandbox_process(tmp_path) as running:
+        yield running
+
+
+async def test_from_named_steps_to_ready(sandbox):
+    paths = Paths.resolve(sandbox.state)
+    code, said, _ = await init(sandbox.state, "--check", "--json")
+    steps = {step["name"]: step for step in json.loads(said)["steps"]}
+    assert {
+        steps[f"{kind}.{t}"]["state"] for kind in ("bot", "intent", "server") for t in ("nanoclaw", "openclaw")
+    } == {"done"}
+    assert steps["engine"]["state"] == steps["model.claude"]["state"] == "done"
+
+    channel = sandbox.ready["discord"]["channel_id"]
+    guild = sandbox.ready["discord"]["guild_id"]
+    assert (code, steps["main.nanoclaw"]["state"]) == (1, "todo")
+    code, said, told = await init(sandbox.state, "--main", channel, "--server", guild, "--json")
+    assert code == 0, said
+    assert "has said hello" in told
+    hello = [message["content"] for message in await sandbox.messages()]
+    assert any("I am set up" in text for text in hello)
+    policy = policy_values("openclaw", paths)
+    assert guild in policy["discord"]["guilds"]
+    assert len(policy["approvals"]["approvers"]) >= 2
+
+
+async def test_what_is_wrong_is_refused_and_nothing_is_kept(sandbox):
+    before = operator_file("openclaw", Paths.resolve(sandbox.state)).read_bytes()
+    for words, given, says in (
+        (("--token", "nanoclaw=@-"), b"not-a-token", "refuses this bot token"),
+        (("--token", "nobody=@-"), b"x", "no tenant 'nobody'"),
+        (("--token", "nanoclaw=secret"), b"", "shows in no process list"),
+        (("--token", "nanoclaw=@/does/not/exist"), b"", "cannot be read"),
+        (("--main", "general"), b"", "Developer Mode"),
+        (("--server", "999999999999999999"), b"", "Discord answers"),
+    ):
+        code, said, told = await init(sandbox.state, *words, given=given)
+        assert code != 0, words
+        assert says in told + said, (words, told)
+        assert "Traceback" not in told
+    assert operator_file("openclaw", Paths.resolve(sandbox.state)).read_bytes() == before
+
+
+async def test_on_an_empty_machine_every_step_says_what_to_do(tmp_path):
+    code, said, _ = await init(tmp_path / "empty", "--check")
+    assert code == 1
+    assert "✗ engine" in said or "✓ engine" in said
+    assert "• bot.nanoclaw: no token" in said
+    assert "clawgate secrets set DISCORD_BOT_TOKEN --tenant openclaw" in said
+    assert "to do. Run `clawgate init` again" in said
