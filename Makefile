@@ -50,7 +50,8 @@ docs-check:
 bench: ## Print the numbers of DESIGN section 6 beside their bars
 	@$(PY) -m tests.bench.run $(ARGS)
 
-torture: setup-tests ## Kill processes at N random named places (default 1000; SEED=… repeats a run); nothing may be lost
+torture: setup-tests ## Kill processes at N random named places (default 1000; SEED=… repeats a run), tell N stories of posts; nothing may be lost
+	@$(PY) -m tests.torture.posts --seeds $(or $(N),1000)
 	@$(PY) -m gateway.sandbox.engine run --if-any -- $(PY) -m tests.torture.run --kills $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
 selftest: ## Check this machine: both bots and the Control UI, end to end

@@ -44,6 +44,7 @@ from gateway.notices.store import NoticeStore
 from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
 from gateway.social.control import operations as social_operations
+from gateway.social.hosting.server import media_app
 from gateway.social.setup import build_social
 from gateway.store import GatewayStore, TenantKey
 from gateway.users import give_folders
@@ -118,6 +119,7 @@ class Gateway:
         self.paths = settings.paths
         self.keys: dict[str, TenantKey] = {}
         self.model_api_port = 0
+        self.media_port = 0
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Bring everything up; what was started is undone by `stack`, in reverse."""
@@ -221,7 +223,11 @@ class Gateway:
             tell=self.notices.tell,
         )
         await self.social.start()
-        stack.push_async_callback(self.social.runner.stop)
+        stack.push_async_callback(self.social.stop)
+        if (media := self.social.policy.media).public_base:
+            served = AsgiListeners(media_app(self.social.host))
+            stack.push_async_callback(served.close, 1.0)
+            self.media_port = await served.add_tcp(media.host, media.port, state={})
 
         backups = Backups(paths, BackupStore(database))
         broker = build_broker(
@@ -367,6 +373,7 @@ class Gateway:
             "engine": {"kind": self.engine.kind, "version": self.engine.version, "address": self.engine.address},
             "workers": workers,
             "model_api_port": self.model_api_port,
+            "media_port": self.media_port,
         }
 
     async def op_tenant_key(self, params: dict[str, Any]) -> dict[str, str]:

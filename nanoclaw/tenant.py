@@ -209,7 +209,7 @@ class Tenant:
                 GroupTools(self.administration),
                 TaskTools(self.tasks),
                 WebTools(gateway, web_search or SearchOffer()),
-                PostTools(gateway, posting or {}),
+                PostTools(gateway, posting or {}, self._folder_of),
             ],
             place_of=self.runs.place,
             group_of=self.registry.of_folder,

@@ -192,7 +192,7 @@ class Tenant:
         if self._web is not None:
             toolbox.registry.add(*web_tools(self._web, self._search))
         if self._posting is not None:
-            toolbox.registry.add(*PostTools(self._posting.gateway, self._posting.groups).tools)
+            toolbox.registry.add(*PostTools(self._posting.gateway, self._posting.groups, toolbox.places).tools)
         options = GatewayOptions(
             name=self.name,
             policy=self.policy,

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from gateway.broker.auth import Caller
 from gateway.social.cards import asked_cards
+from gateway.social.hosting.models import TYPES, extension_of
+from gateway.social.hosting.service import read_facts
 from gateway.social.service import Social
 from gateway.social.views import history_of, info_of
 from shared.errors import Denied, Invalid
-from shared.gatewayclient.models import PostAnswer, PostCard, PostChange, PostDetails, PostInfo, PostRequest
+from shared.gatewayclient.models import KeptFile, PostAnswer, PostCard, PostChange, PostDetails, PostInfo, PostRequest
 from shared.ids import parse_name
 
 _LATEST = 20
 _LONGEST_WAIT_S = 50
+_LARGEST_FILE = 100 << 20
 _DIGITS = 6
 
 
@@ -108,10 +112,32 @@ async def unshown(request: Request[Any, Any, Any], state: State, post_id: FromPa
     _social(state).remind(job)
 
 
+@post("/v1/media", status_code=200, request_max_body_size=_LARGEST_FILE)
+async def keep_file(request: Request[Any, Any, Any], state: State) -> KeptFile:
+    """Take a file that is to be posted; its name is in the query, its bytes are the body."""
+    social, tenant = _social(state), _caller(request).tenant
+    name = request.query_params.get("name", "file")
+    if not social.policy.groups_of(tenant):
+        raise Denied(f"policies/social.toml does not let {tenant} post", code="posting_not_allowed")
+    body = await request.body()
+    if request.query_params.get("convert") == "yes" and not extension_of(read_facts(body)):
+        kept = await social.host.keep_as_jpeg(tenant, name, body)
+    else:
+        kept = await social.host.keep(tenant, name, body)
+    return KeptFile(media_id=kept.media_id, url=kept.url, name=kept.name, kind=kept.kind, size=kept.size)
+
+
+@get("/v1/media/{media_id:str}")
+async def read_file(request: Request[Any, Any, Any], state: State, media_id: FromPath[str]) -> Response[bytes]:
+    """One of the tenant's files, for the card that shows it."""
+    kept, data = await _social(state).host.read(_caller(request).tenant, media_id)
+    return Response(data, media_type=TYPES[kept.extension], headers={"x-name": quote(kept.name)})
+
+
 def _number(text: str, most: int) -> int:
     return min(int(text), most) if text.isdecimal() and len(text) < _DIGITS else most
 
 
 def post_routes() -> list[ControllerRouterHandler]:
     """All of them."""
-    return [submit, latest, everything, cards, show, details, answer, change, unshown]
+    return [submit, latest, everything, cards, show, details, answer, change, unshown, keep_file, read_file]

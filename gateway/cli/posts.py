@@ -26,7 +26,14 @@ def cli() -> None:
 @click.option("--tenant", required=True, help="Whose account posts.")
 @click.option("--network", required=True, type=click.Choice(["threads", "instagram"]), help="Where.")
 @click.option("--text", default="", help="The text or caption; `-` reads it from standard input.")
-@click.option("--image", "images", multiple=True, metavar="URL", help="Public address of a picture; several: carousel.")
+@click.option(
+    "--image", "images", multiple=True, metavar="URL", help="Public address of a picture or video; several: carousel."
+)
+@click.option(
+    "--file", "files", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file."
+)
+@click.option("--story", is_flag=True, help="One picture or video as a story (Instagram).")
+@click.option("--convert", is_flag=True, help="Make pictures the network refuses into JPEGs.")
 @click.option("--alt", "alts", multiple=True, metavar="TEXT", help="Alternative text, in the order of the pictures.")
 @click.option("--reply-to", default="", metavar="MEDIA_ID", help="The post it answers (Threads).")
 @click.option("--topic", default="", help="The post's topic (Threads).")
@@ -42,6 +49,7 @@ def submit(
     network: str,
     text: str,
     images: tuple[str, ...],
+    files: tuple[Path, ...],
     alts: tuple[str, ...],
     reply_to: str,
     topic: str,
@@ -50,16 +58,22 @@ def submit(
     idempotency_key: str | None,
     state: Path | None,
     *,
+    story: bool,
+    convert: bool,
     allow_duplicate: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Hand in a post. It goes out at its time, after an approval where policy asks for one."""
-    if len(alts) > len(images):
+    if len(alts) > len(images) + len(files):
         raise click.BadParameter("there are more alternative texts than pictures", param_hint="--alt")
     if text == "-":
         text = sys.stdin.read().rstrip("\n")
-    media = [{"url": url, "alt_text": alt} for url, alt in zip_longest(images, alts, fillvalue="")]
+    kept = [
+        _ask(state, "posts_keep_file", tenant=tenant, path=str(file.resolve()), convert=convert)["url"]
+        for file in files
+    ]
+    media = [{"url": url, "alt_text": alt} for url, alt in zip_longest([*images, *kept], alts, fillvalue="")]
     content: dict[str, Any] = {
         "network": network,
         "text": text,
@@ -67,6 +81,8 @@ def submit(
         "reply_to": reply_to,
         "topic_tag": topic,
         "link": link,
+        "story": story,
+        "convert": convert,
     }
     request = {
         "content": content,
@@ -128,7 +144,7 @@ def show(post_id: str, state: Path | None, *, as_json: bool) -> None:
     click.echo(f"{post['id']} ({post['kind']}, {post['account']}) {post['summary']}\n")
     click.echo(post["text"] or "(no text)")
     for url in post["media"]:
-        click.echo(f"picture: {url}")
+        click.echo(f"with: {url}")
     click.echo()
     rows = [(e["at"][:19].replace("T", " "), e["state"], e["code"] or None, e["detail"]) for e in post["history"]]
     print_table(("AT (UTC)", "STATE", "CODE", "DETAIL"), rows, empty="no history")

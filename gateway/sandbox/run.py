@@ -176,7 +176,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
             guild_id=discord.cast.guild_id if discord else None,
         )
 
-        seed_posting(paths, discord.cast.people["owner"] if discord else None)
+        seed_posting(paths, discord.cast.people["owner"] if discord else None, free_port())
 
         progress("starting the gateway and both tenants")
         logs = paths.state / "logs"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.social.hosting.models import extension_of
+from gateway.social.hosting.service import read_facts
 from gateway.social.service import Social
 from gateway.social.views import history_of, info_of
 from shared.errors import Invalid
@@ -53,6 +57,13 @@ def operations(social: Social) -> dict[str, Operation]:
         job = await social.reject(_text(params, "id"), by=_OPERATOR, reason=str(params.get("reason") or "")[:500])
         return info_of(job).model_dump(mode="json")
 
+    async def keep_file(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        path = Path(_text(params, "path"))
+        data = await asyncio.to_thread(_read, path, social.policy.media.max_file_bytes)
+        is_other = params.get("convert") is True and not extension_of(read_facts(data))
+        keep = social.host.keep_as_jpeg if is_other else social.host.keep
+        return {"url": (await keep(_text(params, "tenant"), path.name, data)).url}
+
     async def edit(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         text = params.get("text")
         if not isinstance(text, str):
@@ -92,6 +103,7 @@ def operations(social: Social) -> dict[str, Operation]:
         "posts_show": show,
         "posts_approve": approve,
         "posts_reject": reject,
+        "posts_keep_file": keep_file,
         "posts_edit": edit,
         "posts_cancel": cancel,
         "posts_schedule": schedule,
@@ -107,3 +119,14 @@ def _text(params: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise Invalid(f"{name} is missing")
     return value
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read by the gateway: {error.strerror}") from None
+    if len(data) > limit:
+        raise Invalid(f"{path} is larger than max_file_bytes in [media] of policies/social.toml")
+    return data

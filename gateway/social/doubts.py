@@ -140,7 +140,7 @@ class Doubts:
     async def matches(self, job: Job, client: SocialClient, token: Secret) -> list[str] | None:
         """Posts in the account's list that can only be this one; None when the list could not be read."""
         try:
-            posts = await client.recent(token, replies=bool(job.content.reply_to))
+            posts = await client.recent(token, job.content.list)
         except SocialError as error:
             _log.info("social.list_unread", job=job.id, at=TITLES[job.network], reason=error.post_code)
             return None

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
+from gateway.social.checks import Checks
 from gateway.social.decide import HOLD_LOOK, PublicationFacts, decide_start
 from gateway.social.doubts import LOOK_AFTER, Doubts
+from gateway.social.hosting.service import MediaHost
 from gateway.social.media import MediaProbe
 from gateway.social.models import Job, Lease, PostRefused
 from gateway.social.policy import SocialPolicy
@@ -24,7 +26,7 @@ from shared.errors import AuthRequired, Conflict, GatewayError
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
 from shared.social.graph import SocialClient
-from shared.social.models import TITLES, ContainerStatus, Network
+from shared.social.models import TITLES, ContainerStatus, Media, Network
 from shared.social.problems import SocialError
 from shared.social.validate import PostCode
 
@@ -67,7 +69,9 @@ class Machine:
         clients: calls, by network.
         token_of: tokens.
         policy: who may post.
-        media: looks at pictures.
+        checks: looks at pictures and videos.
+        host: serves files of ours.
+        media: looks at their public addresses before a network does.
         clock: tells when.
     """
 
@@ -77,6 +81,8 @@ class Machine:
         clients: Mapping[Network, SocialClient],
         token_of: TokenOf,
         policy: SocialPolicy,
+        checks: Checks,
+        host: MediaHost,
         media: MediaProbe,
         clock: Clock,
     ) -> None:
@@ -84,6 +90,8 @@ class Machine:
         self._clients = clients
         self._token_of = token_of
         self._policy = policy
+        self._checks = checks
+        self._host = host
         self._media = media
         self._clock = clock
         self._doubts = Doubts(store, clock)
@@ -123,9 +131,9 @@ class Machine:
         try:
             signed_in = await self._sign_in(job)
             for media in job.content.media:
-                picture = await self._media.look(media.url)
-                if picture.sha256 != media.sha256:
-                    changed = f"the picture behind {media.url[:120]} is not the one that was accepted"
+                seen, name = await self._checks.look(job.tenant, media)
+                if seen.sha256 != media.sha256:
+                    changed = f"the {media.kind} behind {(name or media.url)[:120]} is not the one that was accepted"
                     raise PostRefused("media_rejected", changed)
             await self._check_quota(job, signed_in.token)
         except PostRefused as refused:
@@ -192,13 +200,19 @@ class Machine:
         try:
             if job.content.kind == "carousel":
                 if len(job.children) < len(job.content.media):
-                    child = await client.create_item(token, job.content.media[len(job.children)])
+                    item = await self._public(job, job.content.media[len(job.children)])
+                    child = await client.create_item(token, item)
                     return await work.write(job, children=(*job.children, child), next_at=now, tries=0)
                 for child in job.children:
                     status = await client.status(token, child)
                     if status.state != "FINISHED":
                         return await self._not_finished(job, work, client, token, status)
-            container = await client.create(token, job.content, job.children)
+            content = job.content
+            if content.kind != "carousel" and content.media:
+                content = content.model_copy(update={"media": (await self._public(job, content.media[0]),)})
+            container = await client.create(token, content, job.children)
+        except PostRefused as refused:
+            return await work.end(job, "failed", refused.post_code, refused.detail)
         except SocialError as error:
             if error.action == "refused":
                 return await work.end(job, "failed", error.post_code, error.detail)
@@ -207,6 +221,15 @@ class Machine:
         return await work.write(
             job, state="processing", container_id=container, container_at=now, next_at=first_look, tries=0
         )
+
+    async def _public(self, job: Job, media: Media) -> Media:
+        """The address a network is given; one of ours is fetched once from outside first, as the network will."""
+        public = await self._host.public(job, media)
+        if media.hosted:
+            seen = await self._media.look(public.url)
+            if seen.sha256 != media.sha256:
+                raise PostRefused("media_unreachable", f"{self._host.policy.public_base} serves something else")
+        return public
 
     async def _await_container(self, job: Job, work: Step, client: SocialClient, token: Secret) -> Job:
         """Every kind is waited for, text too: publishing too early is the networks' most frequent refusal."""

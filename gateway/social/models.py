@@ -41,6 +41,8 @@ ACTIVE: frozenset[State] = frozenset({"creating", "processing", "ready", "publis
 """Being made; at most one for each account."""
 DROPPED: frozenset[State] = frozenset({"failed", "rejected", "cancelled"})
 """Certainly not online through this job."""
+OVER: frozenset[State] = frozenset({"published", "rejected", "cancelled"})
+"""Its files are needed no more; a failed one may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)

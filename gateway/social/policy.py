@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gateway.social.hosting.policy import MediaPolicy
 from shared.gatewayclient.models import Slug
 from shared.social.models import Network
 from shared.social.validate import InstagramLimits
@@ -108,6 +109,7 @@ class SocialPolicy(_Section):
     grace_hours: float = Field(default=12.0, gt=0, le=168)
     approval_hours: float = Field(default=24.0, gt=0, le=168)
     instagram: InstagramLimits = InstagramLimits()
+    media: MediaPolicy = MediaPolicy()
     tenants: dict[Slug, NetworkRules] = Field(default_factory=dict)
 
     def rule(self, tenant: str, network: Network) -> PostingRule | None:

@@ -82,3 +82,17 @@ social_hold = Table(
     Column("at", UtcTime, nullable=False),
 )
 """One row while all posting is held."""
+
+social_media = Table(
+    "social_media",
+    metadata,
+    Column("media_id", String(40), primary_key=True),
+    Column("tenant", String(31), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("extension", String(8), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("fetches", Integer, nullable=False),
+)
+"""Files that are served to the networks until their posts are over."""

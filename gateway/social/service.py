@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
 from gateway.notices.models import OwnerNotice
 from gateway.social.changes import Changes
 from gateway.social.checks import Checks
 from gateway.social.decide import PublicationFacts, PublicationRequest, decide_answer, decide_publication
+from gateway.social.hosting.service import MediaHost
 from gateway.social.machine import Machine, TokenOf
 from gateway.social.media import MediaProbe
-from gateway.social.models import WAITING, Event, Job, Origin, PostRefused, State
+from gateway.social.models import OVER, WAITING, Event, Job, Origin, PostRefused, State
 from gateway.social.policy import OPERATOR, SocialPolicy
 from gateway.social.runner import Runner
 from gateway.social.store import SocialStore
@@ -22,6 +24,7 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import AuthRequired, Conflict, Denied
 from shared.gatewayclient.models import PostAnswer, PostChange, PostInfo, PostRequest
 from shared.ids import new_id
+from shared.lifecycle.tasks import TaskPool
 from shared.social.graph import SocialClient
 from shared.social.models import TITLES, Content, Network
 from shared.social.problems import SocialError
@@ -43,7 +46,8 @@ class Social:
         clients: calls, by network.
         token_of: the account a tenant is signed in with.
         policy: who may post where.
-        media: looks at pictures.
+        media: looks at pictures and videos behind addresses.
+        files: folder of the files that are served to the networks.
         tell: takes what the owner has to know, without waiting; the same notice is told once.
         state_option: what commands in notices need to mean this installation.
         clock: tells when.
@@ -57,6 +61,7 @@ class Social:
         policy: SocialPolicy,
         *,
         media: MediaProbe,
+        files: Path,
         tell: Callable[[OwnerNotice], None] = lambda _: None,
         state_option: str = "",
         clock: Clock = SYSTEM_CLOCK,
@@ -67,22 +72,32 @@ class Social:
         self._clients = clients
         self._token_of = token_of
         self._clock = clock
-        self._checks = Checks(policy, media)
-        machine = Machine(store, clients, token_of, policy, media, clock)
+        self.host = MediaHost(store.media, files, policy.media, store.with_files, clock)
+        self._checks = Checks(policy, media, self.host)
+        machine = Machine(store, clients, token_of, policy, self._checks, self.host, media, clock)
+        self._tasks = TaskPool("social.files")
         self._tell = tell
         self._state_option = state_option
         self.runner = Runner(store, machine, clock, after_step=self._tell_of)
 
     async def start(self) -> None:
         """Work off what is due, after saying what waits for a person: the process before may not have come to it."""
+        await self.host.start()
         for state in ("awaiting_approval", "needs_attention"):
             for job in await self.store.jobs(state=state, limit=_TOLD_AT_START):
                 self._tell_of(job)
         self.runner.start()
 
+    async def stop(self) -> None:
+        """End the work under way."""
+        await self.runner.stop()
+        await self._tasks.close()
+
     def _tell_of(self, job: Job) -> None:
         """Wake those who show cards, and tell the owner what no card tells."""
         self.changes.note()
+        if job.state in OVER:
+            self._tasks.start(self.host.used(job), name="files")
         rule = self.policy.rule(job.tenant, job.network)
         if job.state == "awaiting_approval" and rule is not None and rule.card_places:
             return
@@ -108,7 +123,7 @@ class Social:
         now = self._clock.now()
         due_at = self._due(request.at, now)
         self._decide(_wanted(tenant, origin, request, due_at), PublicationFacts(now, taken=0))
-        found, content = await self._checks.whole(request.content)
+        found, content = await self._checks.whole(tenant, request.content)
         try:
             signed_in = await self._token_of(tenant, content.network)
         except AuthRequired as error:
@@ -388,6 +403,8 @@ class Social:
     async def _changed(self, work: Awaitable[T]) -> T:
         changed = await work
         self.changes.note()
+        if isinstance(changed, Job) and changed.state in OVER:
+            self._tasks.start(self.host.used(changed), name="files")
         self.runner.wake()
         return changed
 
@@ -402,4 +419,5 @@ def _waiting(due_at: datetime, now: datetime) -> State:
 
 def _asked(content: Content) -> dict[str, Any]:
     """A request's content as it came, before pictures were looked at."""
-    return content.model_dump(exclude={"media": {"__all__": {"sha256"}}})
+    media = [[item.source or item.url, item.alt_text] for item in content.media]
+    return {**content.model_dump(exclude={"media"}), "media": media}

@@ -50,12 +50,14 @@ def build_social(
     Raises:
         ConfigError: policies/social.toml is wrong.
     """
+    policy = load_policy("social", SocialPolicy, paths)
     return Social(
         SocialStore(database, clock),
         social_clients(oauth, http),
         token_of(sign_ins),
-        load_policy("social", SocialPolicy, paths),
-        media=MediaProbe(allow_loopback=sandbox),
+        policy,
+        media=MediaProbe(allow_loopback=sandbox, max_video_bytes=policy.media.max_video_bytes),
+        files=paths.social_media,
         tell=tell,
         state_option=paths.state_option,
         clock=clock,

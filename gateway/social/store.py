@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
-from gateway.social.models import ACTIVE, DROPPED, WAITING, Event, Job, Lease, PostRefused
+from gateway.social.hosting.store import MediaStore
+from gateway.social.models import ACTIVE, DROPPED, OVER, WAITING, Event, Job, Lease, PostRefused
 from gateway.social.schema import social_event, social_hold, social_job, social_lease
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Conflict, NotFound
@@ -33,11 +34,16 @@ class LeaseLost(Conflict):
 
 
 class SocialStore:
-    """Reads and writes jobs, their history and leases."""
+    """Reads and writes jobs, their history and leases.
+
+    Attributes:
+        media: the same of files that are served to the networks.
+    """
 
     def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database
         self._clock = clock
+        self.media = MediaStore(database)
 
     async def accept(
         self, job: Job, decide: Callable[[int], Job], *, allow_duplicate: bool, key_is_intent: bool
@@ -166,6 +172,12 @@ class SocialStore:
         here = (_job.tenant == tenant) & _job.ask_until.is_not(None) & (_job.updated_at >= since)
         statement = select(social_job).where(here).order_by(_job.updated_at.desc(), _job.id).limit(limit)
         return await self._database.read(lambda c: [_job_of(row) for row in c.execute(statement)])
+
+    async def with_files(self) -> list[Job]:
+        """Jobs that may still need their pictures and videos."""
+        statement = select(social_job).where(_job.state.not_in(OVER))
+        found = await self._database.read(lambda c: [_job_of(row) for row in c.execute(statement)])
+        return [job for job in found if job.content.media]
 
     async def by_key(self, tenant: str, key: str) -> Job | None:
         """A tenant's job by its idempotency key."""

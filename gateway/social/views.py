@@ -8,7 +8,7 @@ from gateway.notices.models import OwnerNotice
 from gateway.social.models import Event, Job
 from gateway.social.policy import PostingRule
 from shared.gatewayclient.models import PostCard, PostInfo
-from shared.social.models import TITLES, Content
+from shared.social.models import HOSTED, TITLES, Content, Media
 from shared.social.validate import text_length
 
 
@@ -51,7 +51,7 @@ def info_of(job: Job, *, is_new: bool = True, warnings: tuple[str, ...] = ()) ->
         account=job.account,
         kind=job.content.kind,
         text=job.content.text,
-        media=tuple(media.url for media in job.content.media),
+        media=tuple(_medium(media) for media in job.content.media),
         state=job.state,
         error_code=job.error_code,
         detail=job.detail,
@@ -72,6 +72,13 @@ def info_of(job: Job, *, is_new: bool = True, warnings: tuple[str, ...] = ()) ->
     )
 
 
+def _medium(media: Media) -> str:
+    if not media.hosted:
+        return media.url
+    converted = f", made from {media.source}" if media.source and not media.source.startswith(HOSTED) else ""
+    return f"{media.kind} {media.name}{converted}"
+
+
 def _extras(content: Content) -> dict[str, str]:
     named = {"answers": content.reply_to, "topic": content.topic_tag, "link": content.link}
     texts = {f"alternative text {number}": media.alt_text for number, media in enumerate(content.media, start=1)}
@@ -83,7 +90,8 @@ def card_of(job: Job, rule: PostingRule | None) -> PostCard:
     if job.ask_until is None:
         raise ValueError(f"{job.id}: nobody was asked")
     places = rule.card_places if rule is not None else ()
-    return PostCard(post=info_of(job), version=job.version, places=places, ask_until=job.ask_until)
+    pictures = tuple(media.hosted for media in job.content.media if media.hosted and media.kind == "image")
+    return PostCard(post=info_of(job), version=job.version, places=places, ask_until=job.ask_until, pictures=pictures)
 
 
 def notice_of(job: Job, *, state_option: str = "") -> OwnerNotice | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from openclaw.agent.tools import Tool, ToolContext
+from openclaw.agent.workspace.places import Places
 from openclaw.sessions import AGENT_ID
 from shared.errors import Invalid
 from shared.gatewayclient.models import PostInfo, PostRequest
@@ -18,7 +20,7 @@ from shared.social.models import Network
 _EVERYBODY: Final = "*"
 
 
-class PostGateway(Protocol):
+class PostGateway(tools.FileGateway, Protocol):
     """What is asked of the gateway; `GatewayClient` has it."""
 
     async def publish_post(self, request: PostRequest) -> PostInfo:
@@ -39,10 +41,12 @@ class PostTools:
 
     Args:
         groups: who may post, by network; the agent's name in policies/social.toml is ``main``.
+        places: the folders of sessions, whose files can be posted.
     """
 
-    def __init__(self, gateway: PostGateway, groups: Mapping[Network, Sequence[str]]) -> None:
+    def __init__(self, gateway: PostGateway, groups: Mapping[Network, Sequence[str]], places: Places) -> None:
         self._gateway = gateway
+        self._places = places
         self._networks = [name for name, who in groups.items() if {AGENT_ID, _EVERYBODY}.intersection(who)]
 
     @property
@@ -70,7 +74,13 @@ class PostTools:
             raise Invalid(f"network: one of {', '.join(sorted(self._networks))}")
         if unknown := given.keys() - tools.publish_properties(()).keys():
             raise Invalid(f"publish_post has no {', '.join(sorted(unknown))}")
-        request = tools.read_request(given, group=AGENT_ID, key=_key(given, context))
+
+        async def read(path: str) -> bytes:
+            folder, name = self._places.reading(path, context)
+            return await asyncio.to_thread(folder.read, name, most_bytes=tools.FILE_BYTES)
+
+        files = await tools.hand_over(self._gateway, given, read)
+        request = tools.read_request(given, group=AGENT_ID, key=_key(given, context), files=files)
         try:
             return tools.accepted(await self._gateway.publish_post(request))
         except Invalid as error:

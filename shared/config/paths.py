@@ -97,6 +97,11 @@ class Paths:
         return self.gateway / "gateway.db"
 
     @property
+    def social_media(self) -> Path:
+        """Files that are served to social networks until their posts are over."""
+        return self.gateway / "media"
+
+    @property
     def policies(self) -> Path:
         """The operator's policy files, laid over the shipped ones."""
         return self.state / "policies"

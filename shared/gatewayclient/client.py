@@ -24,6 +24,7 @@ from shared.errors import (
     UpstreamError,
 )
 from shared.gatewayclient.models import (
+    KeptFile,
     NoticeMessage,
     PostAnswer,
     PostCard,
@@ -229,6 +230,35 @@ class GatewayClient:
         path = f"/v1/posts/{quote(post_id, safe='')}/change"
         body = change.model_dump(mode="json")
         return PostInfo.model_validate(await self._call("POST", path, json=body))
+
+    async def keep_file(self, name: str, data: bytes, *, convert: bool = False) -> KeptFile:
+        """Hand over a file that is to be posted.
+
+        Args:
+            name: for people.
+            data: the whole file.
+            convert: make other pictures into JPEGs.
+
+        Raises:
+            Invalid: it is too large, of another kind, or files are not served here.
+        """
+        path = f"/v1/media?name={quote(name, safe='')}&convert={'yes' if convert else 'no'}"
+        status, body = await self._http.send("POST", path, body=data, timeout_s=120.0)
+        if status >= _FIRST_ERROR_STATUS:
+            raise error_from(status, body)
+        return KeptFile.model_validate(decode(body))
+
+    async def read_file(self, media_id: str) -> bytes:
+        """A file that was handed over.
+
+        Raises:
+            NotFound: it is gone.
+        """
+        path = f"/v1/media/{quote(media_id, safe='')}"
+        status, body = await self._http.send("GET", path, body=b"", timeout_s=60.0)
+        if status >= _FIRST_ERROR_STATUS:
+            raise error_from(status, body)
+        return body
 
     async def post_unshown(self, post_id: str) -> None:
         """No approver could be shown the card."""

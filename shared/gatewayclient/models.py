@@ -135,7 +135,7 @@ class PostCard(_Value):
         version: grows with every change.
         places: a chat (``dc:…``), or ids of people who get a direct message; empty when no card is wanted.
         ask_until: when nobody can approve it any more.
-        pictures: files of ours in it, to be shown beside the text.
+        pictures: ids of files of ours in it, to be shown beside the text.
     """
 
     post: PostInfo
@@ -149,6 +149,21 @@ def seen_mark(cards: Sequence[PostCard]) -> str:
     """Names a state of cards: another post, version or place is another mark."""
     parts = sorted(f"{card.post.id} {card.version} {' '.join(card.places)}" for card in cards)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+class KeptFile(_Value):
+    """A file that the gateway keeps to serve it with a post.
+
+    Attributes:
+        url: how a post names it.
+        name: for people.
+    """
+
+    media_id: str
+    url: str
+    name: str
+    kind: Literal["image", "video"]
+    size: int
 
 
 class PostAnswer(_Value):

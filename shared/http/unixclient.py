@@ -101,6 +101,20 @@ class UnixClient:
             raise self._down(error) from None
         return response.status_code, response.content
 
+    async def send(self, method: str, path: str, *, body: bytes, timeout_s: float) -> tuple[int, bytes]:
+        """One call with a body of bytes; returns status and body.
+
+        Raises:
+            Unavailable: nobody answers, or not in time.
+        """
+        timeout = httpx.Timeout(timeout_s, connect=_CONNECT_TIMEOUT_S)
+        headers = {"content-type": "application/octet-stream"}
+        try:
+            response = await self._http.request(method, path, content=body, headers=headers, timeout=timeout)
+        except httpx.HTTPError as error:
+            raise self._down(error) from None
+        return response.status_code, response.content
+
     @asynccontextmanager
     async def stream(
         self, path: str, *, json: Mapping[str, Any], headers: Mapping[str, str], read_timeout_s: float

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
-from shared.channels.base import ButtonPress, ChatId, DirectChats
+from shared.channels.base import ButtonPress, ChatId, DirectChats, OutboundFile
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import AuthRequired, Conflict, Denied, GatewayError, NotFound, Unavailable
@@ -19,11 +21,14 @@ from shared.gatewayclient.models import PostAnswer, PostCard, PostInfo, seen_mar
 from shared.lifecycle.backoff import Backoff
 from shared.obs.log import get_logger
 from shared.posting.card_text import buttons, card_text, read_action
+from shared.secrets.files import write_private
 
 _log = get_logger(__name__)
 
 _WAIT_S: Final = 45.0
 _RETRY_S: Final = 15.0
+_PICTURES: Final = 4
+_PNG: Final = b"\x89PNG"
 _PATIENCE: Final = timedelta(minutes=2)
 """After this long without a card at any approver, the owner is told in words."""
 
@@ -37,6 +42,10 @@ class CardGateway(Protocol):
 
     async def answer_post(self, post_id: str, answer: PostAnswer) -> PostInfo:
         """A person's yes or no."""
+        ...
+
+    async def read_file(self, media_id: str) -> bytes:
+        """A file that is to be posted."""
         ...
 
     async def post_unshown(self, post_id: str) -> None:
@@ -109,7 +118,10 @@ class PostCards:
             if not rows:
                 if card.post.state != "awaiting_approval":
                     return True  # settled before anybody saw it
-                await self._outbox.post(key, await self._chat(place), text, buttons=wanted)
+                chat = await self._chat(place)
+                with TemporaryDirectory(prefix="clawgate-card-") as folder:
+                    files = await self._pictures(card, Path(folder))
+                    await self._outbox.post(key, chat, text, buttons=wanted, files=files)
                 _log.info("posts.card_shown", post=card.post.id, place=place)
                 return True
             drafts = self._outbox.drafts(key, rows[0].chat, text, buttons=wanted, files=rows[-1].files)
@@ -119,6 +131,16 @@ class PostCards:
         except GatewayError as error:
             _log.info("posts.card_unshown", post=card.post.id, place=place, reason=error.detail)
             return False
+
+    async def _pictures(self, card: PostCard, folder: Path) -> tuple[OutboundFile, ...]:
+        """The very bytes that will be posted, as many as one message takes."""
+        files = []
+        for number, media_id in enumerate(card.pictures[:_PICTURES], start=1):
+            data = await self._gateway.read_file(media_id)
+            path = folder / str(number)
+            await asyncio.to_thread(write_private, path, data)
+            files.append(OutboundFile(f"{number}.{'png' if data.startswith(_PNG) else 'jpg'}", path))
+        return tuple(files)
 
     async def _chat(self, place: str) -> ChatId:
         if ":" in place:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
 from shared.errors import Invalid
-from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.gatewayclient.models import KeptFile, PostInfo, PostRequest
 from shared.social.models import Content, Media
 
 PUBLISH: Final = (
@@ -38,10 +38,18 @@ def publish_properties(networks: Collection[str]) -> dict[str, dict[str, Any]]:
         "text": _text("The text, or Instagram's caption, exactly as it shall appear.", 5000),
         "images": {
             "type": "array",
-            "description": "Public https addresses of pictures; several make a carousel.",
+            "description": "Public https addresses of pictures or videos; several make a carousel.",
             "items": _text("An address.", 2000),
             "maxItems": _PICTURES,
         },
+        "files": {
+            "type": "array",
+            "description": "Pictures or videos of your working directory; they come after those of images.",
+            "items": _text("A path.", 1000),
+            "maxItems": _PICTURES,
+        },
+        "convert": {"type": "boolean", "description": "Make pictures of kinds the network refuses into JPEGs."},
+        "story": {"type": "boolean", "description": "Instagram: one picture or video as a story, without text."},
         "reply_to": {"type": "string", "pattern": "^[0-9]{1,40}$", "description": "Threads: media id answered."},
         "topic": _text("Threads: the one topic of the post.", 50),
         "at": _text("When, with its offset: 2030-05-01T09:00+02:00. Left out: now.", 40),
@@ -53,13 +61,46 @@ def _text(description: str, longest: int) -> dict[str, Any]:
     return {"type": "string", "description": description, "minLength": 1, "maxLength": longest}
 
 
-def read_request(arguments: Mapping[str, Any], *, group: str, key: str) -> PostRequest:
+FILE_BYTES: Final = 32 << 20
+"""Largest file that is handed over; the gateway may take less."""
+
+
+class FileGateway(Protocol):
+    """Who takes files; `GatewayClient` does."""
+
+    async def keep_file(self, name: str, data: bytes, *, convert: bool = False) -> KeptFile:
+        """Hand over a file that is to be posted."""
+        ...
+
+
+async def hand_over(
+    gateway: FileGateway, arguments: Mapping[str, Any], read: Callable[[str], Awaitable[bytes]]
+) -> list[KeptFile]:
+    """Give the gateway the files that ``publish_post`` names.
+
+    Args:
+        gateway: keeps them.
+        arguments: they fit the schema.
+        read: a file of the agent's own folder, whole.
+
+    Raises:
+        Invalid: one cannot be read or is not taken.
+    """
+    paths = [str(path) for path in arguments.get("files") or ()]
+    convert = arguments.get("convert") is True
+    return [
+        await gateway.keep_file(path.rpartition("/")[2] or "file", await read(path), convert=convert) for path in paths
+    ]
+
+
+def read_request(arguments: Mapping[str, Any], *, group: str, key: str, files: Sequence[KeptFile] = ()) -> PostRequest:
     """The post that arguments of ``publish_post`` mean.
 
     Args:
         arguments: they fit the schema.
         group: whose agent asks.
         key: names the place in the run, so that a repeated run does not post again.
+        files: handed over before.
 
     Raises:
         Invalid: in words for the agent.
@@ -69,7 +110,9 @@ def read_request(arguments: Mapping[str, Any], *, group: str, key: str) -> PostR
             network=arguments["network"],
             # Not trimmed: it is posted as it was written.
             text=str(arguments.get("text") or ""),
-            media=tuple(Media(url=str(url)) for url in arguments.get("images") or ()),
+            media=tuple(Media(url=str(url)) for url in (*(arguments.get("images") or ()), *(f.url for f in files))),
+            story=arguments.get("story") is True,
+            convert=arguments.get("convert") is True,
             reply_to=str(arguments.get("reply_to") or "").strip(),
             topic_tag=str(arguments.get("topic") or "").strip(),
         )

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from shared.errors import Busy, GatewayError
 from shared.http.client import Answer, HttpPool
 from shared.secrets.files import Secret
-from shared.social.models import ContainerState, ContainerStatus, Content, Kind, LivePost, Media, Network, Quota
+from shared.social.models import ContainerState, ContainerStatus, Content, Kind, List, LivePost, Media, Network, Quota
 from shared.social.problems import Operation, SocialError, lost_answer, read_problem
 
 READ_TIMEOUT_S = 60.0
@@ -47,8 +47,8 @@ class SocialClient(Protocol):
         """Put a container online; gives the media id."""
         ...
 
-    async def recent(self, token: Secret, *, replies: bool = False, limit: int = 25) -> list[LivePost]:
-        """The account's latest posts, or its latest replies to others."""
+    async def recent(self, token: Secret, where: List = "posts", limit: int = 25) -> list[LivePost]:
+        """The latest of one of the account's own lists."""
         ...
 
     async def permalink(self, token: Secret, media_id: str) -> str:
@@ -156,9 +156,9 @@ def rows_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
 
 
-def picture_fields(media: Media) -> dict[str, str]:
-    """A picture's form fields."""
-    return {"image_url": media.url, **({"alt_text": media.alt_text} if media.alt_text else {})}
+def media_fields(media: Media) -> dict[str, str]:
+    """A picture's or video's form fields."""
+    return {f"{media.kind}_url": media.url, **({"alt_text": media.alt_text} if media.alt_text else {})}
 
 
 def posts_of(answer: Mapping[str, Any], kinds: Mapping[str, Kind], *, text: str) -> list[LivePost]:

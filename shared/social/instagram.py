@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from shared.http.client import HttpPool
 from shared.secrets.files import Secret
-from shared.social.graph import Graph, picture_fields, posts_of, quota_of, text_of
-from shared.social.models import ContainerStatus, Content, Kind, LivePost, Media, Network, Quota
+from shared.social.graph import Graph, media_fields, posts_of, quota_of, text_of
+from shared.social.models import ContainerStatus, Content, Kind, List, LivePost, Media, Network, Quota
 
-_KINDS: dict[str, Kind] = {"IMAGE": "image", "CAROUSEL_ALBUM": "carousel"}
+_KINDS: dict[str, Kind] = {"IMAGE": "image", "VIDEO": "reel", "CAROUSEL_ALBUM": "carousel"}
+_STORIES: dict[str, Kind] = {"IMAGE": "story", "VIDEO": "story"}
 
 
 class InstagramClient:
@@ -28,17 +29,22 @@ class InstagramClient:
 
     async def create_item(self, token: Secret, media: Media) -> str:
         """Make a carousel's child."""
-        return await self._graph.post(
-            "/me/media", token, {"is_carousel_item": "true", **picture_fields(media)}, "create"
-        )
+        kind = {"media_type": "VIDEO"} if media.kind == "video" else {}
+        form = {"is_carousel_item": "true", **kind, **media_fields(media)}
+        return await self._graph.post("/me/media", token, form, "create")
 
     async def create(self, token: Secret, content: Content, children: tuple[str, ...]) -> str:
         """Make the container of a post."""
         form = {"caption": content.text} if content.text else {}
-        if content.kind == "carousel":
-            form |= {"media_type": "CAROUSEL", "children": ",".join(children)}
-        else:
-            form |= picture_fields(content.media[0])
+        match content.kind:
+            case "carousel":
+                form |= {"media_type": "CAROUSEL", "children": ",".join(children)}
+            case "story":
+                form |= {"media_type": "STORIES", **media_fields(content.media[0])}
+            case "reel":
+                form |= {"media_type": "REELS", **media_fields(content.media[0])}
+            case _:
+                form |= media_fields(content.media[0])
         return await self._graph.post("/me/media", token, form, "create")
 
     async def status(self, token: Secret, container: str) -> ContainerStatus:
@@ -50,12 +56,13 @@ class InstagramClient:
         """Put a container online."""
         return await self._graph.post("/me/media_publish", token, {"creation_id": container}, "publish")
 
-    async def recent(self, token: Secret, *, replies: bool = False, limit: int = 25) -> list[LivePost]:
-        """The account's latest posts; there are no replies that are posts, and other kinds are left out."""
-        if replies:
+    async def recent(self, token: Secret, where: List = "posts", limit: int = 25) -> list[LivePost]:
+        """The latest of a list; there are no replies that are posts, stories are in a list of their own."""
+        if where == "replies":
             return []
         fields = {"fields": "id,caption,media_type,timestamp,permalink", "limit": str(limit)}
-        return posts_of(await self._graph.get("/me/media", token, fields), _KINDS, text="caption")
+        path, kinds = ("/me/stories", _STORIES) if where == "stories" else ("/me/media", _KINDS)
+        return posts_of(await self._graph.get(path, token, fields), kinds, text="caption")
 
     async def permalink(self, token: Secret, media_id: str) -> str:
         """Where a post is seen."""

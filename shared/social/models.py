@@ -11,18 +11,26 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Network = Literal["threads", "instagram"]
-Kind = Literal["text", "image", "carousel"]
+Kind = Literal["text", "image", "video", "carousel", "reel", "story"]
+MediaKind = Literal["image", "video"]
+List = Literal["posts", "replies", "stories"]
+"""Which of an account's own lists."""
+
+HOSTED = "media:"
 
 TITLES: dict[Network, str] = {"threads": "Threads", "instagram": "Instagram"}
 
 
 class Media(BaseModel):
-    """One picture of a post.
+    """One picture or video of a post.
 
     Attributes:
-        url: where the network fetches it.
+        url: where the network fetches it; ``media:`` and an id for a file that the gateway serves.
         alt_text: for people who do not see it.
         sha256: of the bytes behind the address when the post was accepted; empty before.
+        kind: what it was found to be when the post was accepted.
+        source: the address that was asked for, when what is posted was converted from it.
+        name: the file's, for people.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,6 +38,14 @@ class Media(BaseModel):
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     alt_text: Annotated[str, Field(max_length=5000)] = ""
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    kind: MediaKind = "image"
+    source: Annotated[str, Field(max_length=2000)] = ""
+    name: Annotated[str, Field(max_length=200)] = ""
+
+    @property
+    def hosted(self) -> str:
+        """Id of the file when the gateway serves it; empty for an address of somebody else's."""
+        return self.url.removeprefix(HOSTED) if self.url.startswith(HOSTED) else ""
 
 
 class Content(BaseModel):
@@ -41,6 +57,8 @@ class Content(BaseModel):
         reply_to: media id of the post it answers (Threads).
         topic_tag: the post's one topic (Threads).
         link: shown as a card under a text post (Threads).
+        story: it is a story (Instagram), seen for a day.
+        convert: pictures the network does not take may be made into JPEGs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,13 +69,28 @@ class Content(BaseModel):
     reply_to: Annotated[str, Field(pattern=r"^[0-9]{0,40}$")] = ""
     topic_tag: Annotated[str, Field(max_length=200)] = ""
     link: Annotated[str, Field(max_length=2000)] = ""
+    story: bool = False
+    convert: bool = False
+
+    @property
+    def list(self) -> List:
+        """Where it is found once it is online."""
+        if self.story:
+            return "stories"
+        return "replies" if self.reply_to else "posts"
 
     @property
     def kind(self) -> Kind:
         """What the networks call it."""
         if not self.media:
             return "text"
-        return "image" if len(self.media) == 1 else "carousel"
+        if self.story:
+            return "story"
+        if len(self.media) > 1:
+            return "carousel"
+        if self.media[0].kind == "image":
+            return "image"
+        return "video" if self.network == "threads" else "reel"
 
     def digest(self, account: str) -> str:
         """Names exactly this post of an account, in hex: another text, picture or target is another digest."""

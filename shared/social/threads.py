@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from shared.http.client import HttpPool
 from shared.secrets.files import Secret
-from shared.social.graph import Graph, picture_fields, posts_of, quota_of, text_of
-from shared.social.models import ContainerStatus, Content, Kind, LivePost, Media, Network, Quota
+from shared.social.graph import Graph, media_fields, posts_of, quota_of, text_of
+from shared.social.models import ContainerStatus, Content, Kind, List, LivePost, Media, Network, Quota
 
-_KINDS: dict[str, Kind] = {"TEXT_POST": "text", "IMAGE": "image", "CAROUSEL_ALBUM": "carousel"}
+_KINDS: dict[str, Kind] = {"TEXT_POST": "text", "IMAGE": "image", "VIDEO": "video", "CAROUSEL_ALBUM": "carousel"}
 
 
 class ThreadsClient:
@@ -28,7 +28,7 @@ class ThreadsClient:
 
     async def create_item(self, token: Secret, media: Media) -> str:
         """Make a carousel's child."""
-        form = {"media_type": "IMAGE", "is_carousel_item": "true", **picture_fields(media)}
+        form = {"media_type": media.kind.upper(), "is_carousel_item": "true", **media_fields(media)}
         return await self._graph.post("/me/threads", token, form, "create")
 
     async def create(self, token: Secret, content: Content, children: tuple[str, ...]) -> str:
@@ -36,8 +36,8 @@ class ThreadsClient:
         form = {"media_type": content.kind.upper()}
         if content.text:
             form["text"] = content.text
-        if content.kind == "image":
-            form |= picture_fields(content.media[0])
+        if content.kind in {"image", "video"}:
+            form |= media_fields(content.media[0])
         if content.kind == "carousel":
             form["children"] = ",".join(children)
         more = {"reply_to_id": content.reply_to, "topic_tag": content.topic_tag, "link_attachment": content.link}
@@ -53,10 +53,10 @@ class ThreadsClient:
         """Put a container online."""
         return await self._graph.post("/me/threads_publish", token, {"creation_id": container}, "publish")
 
-    async def recent(self, token: Secret, *, replies: bool = False, limit: int = 25) -> list[LivePost]:
-        """The account's latest posts, or replies, which are in a list of their own; other kinds are left out."""
+    async def recent(self, token: Secret, where: List = "posts", limit: int = 25) -> list[LivePost]:
+        """The latest of a list; replies have one of their own, stories do not exist, other kinds are left out."""
         fields = {"fields": "id,text,media_type,timestamp,permalink", "limit": str(limit)}
-        answer = await self._graph.get("/me/replies" if replies else "/me/threads", token, fields)
+        answer = await self._graph.get("/me/replies" if where == "replies" else "/me/threads", token, fields)
         return posts_of(answer, _KINDS, text="text")
 
     async def permalink(self, token: Secret, media_id: str) -> str:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.obs.redact import redact_text
 from shared.social.images import ImageFacts
-from shared.social.models import TITLES, Content, Network
+from shared.social.models import TITLES, Content, Media, Network
+from shared.social.videos import VideoFacts
 
 PostCode = Literal[
     "text_too_long",
@@ -102,6 +103,23 @@ _RATIO: dict[Network, tuple[float, float, str]] = {
     "threads": (0.1, 10.0, "1:10 to 10:1"),
     "instagram": (0.8, 1.91, "4:5 to 1.91:1"),
 }
+_VIDEO_WIDTH = 1920
+
+
+@dataclass(frozen=True, slots=True)
+class _VideoLimit:
+    shortest_s: float
+    longest_s: float
+    bytes: int
+
+
+_VIDEO_LIMITS: dict[tuple[Network, bool], _VideoLimit] = {
+    ("threads", False): _VideoLimit(0, 300, 1 << 30),
+    ("instagram", False): _VideoLimit(3, 900, 300 << 20),
+    ("instagram", True): _VideoLimit(3, 60, 100 << 20),
+}
+"""By network and whether it is a story. Source: reference notes on the Meta APIs, §3 §5."""
+
 # A pixel of rounding is no other shape.
 _RATIO_SLACK = 0.01
 
@@ -157,12 +175,12 @@ def check_content(content: Content, limits: InstagramLimits | None = None) -> Fi
         counted = ", emoji by their bytes" if content.network == "threads" else ""
         found.refuse("text_too_long", f"the text counts {found.length} of {found.limit} on {title}{counted}")
     if not content.text.strip() and not content.media and not content.link:
-        found.refuse("empty_post", "there is neither a text nor a picture")
+        found.refuse("empty_post", "there is neither a text nor a picture or video")
     low, high = _CAROUSEL[content.network]
-    if content.kind == "carousel" and not low <= len(content.media) <= high:
+    if len(content.media) > 1 and not content.story and not low <= len(content.media) <= high:
         found.refuse("carousel_size", f"{len(content.media)} pictures: a carousel on {title} has {low} to {high}")
     for media in content.media:
-        _check_media(media.url, media.alt_text, found)
+        _check_media(media, found)
     if any(has_secret(part) for part in (content.text, content.link, *(m.alt_text for m in content.media))):
         found.refuse("secret_in_content", "the post holds something that looks like a token or key; take it out")
     return found
@@ -177,6 +195,8 @@ def _check_threads(content: Content, found: Findings) -> None:
     tag = content.topic_tag
     if tag and (len(tag) > _TOPIC or "." in tag or "&" in tag or not tag.strip()):
         found.refuse("invalid_field", f"topic_tag {tag[:60]!r}: 1 to {_TOPIC} characters without '.' and '&'")
+    if content.story:
+        found.refuse("invalid_field", "story: Threads has no stories; leave it out")
     if content.link and content.media:
         found.refuse("invalid_field", "link: only a text post can show a link card; put the link into the text")
     if content.link and not _is_web_address(content.link):
@@ -187,23 +207,27 @@ def _check_instagram(content: Content, limits: InstagramLimits, found: Findings)
     for name, value in (("reply_to", content.reply_to), ("topic_tag", content.topic_tag), ("link", content.link)):
         if value:
             found.refuse("invalid_field", f"{name}: Instagram has no such thing; leave it out")
-    if not content.media and content.text.strip():
-        found.refuse("media_required", "Instagram has no text posts: add a JPEG picture")
+    if content.story and len(content.media) != 1:
+        found.refuse("media_required", "a story is one picture or one video")
+    if content.story and (content.text.strip() or any(media.alt_text for media in content.media)):
+        found.refuse("invalid_field", "a story has neither caption nor alternative text: leave them out")
+    if not content.media and content.text.strip() and not content.story:
+        found.refuse("media_required", "Instagram has no text posts: add a JPEG picture or a video")
     if (count := len(_HASHTAG.findall(content.text))) > limits.hashtags:
         found.refuse("too_many_hashtags", f"{count} hashtags; at most {limits.hashtags} on Instagram")
     if (count := len(_PERSON.findall(content.text))) > limits.tags:
         found.refuse("too_many_tags", f"{count} people named with @; at most {limits.tags} on Instagram")
 
 
-def _check_media(url: str, alt_text: str, found: Findings) -> None:
-    if not _is_web_address(url):
+def _check_media(media: Media, found: Findings) -> None:
+    if not media.hosted and not _is_web_address(media.url):
         found.refuse(
             "media_unreachable",
-            f"{url[:80]!r} is no address that the network can fetch, and no public media host configured: give the "
-            "https address of a picture that is online",
+            f"{media.url[:80]!r} is no address that the network can fetch: give the https address of a picture or "
+            "video that is online, or hand over a file",
         )
-    if len(alt_text) > _ALT_TEXT:
-        found.refuse("invalid_field", f"alt_text counts {len(alt_text)} of {_ALT_TEXT} characters")
+    if len(media.alt_text) > _ALT_TEXT:
+        found.refuse("invalid_field", f"alt_text counts {len(media.alt_text)} of {_ALT_TEXT} characters")
 
 
 def _is_web_address(text: str) -> bool:
@@ -226,7 +250,10 @@ def check_image(network: Network, facts: ImageFacts, *, place: str) -> Findings:
     if facts.format not in ({"jpeg"} if network == "instagram" else {"jpeg", "png"}):
         wanted = "JPEG only" if network == "instagram" else "JPEG or PNG"
         kind = "no picture that we know" if facts.format == "unknown" else f"a {facts.format.upper()} picture"
-        found.refuse("media_format_unsupported", f"{place} is {kind}; {title} takes {wanted}. Convert it first")
+        found.refuse(
+            "media_format_unsupported",
+            f"{place} is {kind}; {title} takes {wanted}: convert it, or ask for it with convert",
+        )
         return found
     if facts.size > _IMAGE_BYTES:
         found.refuse("media_too_large", f"{place} has {facts.size} bytes; {title} takes at most {_IMAGE_BYTES}")
@@ -240,4 +267,34 @@ def check_image(network: Network, facts: ImageFacts, *, place: str) -> Findings:
         found.refuse("media_format_unsupported", f"{place} is {shape}; {title} takes width to height {words}")
     if not _WIDTH[0] <= facts.width <= _WIDTH[1]:
         found.warnings.append(f"{place} is {facts.width} pixels wide; {title} scales it to {_WIDTH[0]}-{_WIDTH[1]}")
+    return found
+
+
+def check_video(content: Content, facts: VideoFacts, *, place: str) -> Findings:
+    """Check a video's boxes.
+
+    Args:
+        content: the post it is part of.
+        facts: what the boxes say.
+        place: names the video in messages.
+    """
+    found, title = Findings(0, 0), TITLES[content.network]
+    if facts.format == "unknown":
+        found.refuse("media_format_unsupported", f"{place} is no MP4 or MOV video, which {title} takes")
+        return found
+    kind, limit = content.kind, _VIDEO_LIMITS[content.network, content.kind == "story"]
+    if facts.size > limit.bytes:
+        found.refuse(
+            "media_too_large", f"{place} has {facts.size} bytes; a {kind} on {title} has at most {limit.bytes}"
+        )
+    if not facts.duration_s or not facts.width:
+        found.refuse("media_format_unsupported", f"{place} does not say how long or large it is; the file is damaged")
+        return found
+    if not limit.shortest_s <= facts.duration_s <= limit.longest_s:
+        lasts = f"{place} lasts {facts.duration_s:.1f} s"
+        found.refuse(
+            "media_format_unsupported", f"{lasts}; a {kind} on {title} has {limit.shortest_s:g} to {limit.longest_s:g}"
+        )
+    if facts.width > _VIDEO_WIDTH:
+        found.refuse("media_format_unsupported", f"{place} is {facts.width} pixels wide; at most {_VIDEO_WIDTH} go")
     return found

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.meta import MetaWorld
+from gateway.social.hosting.server import media_app
 from gateway.social.machine import SignedIn
 from gateway.social.media import MediaProbe
 from gateway.social.models import Job
@@ -43,6 +44,17 @@ def jpeg(width: int = 800, height: int = 800, *, mpf: bool = False, size: int = 
 
 def png(width: int = 800, height: int = 800) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height) + bytes(9)
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def mp4(seconds: float = 10.0, *, width: int = 1080, height: int = 1920, brand: bytes = b"isom") -> bytes:
+    """A video's boxes without a picture in them; the facts come last, as cameras write them."""
+    header = _box(b"mvhd", bytes(12) + struct.pack(">II", 1000, int(seconds * 1000)) + bytes(80))
+    track = _box(b"tkhd", bytes(76) + struct.pack(">II", width << 16, height << 16))
+    return _box(b"ftyp", brand + bytes(8)) + _box(b"mdat", bytes(64)) + _box(b"moov", header + _box(b"trak", track))
 
 
 _MIGRATED: list[bytes] = []
@@ -78,6 +90,9 @@ class Bed:
         self.users = {"threads": "1", "instagram": "2"}
         self.signed_in = True
         self._open: list[Database] = []
+        self._folder = folder
+        self.current: Social | None = None
+        self.media_base = ""
         self.policy: dict[str, Any] = EVERYTHING
 
     async def service(self, policy: dict[str, Any] | None = None) -> Social:
@@ -106,14 +121,23 @@ class Bed:
             "threads": ThreadsClient(self._http, base("threads") + "/v1.0"),
             "instagram": InstagramClient(self._http, base("instagram") + "/v25.0"),
         }
-        return Social(
+        rules = SocialPolicy.model_validate({"media": {"public_base": self.media_base}, **self.policy})
+        self.current = Social(
             SocialStore(database, self.clock),
             clients,
             token_of,
-            SocialPolicy.model_validate(self.policy),
-            media=MediaProbe(allow_loopback=True),
+            rules,
+            media=MediaProbe(allow_loopback=True, max_video_bytes=rules.media.max_video_bytes),
+            files=self._folder / "media",
             clock=self.clock,
         )
+        await self.current.host.start()
+        return self.current
+
+    async def serve_files(self, scope: Any, receive: Any, send: Any) -> None:
+        """The media host of whichever service runs now."""
+        assert self.current is not None
+        await media_app(self.current.host)(scope, receive, send)
 
     async def close(self) -> None:
         for database in self._open:
@@ -137,17 +161,20 @@ async def social_bed(folder: Path) -> AsyncIterator[Bed]:
     pictures.base = f"http://127.0.0.1:{await listeners.add_tcp('127.0.0.1', 0, state={})}"
     async with MetaWorld(clock=clock) as meta, HttpPool() as http:
         bed = Bed(folder, meta, http, clock, pictures)
+        served = AsgiListeners(bed.serve_files)
+        bed.media_base = f"http://127.0.0.1:{await served.add_tcp('127.0.0.1', 0, state={})}"
         try:
             yield bed
         finally:
             await bed.close()
+            await served.close(0.0)
             await listeners.close(0.0)
 
 
 def wish(
     text: str = "Good morning", *, network: str = "threads", media: tuple[str, ...] = (), **more: Any
 ) -> PostRequest:
-    inner = {name: more.pop(name) for name in ("reply_to", "topic_tag", "link") if name in more}
+    inner = {name: more.pop(name) for name in ("reply_to", "topic_tag", "link", "story", "convert") if name in more}
     content = {"network": network, "text": text, "media": [{"url": url} for url in media], **inner}
     return PostRequest.model_validate({"content": content, "group": "main", **more})
 

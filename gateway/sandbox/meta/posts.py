@@ -46,6 +46,7 @@ class Container:
     text: str
     created_at: datetime
     urls: tuple[str, ...] = ()
+    is_video: bool = False
     children: tuple[str, ...] = ()
     reply_to: str = ""
     is_item: bool = False
@@ -67,6 +68,7 @@ class Post:
     urls: tuple[str, ...]
     reply_to: str
     container_id: str
+    is_video: bool = False
     lists_left: int = 0
 
 
@@ -172,6 +174,7 @@ class MetaPosts:
             urls=container.urls or tuple(url for part in parts for url in part.urls),
             reply_to=container.reply_to,
             container_id=container.container_id,
+            is_video=container.is_video,
             lists_left=self.behaviour.list_lag,
         )
         self.live.append(post)
@@ -180,11 +183,12 @@ class MetaPosts:
         container.lag_left = self.behaviour.status_lag
         return post
 
-    def listed(self, network: Network, *, replies: bool) -> list[Post]:
-        """The account's own list, newest first, as one reading of it tells."""
+    def listed(self, network: Network, where: str) -> list[Post]:
+        """One of the account's own lists, newest first, as one reading of it tells."""
         shown: list[Post] = []
         for post in reversed(self.posts(network)):
-            if bool(post.reply_to) != replies:
+            place = "stories" if post.kind == "STORIES" else "replies" if post.reply_to else "posts"
+            if place != where:
                 continue
             if post.lists_left:
                 post.lists_left -= 1

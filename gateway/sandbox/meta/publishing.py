@@ -14,10 +14,17 @@ from gateway.sandbox.models.wire import Operation, Reply, Request
 from shared.errors import GatewayError
 from shared.http.pinned import PinnedHttp
 from shared.social.images import read_image
+from shared.social.videos import is_video as is_video_file
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _CRAWLER = b"facebookexternalhit/1.1"
-_LIST_KINDS: dict[str, str] = {"TEXT": "TEXT_POST", "IMAGE": "IMAGE", "CAROUSEL": "CAROUSEL_ALBUM"}
+_LIST_KINDS: dict[str, str] = {
+    "TEXT": "TEXT_POST",
+    "IMAGE": "IMAGE",
+    "VIDEO": "VIDEO",
+    "REELS": "VIDEO",
+    "CAROUSEL": "CAROUSEL_ALBUM",
+}
 _PUBLISH_SCOPE: dict[Network, str] = {
     "threads": "threads_content_publish",
     "instagram": "instagram_business_content_publish",
@@ -49,6 +56,8 @@ class Publishing:
         ]
         if network == "threads":
             table += [("GET", rf"{_ME}/replies", "replies", self._list), ("DELETE", r"[0-9]+", "delete", self._delete)]
+        else:
+            table += [("GET", rf"{_ME}/stories", "list", self._list)]
         self._table = [(method, re.compile(f"/{version}/{path}"), name, call) for method, path, name, call in table]
 
     def find(self, method: str, path: str) -> Operation | None:
@@ -86,7 +95,8 @@ class Publishing:
             kind=form.get("media_type", "IMAGE"),
             text=form.get("text", "") or form.get("caption", ""),
             created_at=self._posts.now,
-            urls=(form["image_url"],) if form.get("image_url") else (),
+            urls=tuple(form[name] for name in ("image_url", "video_url") if form.get(name)),
+            is_video=bool(form.get("video_url")),
             children=tuple(form["children"].split(",")) if form.get("children") else (),
             reply_to=form.get("reply_to_id", ""),
             is_item=form.get("is_carousel_item") == "true",
@@ -98,8 +108,14 @@ class Publishing:
         match container.kind:
             case "TEXT" if self._network == "threads":
                 return None if container.text else graph_error("Param text is required", 100)
-            case "IMAGE":
+            case "IMAGE" if not container.is_video:
                 return None if container.urls else graph_error("Param image_url is required", 100)
+            case "STORIES" if self._network == "instagram" and not container.text:
+                return None if container.urls else graph_error("Param image_url or video_url is required", 100)
+            case "REELS" if self._network == "instagram" and not container.is_item:
+                return None if container.is_video else graph_error("Param video_url is required", 100)
+            case "VIDEO" if self._network == "threads" or container.is_item:
+                return None if container.is_video else graph_error("Param video_url is required", 100)
             case "CAROUSEL":
                 return self._refuse_children(container.children)
         return graph_error(f"Param media_type: {container.kind} is not supported here", 100, subcode=2207023)
@@ -116,14 +132,14 @@ class Publishing:
     async def _download(self, container: Container) -> Reply | None:
         """Fetch the picture as the crawler does; Instagram complains at once, Threads in the status."""
         for url in container.urls:
-            if problem := await self._fetch(url):
+            if problem := await self._fetch(url, is_video=container.is_video):
                 if self._network == "instagram":
                     code, subcode = (36001, 2207005) if problem == "format" else (9004, 2207052)
                     return graph_error("The media could not be fetched or used", code, subcode=subcode)
                 container.problem = "UNKNOWN"
         return None
 
-    async def _fetch(self, url: str) -> str:
+    async def _fetch(self, url: str, *, is_video: bool) -> str:
         if not self._posts.behaviour.fetches:
             return ""
         if urlsplit(url).hostname not in _LOOPBACK:
@@ -136,8 +152,10 @@ class Publishing:
         except GatewayError:
             return "unreachable"
         self._posts.fetched.append(Fetched(url, answer.status, kind, len(body)))
-        if answer.status not in {200, 206} or not kind.startswith("image/"):
+        if answer.status not in {200, 206} or not kind.startswith("video/" if is_video else "image/"):
             return "unreachable"
+        if is_video:
+            return "" if is_video_file(body) else "format"
         known = {"jpeg"} if self._network == "instagram" else {"jpeg", "png"}
         return "" if read_image(body).format in known else "format"
 
@@ -182,9 +200,9 @@ class Publishing:
         return Reply.of(self._shown(post))
 
     async def _list(self, request: Request) -> Reply:
-        replies = request.path.endswith("/replies")
+        where = {"replies": "replies", "stories": "stories"}.get(request.path.rpartition("/")[2], "posts")
         limit = query_of(request).get("limit", "25")
-        shown = self._posts.listed(self._network, replies=replies)[: int(limit) if limit.isdigit() else 25]
+        shown = self._posts.listed(self._network, where)[: int(limit) if limit.isdigit() else 25]
         return Reply.of({"data": [self._shown(post) for post in shown], "paging": {"cursors": {}}})
 
     def _shown(self, post: Post) -> dict[str, str]:
@@ -192,7 +210,7 @@ class Publishing:
         return {
             "id": post.media_id,
             text: post.text,
-            "media_type": _LIST_KINDS[post.kind],
+            "media_type": _LIST_KINDS.get(post.kind) or ("VIDEO" if post.is_video else "IMAGE"),
             "timestamp": post.posted_at.strftime("%Y-%m-%dT%H:%M:%S+0000"),
             "permalink": f"https://{self._network}.invalid/@{ACCOUNTS[self._network].username}/post/{post.media_id}",
         }

@@ -5,11 +5,15 @@ An agent never sees a token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from nanoclaw.agent.tools.base import Tool, ToolCall
+from nanoclaw.folders import inner_path
 from nanoclaw.groups import Group
+from shared.beneath import read_beneath
 from shared.errors import Invalid
 from shared.gatewayclient.models import PostInfo, PostRequest
 from shared.posting import tools
@@ -18,7 +22,7 @@ from shared.social.models import Network
 _EVERYBODY = "*"
 
 
-class PostGateway(Protocol):
+class PostGateway(tools.FileGateway, Protocol):
     """What we ask of the gateway; `GatewayClient` is one."""
 
     async def publish_post(self, request: PostRequest) -> PostInfo:
@@ -39,11 +43,18 @@ class PostTools:
 
     Args:
         groups: folders by network, ``*`` for all; the gateway checks it again at every post.
+        folder_of: a group's folder on this machine.
     """
 
-    def __init__(self, gateway: PostGateway, groups: Mapping[Network, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        gateway: PostGateway,
+        groups: Mapping[Network, Sequence[str]],
+        folder_of: Callable[[Group], Path],
+    ) -> None:
         self._gateway = gateway
         self._groups = groups
+        self._folder_of = folder_of
 
     def offered(self, group: Group) -> Sequence[Tool]:
         """What the group may use."""
@@ -57,7 +68,14 @@ class PostTools:
         )
 
     async def _publish(self, call: ToolCall) -> str:
-        request = tools.read_request(call.arguments, group=call.group.folder, key=call.place.key)
+        folder = self._folder_of(call.group)
+
+        async def read(path: str) -> bytes:
+            parts = inner_path(path).parts
+            return await asyncio.to_thread(read_beneath, folder, parts[:-1], parts[-1], tools.FILE_BYTES)
+
+        files = await tools.hand_over(self._gateway, call.arguments, read)
+        request = tools.read_request(call.arguments, group=call.group.folder, key=call.place.key, files=files)
         try:
             return tools.accepted(await self._gateway.publish_post(request))
         except Invalid as error:

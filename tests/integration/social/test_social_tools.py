@@ -13,6 +13,7 @@ from nanoclaw.groups import Group
 from shared.gatewayclient.models import PostInfo, PostRequest
 from tests.support.social_bed import OPEN, jpeg, settle, social_bed
 
+FOLDER = Path("/nonexistent")
 GROUPS = {folder: Group(folder, f"dc:{folder}", folder) for folder in ("main", "lab")}
 ASK = {"tenants": {"nanoclaw": {"threads": {**OPEN, "mode": "approval"}, "instagram": OPEN}}}
 
@@ -40,7 +41,7 @@ class Agent:
         self._calls = 0
         self._run_id = run_id
         self._folder = folder
-        tools = PostTools(Direct(social), social.policy.groups_of("nanoclaw"))
+        tools = PostTools(Direct(social), social.policy.groups_of("nanoclaw"), lambda _group: FOLDER)
         self.server = ToolServer([tools], place_of=self._place, group_of=GROUPS.get)
 
     def _place(self, group: Group, tool: str) -> Place:
@@ -109,7 +110,7 @@ async def test_a_dry_run_and_bad_input_in_words(tmp_path: Path) -> None:
         assert "a person would be asked" in told
         for arguments, words in (
             ({"network": "threads", "text": "🚀" * 126}, "504 of 500"),
-            ({"network": "instagram", "text": "x", "images": ["groups/main/a.png"]}, "no public media host configured"),
+            ({"network": "instagram", "text": "x", "images": ["groups/main/a.png"]}, "hand over a file"),
             ({"network": "threads", "text": "x", "at": "tomorrow"}, "is not a time with its offset"),
             ({"network": "myspace", "text": "x"}, "the arguments do not fit"),
         ):
