@@ -67,9 +67,18 @@ def sessions_summary(services: Services, recent: int = _RECENT) -> dict[str, Any
     }
 
 
-def heartbeat() -> dict[str, Any]:
-    """The heartbeat's settings: there is none yet, which clients read from `enabled`."""
-    return {"enabled": False, "every": "0m", "everyMs": None, "prompt": "", "target": "none", "ackMaxChars": 300}
+def heartbeat(services: Services) -> dict[str, Any]:
+    """The heartbeat's settings."""
+    policy, beats = services.policy.heartbeat, services.heartbeat
+    enabled = beats is not None and beats.enabled
+    return {
+        "enabled": enabled,
+        "every": f"{policy.every_minutes:g}m" if enabled else "0m",
+        "everyMs": int(policy.every_minutes * 60_000) if enabled else None,
+        "prompt": "",
+        "target": policy.target,
+        "ackMaxChars": policy.ack_chars,
+    }
 
 
 def health(services: Services) -> dict[str, Any]:
@@ -88,7 +97,7 @@ def health(services: Services) -> dict[str, Any]:
         "channelLabels": {"discord": "Discord"} if channels else {},
         "heartbeatSeconds": 0,
         "defaultAgentId": AGENT_ID,
-        "agents": [{"agentId": AGENT_ID, "isDefault": True, "heartbeat": heartbeat(), "sessions": sessions}],
+        "agents": [{"agentId": AGENT_ID, "isDefault": True, "heartbeat": heartbeat(services), "sessions": sessions}],
         "sessions": sessions,
         "config": services.config.state(),
     }

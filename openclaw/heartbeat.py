@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from openclaw.agent.policy import HeartbeatPolicy, clock_time
 from openclaw.agent.workspace.standing import has_something_to_do
+from openclaw.protocol.frames import compact
 from openclaw.recipients import Recipients
 from openclaw.runs import Runs
 from openclaw.sessions import HEARTBEAT, MAIN_SESSION, SessionOrigin, Sessions
@@ -60,6 +61,10 @@ class Beat:
     status: Status
     reason: str = ""
     preview: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As the protocol's event ``heartbeat`` has it."""
+        return compact(ts=self.at_ms, status=self.status, reason=self.reason or None, preview=self.preview or None)
 
 
 def decide_beat(facts: BeatFacts, policy: HeartbeatPolicy) -> str:

@@ -24,6 +24,7 @@ from shared.clock import Clock
 from shared.gatewayclient.models import PostAnswer, PostChange, PostDetails, PostInfo, SignInInfo
 
 if TYPE_CHECKING:
+    from openclaw.heartbeat import Heartbeat
     from openclaw.hub import Hub
 
 
@@ -82,6 +83,7 @@ class Services:
         speak: sends a text to a chat target under a key and gives the chat and the message's id; None without a bot.
         posts: None where the gateway is not asked about posts.
         sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
+        heartbeat: set once everything runs; None in a gateway without its tenant.
     """
 
     name: str
@@ -105,3 +107,4 @@ class Services:
     speak: Speak | None = None
     posts: PostsGateway | None = None
     sign_ins: AskSignIns | None = None
+    heartbeat: Heartbeat | None = None

@@ -187,7 +187,9 @@ class Tenant:
             self._config.restart = self.restart
             self._config.listeners.append(lambda snapshot: self._apply(snapshot, commands))
         cards = ApprovalCards(self.name, self.paths, self.approvals, self.outbox, lambda: self._channel, self._clock)
-        toolbox = Toolbox(self.name, self.paths, self.policy, commands, self.approvals, cards.announce, self._clock)
+        toolbox = Toolbox(
+            self.name, self.paths, self.policy, commands, self.approvals, cards.announce, self._egress, self._clock
+        )
         toolbox.registry.add(CronTool(self.cron).tool)
         if self._web is not None:
             toolbox.registry.add(*web_tools(self._web, self._search))

@@ -23,6 +23,7 @@ from gateway.social.policy import SocialPolicy
 from gateway.workers.mounts import MountsPolicy
 from nanoclaw.cli import cli as nanoclaw_cli
 from nanoclaw.config import NanoclawPolicy
+from openclaw.agent.mcp.policy import McpPolicy
 from openclaw.cli import cli as openclaw_cli
 from openclaw.config import OpenClawPolicy
 from shared.config.envfile import FORBIDDEN
@@ -42,6 +43,7 @@ POLICIES: dict[str, tuple[str, type[BaseModel]]] = {
     "openclaw": ("policies/openclaw.toml", OpenClawPolicy),
     "mounts": ("policies/mounts.toml", MountsPolicy),
     "exec": ("policies/exec.toml", ExecPolicy),
+    "mcp": ("policies/mcp.toml", McpPolicy),
     "maintenance": ("policies/maintenance.toml", MaintenancePolicy),
     "social": ("policies/social.toml", SocialPolicy),
 }

@@ -13,6 +13,8 @@ from openclaw.agent.commands import Commands
 from openclaw.agent.exec_tool import Announce, ExecTool
 from openclaw.agent.jobs import Job, Jobs, ended_text
 from openclaw.agent.json_query import JSON_QUERY
+from openclaw.agent.mcp.policy import load_mcp_policy
+from openclaw.agent.mcp.servers import McpServers
 from openclaw.agent.memory.tools import Memory
 from openclaw.agent.message_tool import MessageTool
 from openclaw.agent.process_tool import ProcessTool
@@ -27,6 +29,7 @@ from openclaw.agent.workspace.tools import FileTools
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
 from openclaw.heartbeat import Heartbeat
+from openclaw.protocol.events import HEARTBEAT
 from openclaw.recipients import Recipients
 from openclaw.runs import Runs
 from openclaw.services import Services
@@ -34,6 +37,7 @@ from openclaw.system_turns import TAKEN_UP, SystemTurns
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
+from shared.containment.egress import EgressProxy
 from shared.errors import GatewayError
 from shared.obs.log import get_logger
 from shared.storage import Database
@@ -46,6 +50,7 @@ class Toolbox:
 
     Args:
         announce: shows a command that waits for an approval.
+        egress: the way out of MCP servers that may speak HTTP; serving when `start` is called.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Toolbox:
         commands: Commands,
         approvals: Approvals,
         announce: Announce,
+        egress: EgressProxy,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._policy = policy
@@ -73,6 +79,10 @@ class Toolbox:
             *self.memory.tools,
         )
         self.registry = ToolRegistry(own, policy.tools, self.places.keep_result)
+        self._egress = egress
+        self._tenant, self._paths = tenant, paths
+        self._mcp_policy = load_mcp_policy(paths)
+        self.mcp: McpServers | None = None
         self._helpers: SessionTools | None = None
         self._turns: SystemTurns | None = None
         self._runs: Runs | None = None
@@ -107,9 +117,20 @@ class Toolbox:
         since = self._clock.now() - TAKEN_UP
         await self._helpers.start(await db.read(lambda c: store.untold_runs(c, HELPER_SOURCE, since)))
         self.heartbeat = Heartbeat(
-            self._policy.heartbeat, runs, sessions, outbox, recipients, self._heartbeat_file, self._clock
+            self._policy.heartbeat,
+            runs,
+            sessions,
+            outbox,
+            recipients,
+            self._heartbeat_file,
+            self._clock,
+            told=lambda beat: services.hub.broadcast(HEARTBEAT, beat.as_json()),
         )
+        services.heartbeat = self.heartbeat
         self.heartbeat.start()
+        # Made now, when the proxy has its port. Without servers nothing of the mcp package is loaded.
+        self.mcp = McpServers(self._tenant, self._paths, self._mcp_policy, self.registry, self._egress)
+        self.mcp.start()
 
     def _heartbeat_file(self) -> str | None:
         try:
@@ -127,6 +148,8 @@ class Toolbox:
 
     async def close(self) -> None:
         """End what runs for the agent."""
+        if self.mcp is not None:
+            await self.mcp.close()
         if self.heartbeat is not None:
             await self.heartbeat.close()
         if self._helpers is not None:

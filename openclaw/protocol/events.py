@@ -16,6 +16,7 @@ PAIR_REQUESTED: Final = "device.pair.requested"
 PAIR_RESOLVED: Final = "device.pair.resolved"
 APPROVAL_REQUESTED: Final = "exec.approval.requested"
 APPROVAL_RESOLVED: Final = "exec.approval.resolved"
+HEARTBEAT: Final = "heartbeat"
 POST_CHANGED: Final = "posts.changed"
 
 ADVERTISED: Final = (
@@ -25,6 +26,7 @@ ADVERTISED: Final = (
     PRESENCE,
     TICK,
     HEALTH,
+    HEARTBEAT,
     CRON,
     SHUTDOWN,
     PAIR_REQUESTED,
@@ -33,7 +35,7 @@ ADVERTISED: Final = (
     APPROVAL_RESOLVED,
 )
 
-_DROPPABLE = frozenset({TICK, PRESENCE, "heartbeat", CRON, PAIR_REQUESTED, PAIR_RESOLVED, POST_CHANGED})
+_DROPPABLE = frozenset({TICK, PRESENCE, HEARTBEAT, CRON, PAIR_REQUESTED, PAIR_RESOLVED, POST_CHANGED})
 
 
 def is_droppable(event: str, payload: object) -> bool:

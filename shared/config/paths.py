@@ -169,6 +169,10 @@ class Paths:
         """The full-text index over notes and conversations; made anew when it is gone."""
         return self.tenant(tenant) / "data" / "memory.db"
 
+    def mcp_folder(self, tenant: str, server: str) -> Path:
+        """The only folder that an MCP server of OpenClaw's can write in."""
+        return self.tenant(tenant) / "data" / "mcp" / server
+
     def group(self, tenant: str, folder: str) -> Path:
         """A NanoClaw group's folder: the agent's working directory."""
         return self.tenant(tenant) / "groups" / folder

@@ -56,6 +56,7 @@ async def start_contained(
     *,
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
     with_input: bool = False,
+    line_limit_bytes: int = _CHUNK,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Contained:
     """Start a command; whoever starts it has to call `Contained.finish`, which also ends it when cancelled.
@@ -64,6 +65,7 @@ async def start_contained(
         spec: what to run, and within which bounds.
         output_limit_bytes: kept of each stream; the rest is read and dropped, and a flood ends the command.
         with_input: give it a standard input that can be written; without, it is empty.
+        line_limit_bytes: longest line of `Contained.lines`.
         clock: measures its duration.
     """
     began = clock.monotonic()
@@ -77,6 +79,7 @@ async def start_contained(
             stderr=asyncio.subprocess.PIPE,
             pass_fds=(spec_read, result_write),
             env={"LANG": "C.UTF-8"},
+            limit=line_limit_bytes,
         )
     except BaseException:
         for descriptor in (spec_read, spec_write, result_read, result_write):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from openclaw.agent.models import context_tokens
 from openclaw.agent.tool_policy import profiles_of
+from openclaw.agent.workspace.names import SKILLS
+from openclaw.agent.workspace.skills import Skill, list_skills
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire
 from openclaw.protocol.registry import Call, Method
@@ -91,10 +94,36 @@ class SkillsParams(Wire):
     agent_id: NonEmpty | None = None
 
 
-def _skills(call: Call, params: SkillsParams) -> object:
+async def _skills(call: Call, params: SkillsParams) -> object:
     _only_agent(params.agent_id)
-    folder = call.services.folder
-    return {"workspaceDir": str(folder / "workspace"), "managedSkillsDir": str(folder / "skills"), "skills": []}
+    own, managed = call.services.folder / "workspace" / SKILLS, call.services.folder / SKILLS
+    skills = await asyncio.to_thread(list_skills, (own, managed))
+    return {
+        "workspaceDir": str(own.parent),
+        "managedSkillsDir": str(managed),
+        "skills": [_skill(skill, is_own=skill.folder.is_relative_to(own)) for skill in skills],
+    }
+
+
+def _skill(skill: Skill, *, is_own: bool) -> dict[str, Any]:
+    missing: dict[str, list[str]] = {"bins": list(skill.missing), "anyBins": [], "env": [], "config": [], "os": []}
+    return {
+        "name": skill.name,
+        "description": skill.description or skill.problem,
+        "source": "openclaw-workspace" if is_own else "openclaw-managed",
+        "bundled": False,
+        "filePath": str(skill.folder / "SKILL.md"),
+        "baseDir": str(skill.folder),
+        "skillKey": skill.folder.name,
+        "always": False,
+        "disabled": not skill.shown and not skill.missing and not skill.problem,
+        "blockedByAllowlist": False,
+        "eligible": not skill.missing and not skill.problem,
+        "requirements": {key: [] for key in missing},
+        "missing": missing,
+        "configChecks": [],
+        "install": [],
+    }
 
 
 METHODS = (

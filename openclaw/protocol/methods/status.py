@@ -52,7 +52,7 @@ def _status(call: Call, _params: object) -> object:
         }
         for row in rows[:_RECENT]
     ]
-    beat = heartbeat()
+    beat = heartbeat(services)
     result: dict[str, Any] = {
         "heartbeat": {
             "defaultAgentId": AGENT_ID,

@@ -65,8 +65,9 @@ async def _wake(call: Call, params: WakeParams) -> object:
     return {"ok": True}
 
 
-def _last_heartbeat(_call: Call, _params: object) -> object:
-    return None
+def _last_heartbeat(call: Call, _params: object) -> object:
+    beats = call.services.heartbeat
+    return beats.last.as_json() if beats is not None and beats.last is not None else None
 
 
 class HeartbeatsParams(Wire):
@@ -75,10 +76,14 @@ class HeartbeatsParams(Wire):
     enabled: bool
 
 
-def _set_heartbeats(_call: Call, params: HeartbeatsParams) -> object:
-    if params.enabled:
-        raise ProtocolError("UNAVAILABLE", "this agent has no heartbeat: use a scheduled job (openclaw cron)")
-    return {"ok": True, "enabled": False}
+def _set_heartbeats(call: Call, params: HeartbeatsParams) -> object:
+    beats = call.services.heartbeat
+    if params.enabled and (beats is None or call.services.policy.heartbeat.every_minutes == 0):
+        detail = "this agent has no heartbeat: set every_minutes under [heartbeat] in policies/openclaw.toml"
+        raise ProtocolError("UNAVAILABLE", detail)
+    if beats is not None:
+        beats.enabled = params.enabled
+    return {"ok": True, "enabled": params.enabled}
 
 
 def _memory(_call: Call, _params: object) -> object:
