@@ -17,10 +17,8 @@ from nanoclaw.tasks.rights import decide_new_schedule
 from shared.channels.base import InboundMessage, Sender
 from shared.errors import GatewayError, Invalid
 from shared.ids import new_id, slug
+from shared.importing import Item
 from shared.schedule import next_after, parse_schedule
-
-Outcome = Literal["maps", "changes", "kept", "dropped", "refused"]
-"""``maps`` as it was · ``changes`` in another form · ``kept`` ours is there and stays · ``dropped`` · ``refused``."""
 
 BACKLOG_AGE = timedelta(hours=24)
 """What waited longer than this is given to the agent as context, not answered: the moment has passed."""
@@ -34,22 +32,6 @@ _KNOWN = re.compile(
     r"MAX_CONCURRENT_CONTAINERS|IDLE_TIMEOUT|CONTAINER_TIMEOUT"
 )
 _SIGN_IN = frozenset({"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN"})
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line of the report. Never a secret's value.
-
-    Attributes:
-        kind: ``group``, ``session``, ``files``, ``memory``, ``messages``, ``task``, ``mount``, ``setting``,
-            ``problem``.
-        name: which one.
-    """
-
-    kind: str
-    name: str
-    outcome: Outcome
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nanoclaw.config import NanoclawPolicy
 from nanoclaw.groups import GLOBAL_FOLDER
-from nanoclaw.importing.plan import GroupImport, Item, Plan, Target, decide_import
+from nanoclaw.importing.plan import GroupImport, Plan, Target, decide_import
 from nanoclaw.importing.source import CWD_NAME, OldInstallation, read_installation
 from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.store import Store
@@ -21,6 +18,7 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.envwrite import write_back
 from shared.config.paths import Paths
 from shared.errors import GatewayError
+from shared.importing import Item, copy_new_files
 from shared.lifecycle.singleton import SingleInstance
 from shared.secrets.files import Secret
 from shared.storage import Database
@@ -104,7 +102,7 @@ async def _carry_out(
     problems: list[Item] = []
     if source.has_global_memory:
         folder = paths.group(tenant, GLOBAL_FOLDER)
-        problems += await asyncio.to_thread(_copy_tree, source.root / "groups" / GLOBAL_FOLDER, folder)
+        problems += await asyncio.to_thread(_copy, source.root / "groups" / GLOBAL_FOLDER, folder)
     for wanted in plan.groups:
         problems += await asyncio.to_thread(_copy_group, source.root, wanted, tenant, paths)
         if wanted.session:
@@ -122,38 +120,13 @@ async def _carry_out(
 
 
 def _copy_group(root: Path, wanted: GroupImport, tenant: str, paths: Paths) -> list[Item]:
-    problems = _copy_tree(root / "groups" / wanted.old_folder, paths.group(tenant, wanted.group.folder))
+    problems = _copy(root / "groups" / wanted.old_folder, paths.group(tenant, wanted.group.folder))
     if wanted.session:
         transcripts = Path("projects") / CWD_NAME
         old = root / "data" / "sessions" / wanted.old_folder / ".claude" / transcripts
-        problems += _copy_tree(old, paths.group_session(tenant, wanted.group.folder) / transcripts)
+        problems += _copy(old, paths.group_session(tenant, wanted.group.folder) / transcripts)
     return problems
 
 
-def _copy_tree(source: Path, target: Path) -> list[Item]:
-    """Copy plain files that are not there yet; links and special files are left behind and named."""
-    problems = []
-    target.mkdir(parents=True, exist_ok=True, mode=0o750)
-    for place, relative in _walk(source):
-        goal = target / relative
-        if place.is_symlink() or not (place.is_dir() or place.is_file()):
-            problems.append(Item("files", str(place), "dropped", "a link or special file: only plain files are copied"))
-        elif place.is_dir():
-            goal.mkdir(exist_ok=True, mode=0o750)
-        elif not os.path.lexists(goal):
-            try:
-                shutil.copyfile(place, goal, follow_symlinks=False)
-                shutil.copystat(place, goal, follow_symlinks=False)
-            except OSError as error:
-                goal.unlink(missing_ok=True)
-                problems.append(Item("files", str(place), "refused", f"not copied: {error.strerror}"))
-    return problems
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, Path]]:
-    for place, folders, files in os.walk(root, followlinks=False):
-        if Path(place) == root:
-            folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
-        for name in (*folders, *files):
-            path = Path(place, name)
-            yield path, path.relative_to(root)
+def _copy(source: Path, target: Path) -> list[Item]:
+    return copy_new_files(source, target, skip=_SKIPPED_FOLDERS)

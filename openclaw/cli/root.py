@@ -22,15 +22,18 @@ MODULES: Final = {
     "cron": "openclaw.cron.cli",
     "dashboard": "openclaw.cli.status:dashboard",
     "devices": "openclaw.cli.devices",
+    "doctor": "openclaw.doctor.cli",
     "exec": "openclaw.cli.exec_explain",
     "gateway": "openclaw.cli.gateway",
     "health": "openclaw.cli.status:health",
+    "import": "openclaw.importing.cli",
     "logs": "openclaw.cli.logs",
     "message": "openclaw.cli.message",
     "models": "openclaw.cli.models",
     "onboard": "openclaw.cli.sign_in:onboard",
     "pairing": "openclaw.cli.pairing",
     "sessions": "openclaw.cli.sessions",
+    "security": "openclaw.audit.cli",
     "status": "openclaw.cli.status:status",
 }
 """Command → module, or module:name where it is not called ``cli``. A new command adds its line here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -104,9 +104,9 @@ class Source:
             return Checked(Document(self.path, exists=self.path.exists()), None, (issue,))
         return self._checked(read_document(self.path, variables))
 
-    def check_text(self, text: str) -> Checked:
-        """Check a text as if it were the file."""
-        return self._checked(parse_document(self.path, text, read_variables(self.env_file)))
+    def check_text(self, text: str, variables: Mapping[str, str] | None = None) -> Checked:
+        """Check a text as if it were the file, and as if `variables` were in the ``.env`` as well."""
+        return self._checked(parse_document(self.path, text, {**read_variables(self.env_file), **(variables or {})}))
 
     def _checked(self, document: Document) -> Checked:
         config, issues = validate(document)

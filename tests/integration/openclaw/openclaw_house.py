@@ -68,7 +68,14 @@ class House:
 
 
 @asynccontextmanager
-async def house(paths: Paths, policy: OpenClawPolicy = POLICY, *, platform: MemoryChannel | None = None, **more):
+async def house(
+    paths: Paths,
+    policy: OpenClawPolicy = POLICY,
+    *,
+    platform: MemoryChannel | None = None,
+    secret: str = TOKEN,
+    **more,
+):
     model = ScriptedModel()
     socket = paths.runtime / "m.sock"
     handlers = []
@@ -83,7 +90,7 @@ async def house(paths: Paths, policy: OpenClawPolicy = POLICY, *, platform: Memo
     client = GatewayClient(socket, Secret("k"))
     async with AsgiListeners(model) as listeners:
         await listeners.add_unix(socket, state={})
-        tenant = Tenant("openclaw", paths, client, policy, Secret(TOKEN), make_channel=make, drain_s=0.0, **more)
+        tenant = Tenant("openclaw", paths, client, policy, Secret(secret), make_channel=make, drain_s=0.0, **more)
         async with tenant.running() as gateway:
             yield House(tenant, gateway, tenant._channel, model, handlers[0])
     await client.close()

@@ -1,0 +1,1 @@
+"""OpenClaw's part of the security audit (`openclaw security audit`)."""

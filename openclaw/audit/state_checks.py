@@ -1,0 +1,195 @@
+"""Checks of who is answered, and of files: modes, secrets, hidden text (AUD-CHN, AUD-SEC, AUD-MEM, AUD-OPS)."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from openclaw.audit.facts import Facts
+from openclaw.config.files import audit_file, backup_file
+from shared.audit.models import Check, Outcome, holds, unknown
+from shared.obs.redact import HIDDEN, redact, redact_text
+
+_SCANNED: Final = frozenset({".json", ".json5", ".jsonl", ".md", ".log", ".txt", ".toml", ".env", ""})
+_SCAN_BYTES: Final = 4 * 1024 * 1024
+_KEPT_APART: Final = ("data/gateway-token", "identity/device.json")
+"""Where a secret belongs; their modes are checked, not their text."""
+
+_HIDDEN_TEXT: Final = re.compile("[\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e007f]")
+_PHRASES: Final = re.compile(
+    r"ignore (all |any )?(previous|prior|above) (instructions|rules)|do not tell (the )?(user|owner)"
+    r"|you are now (in )?(developer|jailbreak)|[A-Za-z0-9+/]{400,}={0,2}",
+    re.IGNORECASE,
+)
+
+
+class Groups(Check[Facts]):
+    """AUD-CHN-001."""
+
+    id = "AUD-CHN-001"
+    severity = "critical"
+    title = "On servers, listed people on listed servers are answered, and nobody else"
+    remediation = "name users under channels.discord.guilds.<server>.users"
+
+    def run(self, facts: Facts) -> Outcome:
+        """What is in force."""
+        discord = facts.snapshot.policy.discord
+        if discord.group_policy == "disabled" or not discord.enabled:
+            return holds([], "servers are switched off")
+        problems = [] if discord.group_policy == "allowlist" else ["any server is answered"]
+        problems += [f"every member of server {name} is answered" for name, g in discord.guilds.items() if not g.users]
+        return holds(problems, f"{len(discord.guilds)} server(s), each with its people")
+
+
+class Directs(Check[Facts]):
+    """AUD-CHN-002."""
+
+    id = "AUD-CHN-002"
+    severity = "high"
+    title = "Strangers who write directly are paired first"
+    remediation = 'set dmPolicy to "pairing"'
+    fix = "auto"
+
+    def run(self, facts: Facts) -> Outcome:
+        """What is in force."""
+        policy = facts.snapshot.policy.discord.dm_policy
+        return holds(["anyone who writes is answered"] if policy == "open" else [], f"dmPolicy is {policy}")
+
+
+class Private(Check[Facts]):
+    """AUD-SEC-002."""
+
+    id = "AUD-SEC-002"
+    severity = "high"
+    title = "Files that may hold secrets are private"
+    remediation = "chmod 600 these files, chmod 700 the folder"
+    fix = "auto"
+    refs = ("ASI03",)
+
+    def run(self, facts: Facts) -> Outcome:
+        """Mode, owner and kind of each, and of the folder."""
+        problems = list(_loose(facts.folder, folder=True)) if facts.folder.exists() else []
+        named = [facts.folder / name for name in (*_KEPT_APART, ".env", "openclaw.json", "exec-approvals.json")]
+        config = facts.paths.openclaw_config(facts.tenant)
+        named += [audit_file(config), *(backup_file(config, number) for number in range(5))]
+        named += sorted(facts.folder.glob("agents/*/agent/*.json"))
+        seen = 0
+        for place in named:
+            if os.path.lexists(place):
+                seen += 1
+                problems += _loose(place, folder=False)
+        return holds(problems, f"{seen} files")
+
+
+def _loose(place: Path, *, folder: bool) -> Iterator[str]:
+    info = place.lstat()
+    if stat.S_ISLNK(info.st_mode):
+        yield f"{place} is a link"
+        return
+    mode = stat.S_IMODE(info.st_mode)
+    if mode & (stat.S_IWGRP | stat.S_IRWXO if folder else stat.S_IRWXG | stat.S_IRWXO):
+        yield f"{place} has mode {mode:03o}"
+    if info.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+        yield f"{place} belongs to user {info.st_uid}"
+
+
+class NoSecrets(Check[Facts]):
+    """AUD-SEC-004."""
+
+    id = "AUD-SEC-004"
+    severity = "high"
+    title = "No secret lies in conversations, memory, logs or configuration"
+    remediation = "revoke what was found, then remove it; name held secrets as ${NAME} in openclaw.json"
+    refs = ("LLM02",)
+
+    def run(self, facts: Facts) -> Outcome:
+        """Text files of the tenant, by the shapes that the redactor knows."""
+        kept_apart = {facts.folder / name for name in _KEPT_APART}
+        found = [place for place in _texts(facts) if place not in kept_apart and _has_secret(place)]
+        return holds([f"{place} holds what looks like a secret" for place in found], "nothing found")
+
+
+def _texts(facts: Facts) -> Iterator[Path]:
+    for place in facts.files():
+        if place.suffix in _SCANNED and place.stat().st_size <= _SCAN_BYTES:
+            yield place
+
+
+def _has_secret(place: Path) -> bool:
+    text = place.read_bytes().decode("utf-8", "replace")
+    return HIDDEN in redact_text(text) and HIDDEN not in text
+
+
+class Memory(Check[Facts]):
+    """AUD-MEM-002."""
+
+    id = "AUD-MEM-002"
+    severity = "medium"
+    title = "What the agent remembers holds no hidden or planted instructions"
+    remediation = "read the named files with `cat -v` and remove what you did not write"
+    refs = ("LLM01",)
+
+    def run(self, facts: Facts) -> Outcome:
+        """Markdown of the workspace: invisible characters, known phrases, long encoded runs."""
+        problems = []
+        for place in sorted((facts.folder / "workspace").rglob("*.md")):
+            text = place.read_text(encoding="utf-8", errors="replace")
+            if _HIDDEN_TEXT.search(text.lstrip("\ufeff")):
+                problems.append(f"{place} has invisible characters")
+            if match := _PHRASES.search(text):
+                problems.append(f"{place}: {match[0][:40]!r}")
+        return holds(problems, "nothing found")
+
+
+class Redaction(Check[Facts]):
+    """AUD-OPS-003."""
+
+    id = "AUD-OPS-003"
+    severity = "high"
+    title = "Secrets do not reach the log"
+    remediation = "restore the shipped shared/obs/redact.py"
+    fix = "manual"
+
+    def run(self, facts: Facts) -> Outcome:
+        """Canaries through the redactor, as values, in texts and in addresses."""
+        canaries = (
+            "sk-ant-" + "canary" * 4,
+            "ghp_" + "canary" * 5,
+            "eyJ" + "c" * 12 + "." + "d" * 12 + ".e",
+            "xoxb-" + "1" * 12,
+        )
+        problems = []
+        for secret in canaries:
+            shown = str(redact({"text": f"a {secret} b", "token": secret, "url": f"https://x.example/?token={secret}"}))
+            if secret in shown:
+                problems.append(f"a {secret[:4]}… would be shown")
+        return holds(problems, f"{facts.tenant}: {len(canaries)} canaries stayed hidden")
+
+
+class Writable(Check[Facts]):
+    """AUD-OPS-009."""
+
+    id = "AUD-OPS-009"
+    severity = "medium"
+    subject = "host"
+    title = "Nobody else can write the tenant's data"
+    remediation = "chmod -R o-w the tenant's folder"
+    fix = "auto"
+
+    def run(self, facts: Facts) -> Outcome:
+        """Every folder and file."""
+        if not facts.folder.exists():
+            return unknown(f"{facts.folder} does not exist")
+        bad = [
+            place
+            for place in (facts.folder, *sorted(facts.folder.rglob("*")))
+            if not place.is_symlink() and place.lstat().st_mode & stat.S_IWOTH and not place.is_socket()
+        ]
+        return holds([f"{place} can be written by everybody" for place in bad[:20]], "none is writable by others")
+
+
+STATE_CHECKS: Final = (Groups(), Directs(), Private(), NoSecrets(), Memory(), Redaction(), Writable())

@@ -1,0 +1,1 @@
+"""``openclaw doctor``: whether a start would work, and what is wrong or without effect."""

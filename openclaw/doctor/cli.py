@@ -1,0 +1,31 @@
+"""``openclaw doctor``: would a start work, and is everything that is configured in force?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from openclaw.cli_target import TENANT
+from shared.cli import paths_of, print_json, state_option
+from shared.errors import ExitCode
+
+_MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "fail": "FAIL"}
+
+
+@click.command()
+@click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def cli(tenant: str, state: Path | None, *, as_json: bool) -> int:
+    """Examine OpenClaw with the code of its own start; exit 78 when a start refuses or old settings are in force."""
+    from openclaw.doctor.examine import Patient, examine
+
+    rows = examine(Patient.of(paths_of(state), tenant))
+    failed = any(row.level == "fail" for row in rows)
+    if as_json:
+        print_json({"ok": not failed, "rows": [row.as_json() for row in rows]})
+    else:
+        for row in rows:
+            click.echo(f"{_MARKS[row.level]}  {row.detail}" + (f"\n      fix: {row.fix}" if row.fix else ""))
+    return int(ExitCode.CONFIG) if failed else 0
