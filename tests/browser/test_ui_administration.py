@@ -131,3 +131,31 @@ async def test_a_slash_shows_commands_and_the_keyboard_takes_one(page: Page, tmp
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Models")).to_be_visible()
         assert rig.model.requests == []
+
+
+async def test_settings_are_saved_refused_at_their_line_and_never_overwritten_unseen(page: Page, tmp_path: Path):
+    async with running_rig(tmp_path) as rig:
+        await open_ui(page, rig, "configuration")
+        await page.get_by_role("searchbox").fill("agents maxConcurrent")
+        await page.get_by_label("Max Concurrent", exact=True).first.fill("3")
+        await page.get_by_role("button", name="Save changes").click()
+        await expect(page.get_by_role("button", name="Save changes")).to_have_count(0)
+        file = tmp_path / "openclaw.json"
+        assert json.loads(file.read_text())["agents"]["defaults"]["maxConcurrent"] == 3
+        await page.get_by_role("button", name="File").click()
+        editor = page.get_by_role("textbox", name="The text of openclaw.json")
+        await editor.fill('{\n  "cron": {\n    "maxConcurrentRun": 4\n  }\n}\n')
+        await page.get_by_role("button", name="Save changes").click()
+        problem = page.get_by_role("alert").get_by_role("listitem")
+        await expect(problem).to_contain_text("(line 3): Unrecognized key")
+        file.write_text('{"cron": {"maxConcurrentRuns": 2}}')
+        await editor.fill('{"cron": {"maxConcurrentRuns": 1}}')
+        await page.get_by_role("button", name="Save changes").click()
+        conflict = page.get_by_role("alert").filter(has_text="Somebody else changed the file")
+        await expect(conflict).to_contain_text('"maxConcurrentRuns": 2')
+        await conflict.get_by_role("button", name="Take theirs").click()
+        await expect(editor).to_have_value('{"cron": {"maxConcurrentRuns": 2}}')
+        file.write_text("{cron: {maxConcurrentRuns: -1}}")
+        await expect(page.get_by_text("The text is not shown while it is not valid")).to_be_visible()
+        await visit(page, "overview")
+        await expect(page.get_by_role("heading", name="The configuration on disk is not valid")).to_be_visible()

@@ -233,9 +233,15 @@ class Pages:
         }
 
     async def _usage_status(self, _params: Json) -> Json:
+        model = self.config["agents"]["defaults"]["model"]
         windows = [{"label": "5 h", "usedPercent": 34, "resetAt": now_ms() + 7_000_000}]
-        row: Json = {"provider": "openai-codex", "displayName": "openai-codex/gpt-5.1", "windows": windows}
-        return {"updatedAt": now_ms(), "providers": [row | ({"error": self.resting} if self.resting else {})]}
+        rows: list[Json] = [
+            {"provider": ref.partition("/")[0], "displayName": ref, "windows": [] if place else windows}
+            for place, ref in enumerate([model["primary"], *model["fallbacks"]])
+        ]
+        if self.resting:
+            rows[0]["error"] = self.resting
+        return {"updatedAt": now_ms(), "providers": rows}
 
     async def _credentials_status(self, _params: Json) -> Json:
         return {"credentials": self.credentials}

@@ -90,10 +90,11 @@ export class ConfigForm extends View {
 
   render() {
     const {schema} = this.stores.config.state;
-    const all = sections(schema);
+    const every = sections(schema);
+    const all = every.filter(({name}) => this.advanced || fieldsOf(schema, name).some(({advanced}) => !advanced));
     const section = all.some(({name}) => name === this.section) ? this.section : (all[0]?.name ?? '');
     const searching = this.text.trim() !== '';
-    const found = (searching ? all.map(({name}) => name) : [section]).flatMap((name) => fieldsOf(schema, name));
+    const found = (searching ? every.map(({name}) => name) : [section]).flatMap((name) => fieldsOf(schema, name));
     const shown = found.filter((field) => this.#fits(field, searching));
     return html`<div class="tools">
         <select aria-label=${t('config.section')} .value=${live(section)} ?disabled=${searching} @change=${(/** @type {any} */ event) => (this.section = event.target.value)}>

@@ -58,12 +58,28 @@ export function sections({schema, uiHints = {}}) {
     .sort((a, b) => order(a.name) - order(b.name) || a.label.localeCompare(b.label));
 }
 
+/** @type {WeakMap<object, Map<string, Field[]>>} a description does not change, and has hundreds of fields */
+const fieldsByDescription = new WeakMap();
+
 /**
  * @param {any} described the answer of config.schema
  * @param {string} section
  * @returns {Field[]}
  */
-export function fieldsOf({schema, uiHints = {}}, section) {
+export function fieldsOf(described, section) {
+  const known = fieldsByDescription.get(described) ?? new Map();
+  fieldsByDescription.set(described, known);
+  const fields = known.get(section) ?? readFields(described, section);
+  known.set(section, fields);
+  return fields;
+}
+
+/**
+ * @param {any} described
+ * @param {string} section
+ * @returns {Field[]}
+ */
+function readFields({schema, uiHints = {}}, section) {
   /** @type {Field[]} */
   const fields = [];
   const walk = (/** @type {any} */ raw, /** @type {string[]} */ path) => {

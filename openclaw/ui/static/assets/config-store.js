@@ -52,6 +52,11 @@ export class ConfigStore extends RemoteStore {
     return Boolean(snapshot) && (snapshot.valid === false || (snapshot.issues ?? []).length > 0);
   }
 
+  /** @type {string[]} settings that are saved and count after a restart */
+  get waitsForRestart() {
+    return this.state.snapshot?.pending?.waitsForRestart ?? [];
+  }
+
   /** @type {Issue[]} of the file on disk, and of what was just refused */
   get issues() {
     const {snapshot, refused} = this.state;

@@ -3,7 +3,7 @@
 import './config-conflict.js';
 import './config-file.js';
 import './config-form-view.js';
-import './confirm-dialog.js';
+import './copy-text.js';
 import {t} from './i18n.js';
 import {lineOfPath} from './json5-lines.js';
 import {outcome, whenReady} from './page-state.js';
@@ -83,13 +83,12 @@ export class ConfigView extends Page {
             <h1 tabindex="-1">${t('app.config')}</h1>
             ${snapshot ? html`<p class="soft small mono">${snapshot.path}</p>` : nothing}
           </div>
-          ${snapshot ? this.#modes() : nothing}
+          ${typeof snapshot?.raw === 'string' ? this.#modes() : nothing}
         </header>
         ${outcome(config)} ${this.#problems()}
         ${conflict ? html`<oc-config-conflict .stores=${this.stores} @settled=${this.#settled}></oc-config-conflict>` : nothing}
         ${whenReady(config, () => this.#editor())}
-      </div>
-      <oc-confirm></oc-confirm>`;
+      </div>`;
   }
 
   #modes() {
@@ -106,13 +105,23 @@ export class ConfigView extends Page {
   }
 
   #editor() {
-    const {schema, schemaRead} = this.stores.config.state;
+    const {schema, schemaRead, snapshot} = this.stores.config.state;
+    if (typeof snapshot.raw !== 'string') return this.#hidden();
     if (this.#mode === 'raw') {
       return html`${schemaRead && !schema ? html`<p class="note">${t('config.noSchema')}</p>` : nothing}
         <oc-config-file .stores=${this.stores}></oc-config-file>`;
     }
     if (!schemaRead) return html`<p class="soft" role="status">${t('app.loading')}</p>`;
     return html`<oc-config-form .stores=${this.stores}></oc-config-form>`;
+  }
+
+  /** The gateway gives no text that it could not take the secrets out of. */
+  #hidden() {
+    return html`<div class="card problems">
+      <h2>${t('config.hiddenTitle')}</h2>
+      <p class="soft">${t('config.hiddenText')}</p>
+      <oc-copy text="openclaw config validate" label=${t('connect.copyCommand')}></oc-copy>
+    </div>`;
   }
 
   #problems() {
@@ -125,6 +134,9 @@ export class ConfigView extends Page {
           ${refused.length ? nothing : html`<p>${t('config.pending')}</p>`}
           <ul class="issues">${issues.map((issue) => this.#issue(issue))}</ul>
         </div>`
+      : nothing}
+    ${config.waitsForRestart.length
+      ? html`<p class="note warn" role="status">${t('config.waits', {paths: config.waitsForRestart.join(', ')})}</p>`
       : nothing}
     ${warnings.length
       ? html`<div class="note warn problems"><ul class="issues">${warnings.map((/** @type {any} */ issue) => this.#issue(issue))}</ul></div>`

@@ -23,8 +23,12 @@ export class ModelsStore extends RemoteStore {
     const [models, config, usage] = await Promise.all([ask('models.list'), ask('config.get'), ask('usage.status')]);
     const model = config?.config?.agents?.defaults?.model ?? {};
     const {primary, fallbacks = []} = typeof model === 'string' ? {primary: model} : model;
-    const order = [primary, ...fallbacks].filter((ref) => typeof ref === 'string' && ref);
-    return {catalogue: models?.models ?? [], order, hash: String(config?.hash ?? ''), providers: usage?.providers ?? []};
+    const wanted = [primary, ...fallbacks].filter((ref) => typeof ref === 'string' && ref);
+    const providers = usage?.providers ?? [];
+    // What is in force goes before what the file says: policy may have a word in it.
+    const inForce = providers.map((/** @type {any} */ row) => String(row.displayName ?? '')).filter((/** @type {string} */ ref) => ref.includes('/'));
+    const order = inForce.length ? inForce : wanted;
+    return {catalogue: models?.models ?? [], order, hash: String(config?.hash ?? ''), providers};
   }
 
   /** @param {string[]} order the first one answers, the others take over */
