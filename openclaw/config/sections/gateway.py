@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -111,6 +111,51 @@ class Tls(Section):
     ca_path: str | None = None
 
 
+class Endpoint(Section):
+    """One endpoint for programs; limits and pictures of the original are taken and not used.
+
+    Attributes:
+        enabled: serve it; can only switch off what ``policies/openclaw.toml`` switches on.
+    """
+
+    enabled: bool = False
+    max_body_bytes: Count | None = None
+    max_image_parts: Count | None = None
+    max_total_image_bytes: Count | None = None
+    max_url_parts: Count | None = None
+    images: Free | None = None
+    files: Free | None = None
+
+
+class Endpoints(Section):
+    """What programs may ask over HTTP.
+
+    Attributes:
+        chat_completions: ``POST /v1/chat/completions``.
+        responses: ``POST /v1/responses``.
+    """
+
+    chat_completions: Endpoint = Endpoint()
+    responses: Endpoint = Endpoint()
+
+
+class SecurityHeaders(Section):
+    """Headers of every answer; set in ``policies/openclaw.toml`` here."""
+
+    strict_transport_security: str | bool | None = None
+
+
+class Http(Section):
+    """HTTP beside the Control UI.
+
+    Attributes:
+        endpoints: what programs may ask.
+    """
+
+    endpoints: Endpoints = Endpoints()
+    security_headers: SecurityHeaders | None = None
+
+
 class Gateway(Section):
     """The gateway.
 
@@ -119,6 +164,7 @@ class Gateway(Section):
         port: of the Control UI and the WebSocket.
         bind: who can reach the port; ``policies/openclaw.toml`` says how far this may go.
         trusted_proxies: addresses or networks whose ``X-Forwarded-For`` names the real client.
+        http: which endpoints for programs are served; can only switch off what ``policies/openclaw.toml`` switches on.
     """
 
     mode: Literal["local", "remote"] = "local"
@@ -135,5 +181,5 @@ class Gateway(Section):
     tailscale: Free | None = None
     remote: Free | None = None
     tls: Tls | None = None
-    http: dict[str, Any] | None = None
+    http: Http = Http()
     nodes: Free | None = None

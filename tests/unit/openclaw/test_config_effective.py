@@ -27,6 +27,20 @@ def effective(tmp_path, config, *, openclaw="", exec_=""):
         ("{gateway: {bind: 'lan'}}", "", "gateway.bind", "127.0.0.1", "policies/openclaw.toml"),
         ("{}", "", "gateway.port", 18789, "policies/openclaw.toml"),
         (
+            "{gateway: {http: {endpoints: {responses: {enabled: true}}}}}",
+            "",
+            "gateway.http.endpoints.responses.enabled",
+            False,
+            "policies/openclaw.toml",
+        ),
+        (
+            "{gateway: {http: {endpoints: {chatCompletions: {enabled: false}}}}}",
+            "[http]\nchat_completions = true",
+            "gateway.http.endpoints.chatCompletions.enabled",
+            False,
+            "openclaw.json",
+        ),
+        (
             "{channels: {discord: {groupPolicy: 'open'}}}",
             "",
             "channels.discord.groupPolicy",
