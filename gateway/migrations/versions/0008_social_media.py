@@ -5,8 +5,8 @@ from sqlalchemy import Column, Integer, String, Text
 
 from shared.storage import UtcTime
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
