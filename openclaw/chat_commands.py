@@ -45,7 +45,7 @@ class ChatCommands:
             case "whoami":
                 return self._whoami(key, message)
             case "model" | "models":
-                return self._models(key, command.rest)
+                return await self._choose_model(key, command.rest) if command.rest else self._models(key)
             case _:
                 return _help()
 
@@ -57,7 +57,7 @@ class ChatCommands:
         return "\n".join(
             [
                 f"**{services.policy.agent.name}**, up for {_span(uptime_s)}, Discord {report.status.state}",
-                self._models(key, ""),
+                self._models(key),
                 self._usage(key),
                 await self._queue(message),
                 f"Runs in all sessions: {services.runs.active_count}. Scheduled jobs: {jobs['jobs']}.",
@@ -80,14 +80,24 @@ class ChatCommands:
         may = "You may decide about commands." if self._answers.may_answer(sender) else "You may not approve commands."
         return f"You are {sender.name} (Discord user id {sender.id}). This conversation is `{key}`. {may}"
 
-    def _models(self, key: str, wanted: str) -> str:
-        agent = self._services.policy.agent
+    async def _choose_model(self, key: str, wanted: str) -> str:
+        if wanted.lower() in ("default", "off"):
+            await self._services.sessions.patch(key, {"model": None})
+            return f"This conversation has no model of its own any more. {self._models(key)}"
+        refs = self._services.runs.loop.models.refs
+        found = next((ref for ref in refs if wanted.lower() in (ref.lower(), ref.rpartition("/")[2].lower())), None)
+        if found is None:
+            choices = ", ".join(f"`{ref}`" for ref in refs)
+            return f"I do not know the model `{wanted[:80]}` here. Choose one of {choices}, or `default`."
+        await self._services.sessions.patch(key, {"model": found})
+        return f"From now on `{found}` is asked first in this conversation."
+
+    def _models(self, key: str) -> str:
         row = self._services.sessions.get(key)
+        own = row.settings.get("model") if row is not None else None
+        refs = list(dict.fromkeys([*([own] if own else []), *self._services.runs.loop.models.refs]))
         last = f" The last answer here came from `{row.model}`." if row is not None and row.model else ""
-        then = ", then ".join(f"`{ref}`" for ref in (agent.model, *agent.fallbacks))
-        if wanted:
-            return f"Models are chosen by the operator (agent.model in policies/openclaw.toml): {then}.{last}"
-        return f"Models: {then}.{last}"
+        return f"Models: {', then '.join(f'`{ref}`' for ref in refs)}.{last}"
 
 
 def _help() -> str:

@@ -13,7 +13,7 @@ CHAT_COMMANDS: Final[dict[str, str]] = {
     "new": "Begin a new conversation here",
     "reset": "Begin a new conversation here",
     "stop": "Stop what is running here",
-    "model": "Show which models answer",
+    "model": "Show which models answer, or choose one for this conversation",
     "models": "List the models",
     "usage": "Show what this conversation has used",
     "queue": "Show what waits here",

@@ -418,6 +418,7 @@ class Runs:
                     session_id=session.session_id,
                     record=lambda message: self._transcripts.append(session.session_id, run.row.run_id, message),
                     events=told,
+                    model=str(session.settings.get("model", "")),
                 )
         except TimeoutError:
             run.stop = "timeout"

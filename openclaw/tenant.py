@@ -32,7 +32,7 @@ from openclaw.config.effective import held_secret
 from openclaw.config.service import ConfigService
 from openclaw.config.snapshot import Snapshot, Source
 from openclaw.control import operations
-from openclaw.cron.delivery import ChatDelivery
+from openclaw.cron.delivery import ChatDelivery, WebhookGateway
 from openclaw.cron.service import CronJobs
 from openclaw.cron.tool import CronTool
 from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running_gateway
@@ -112,6 +112,7 @@ class Tenant:
         posting: what the gateway is asked about posts; None where nobody may post.
         web: fetches pages for the agent; None has no such tool.
         search: who may search the web.
+        webhooks: tells web addresses of what scheduled jobs did; None without them.
         backup_gateway: takes the copy of its state; None where there is none to take it.
         config: where `policy` and `exec_policy` came from, and what changes them while running.
         sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
@@ -134,6 +135,7 @@ class Tenant:
         posting: Posting | None = None,
         web: WebGateway | None = None,
         search: SearchOffer | None = None,
+        webhooks: WebhookGateway | None = None,
         backup_gateway: BackupGateway | None = None,
         config: ConfigService | None = None,
         sign_ins: AskSignIns | None = None,
@@ -152,6 +154,7 @@ class Tenant:
         self._egress = egress or EgressProxy()
         self._posting = posting
         self._web = web
+        self._webhooks = webhooks
         self._search = search or SearchOffer()
         self._sign_ins = sign_ins
         self._make_channel = make_channel if policy.discord.enabled else None
@@ -211,7 +214,7 @@ class Tenant:
             posts=self._posting.gateway if self._posting else None,
             sign_ins=self._sign_ins,
             cron=self.cron,
-            delivery=ChatDelivery(self.outbox, lambda: self._channel, self._sessions),
+            delivery=ChatDelivery(self.outbox, lambda: self._channel, self._sessions, self._webhooks),
             config=self._config,
         )
         async with AsyncExitStack() as stack:
@@ -420,6 +423,7 @@ async def run(name: str, paths: Paths) -> int:
             zone=ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key)),
             posting=Posting(client, startup.posting),
             web=client,
+            webhooks=client,
             search=startup.web_search,
             backup_gateway=client,
             config=config,

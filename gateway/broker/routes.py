@@ -26,7 +26,14 @@ from gateway.workers.pool import WorkerPool
 from shared.errors import GatewayError, NotFound
 from shared.gatewayclient.models import NoticeMessage, TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
 from shared.gatewayclient.stream import LINE_HEADER_BYTES
-from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
+from shared.gatewayclient.web import (
+    FetchedPage,
+    FetchRequest,
+    SearchAnswer,
+    WebhookAnswer,
+    WebhookRequest,
+    WebSearchRequest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,12 @@ async def search(request: Request[Any, Any, Any], state: State, data: JSONBody[W
     return await _services(state).egress.search(_caller(request).tenant, data)
 
 
+@post("/v1/egress/webhook", status_code=200)
+async def webhook(request: Request[Any, Any, Any], state: State, data: JSONBody[WebhookRequest]) -> WebhookAnswer:
+    """Tell a web address of something, for one of the tenant's scheduled jobs."""
+    return await _services(state).egress.webhook(_caller(request).tenant, data)
+
+
 @get("/v1/notices")
 async def notices(request: Request[Any, Any, Any], state: State, wait_s: FromQuery[float] = 0.0) -> list[NoticeMessage]:
     """What the owner is to be told by the tenant; waits for the first notice."""
@@ -214,6 +227,7 @@ def broker_routes() -> list[ControllerRouterHandler]:
         *workers_of_tenant,
         fetch,
         search,
+        webhook,
         notices,
         notice_delivered,
         notice_held,

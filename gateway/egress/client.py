@@ -68,6 +68,20 @@ class WebClient:
                     raise
         return await self._get(target, addresses[-1], timeout_s)
 
+    async def post(self, target: Target, body: bytes, headers: Headers, *, timeout_s: float) -> int:
+        """Send a body to one address; returns the status. What it answers beyond that is not read.
+
+        Raises:
+            Denied: its name leads to a place that is not public.
+            Unavailable: nobody answers.
+            DeadlineExceeded: nothing was sent for too long.
+        """
+        address = (await checked_addresses(target, allow_loopback=self._allow_loopback))[0]
+        sent = ((b"User-Agent", b"Clawgate"), (b"Content-Type", b"application/json"), *headers)
+        stream = self._http.stream("POST", target.url, address=address, headers=sent, body=body, timeout_s=timeout_s)
+        async with stream as answer:
+            return answer.status
+
     async def _get(self, target: Target, address: str, timeout_s: float) -> Fetched:
         stream = self._http.stream("GET", target.url, address=address, headers=_HEADERS, timeout_s=timeout_s)
         async with stream as answer:

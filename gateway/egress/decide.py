@@ -149,6 +149,30 @@ def decide_fetch(url: str, tenant: str, group: str, policy: EgressPolicy) -> Fet
     return FetchVerdict(allowed=False, reason=_how_to_allow(target, tenant, group), host=target.host)
 
 
+def decide_webhook(url: str, tenant: str, policy: EgressPolicy) -> FetchVerdict:
+    """Decide whether a tenant may tell an address of something: https, and on a list of its own.
+
+    Args:
+        url: as the job names it.
+        tenant: whose job it is.
+        policy: the operator's.
+    """
+    try:
+        target = parse_target(url)
+    except Invalid as error:
+        return FetchVerdict(allowed=False, reason=error.detail)
+    if target.scheme != "https" and not policy.allow_loopback:
+        return FetchVerdict(allowed=False, reason="a webhook goes to an https:// address only", host=target.host)
+    for pattern in policy.webhooks(tenant):
+        if matches(pattern, target):
+            return FetchVerdict(allowed=True, reason=f"allowed by {pattern}", host=target.host, target=target)
+    reason = (
+        f"{target.host} is no address for webhooks: the operator can allow it by adding it to webhooks under "
+        f"[tenants.{tenant}] in {FILE}, then `clawgate restart gateway`"
+    )
+    return FetchVerdict(allowed=False, reason=reason, host=target.host)
+
+
 def _how_to_allow(target: Target, tenant: str, group: str) -> str:
     shown = target.host if ":" not in target.host else f"[{target.host}]"
     wanted = shown if target.port in _PORTS.values() else f"{shown}:{target.port}"

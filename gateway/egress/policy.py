@@ -86,10 +86,12 @@ class TenantEgress(_Table):
     Attributes:
         allow: host patterns for all of its groups.
         search: whether its groups may search, where a backend is configured.
+        webhooks: host patterns of addresses that its scheduled jobs may tell of their outcome; https only.
     """
 
     allow: tuple[HostPattern, ...] = ()
     search: bool = True
+    webhooks: tuple[HostPattern, ...] = ()
     groups: dict[Slug, GroupEgress] = Field(default_factory=dict)
 
 
@@ -122,6 +124,10 @@ class EgressPolicy(_Table):
         """Host patterns of a group, its tenant's first."""
         mine = self.tenants.get(tenant, TenantEgress())
         return mine.allow + mine.groups.get(group, GroupEgress()).allow
+
+    def webhooks(self, tenant: str) -> tuple[str, ...]:
+        """Host patterns of a tenant's webhooks."""
+        return self.tenants.get(tenant, TenantEgress()).webhooks
 
     def may_search(self, tenant: str, group: str) -> bool:
         """Whether a group may search."""

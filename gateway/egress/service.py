@@ -10,14 +10,21 @@ from datetime import timedelta
 from urllib.parse import urljoin, urlsplit
 
 from gateway.egress.client import Fetched, WebClient
-from gateway.egress.decide import decide_fetch
+from gateway.egress.decide import decide_fetch, decide_webhook
 from gateway.egress.policy import FILE, EgressPolicy
 from gateway.egress.readable import media_type, readable
 from gateway.egress.search import SearchBackend
 from gateway.egress.store import EgressStore, RequestDecision, RequestKind, Wanted
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Conflict, DeadlineExceeded, Denied, GatewayError, Invalid
-from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
+from shared.gatewayclient.web import (
+    FetchedPage,
+    FetchRequest,
+    SearchAnswer,
+    WebhookAnswer,
+    WebhookRequest,
+    WebSearchRequest,
+)
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -108,6 +115,28 @@ class Egress:
         async with self._noted(wanted, _SEARCH_BYTES) as outcome:
             hits, outcome.size_bytes = await backend.find(request.query, request.count)
         return SearchAnswer(hits=tuple(hits))
+
+    async def webhook(self, tenant: str, request: WebhookRequest) -> WebhookAnswer:
+        """Tell an address of something; redirects are not followed.
+
+        Raises:
+            Denied: it is not on the tenant's list, not https, or leads to a place that is not public.
+            Unavailable: nobody answers.
+            DeadlineExceeded: it took too long.
+        """
+        verdict = decide_webhook(request.url, tenant, self._policy)
+        wanted = Wanted(tenant, "", request.key, "webhook", verdict.host)
+        if verdict.target is None:
+            await self._store.deny(wanted, verdict.reason)
+            raise Denied(verdict.reason, code="egress.webhook_denied")
+        body = request.body.encode()
+        headers = ((b"Idempotency-Key", request.key.encode()),)
+        async with self._noted(wanted, len(body)) as outcome:
+            timeout_s = self._policy.timeout_s
+            async with asyncio.timeout(timeout_s):
+                outcome.status = await self._web.post(verdict.target, body, headers, timeout_s=timeout_s)
+            outcome.size_bytes = len(body)
+        return WebhookAnswer(status=outcome.status)
 
     async def _hop(self, tenant: str, group: str, run_id: str, kind: RequestKind, url: str) -> Fetched:
         verdict = decide_fetch(url, tenant, group, self._policy)

@@ -12,7 +12,7 @@ from gateway.egress.schema import request_table
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.storage import Database
 
-RequestKind = Literal["fetch", "redirect", "search"]
+RequestKind = Literal["fetch", "redirect", "search", "webhook"]
 RequestDecision = Literal["allowed", "denied", "failed"]
 
 

@@ -89,13 +89,14 @@ class AgentLoop:
         session_id: str,
         record: Record,
         events: RunEvents,
+        model: str = "",
     ) -> Answer:
-        """Answer the last turn.
+        """Answer the last turn; `model` is asked first when the session has one of its own.
 
         Raises:
             NoModel: no model answered, or the agent called tools without end.
         """
-        run = _Run(list(turns), context, session_id, record, events)
+        run = _Run(list(turns), context, session_id, record, events, model=model)
         before = ""
         total = Usage()
         for _ in range(self._max_rounds):
@@ -165,7 +166,12 @@ class AgentLoop:
     async def _round(self, instructions: str, specs: Sequence[ToolSpec], run: _Run, before: str) -> _Round:
         answer = _Round("", "")
         stream = self.models.stream(
-            instructions, run.conversation, specs, run_id=run.context.run_id, session_id=run.session_id
+            instructions,
+            run.conversation,
+            specs,
+            run_id=run.context.run_id,
+            session_id=run.session_id,
+            first=run.model,
         )
         async for model, event in stream:
             if isinstance(event, Restarted):
@@ -213,6 +219,7 @@ class _Run:
     session_id: str
     record: Record
     events: RunEvents
+    model: str = ""
     done: list[Done] = field(default_factory=list)
 
 

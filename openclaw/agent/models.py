@@ -166,17 +166,33 @@ class Models:
         return rest.until if rest else None
 
     async def stream(
-        self, instructions: str, turns: Sequence[Turn], tools: Sequence[ToolSpec], *, run_id: str, session_id: str
+        self,
+        instructions: str,
+        turns: Sequence[Turn],
+        tools: Sequence[ToolSpec],
+        *,
+        run_id: str,
+        session_id: str,
+        first: str = "",
     ) -> AsyncIterator[tuple[str, ProviderEvent | Restarted]]:
         """Ask for the next turn; yields ``(model, event)`` and ends after a `Completed`.
+
+        Args:
+            instructions: the system prompt.
+            turns: the conversation.
+            tools: offered.
+            run_id: for logs and the ledger.
+            session_id: for the provider's cache.
+            first: a model that is asked before all others; the session's own choice.
 
         Raises:
             NoModel: nobody answered.
         """
         failures: list[Failure] = []
+        candidates = [Candidate(ref) for ref in dict.fromkeys((first, *self.refs) if first else self.refs)]
         while True:
             decision = decide_fallback(
-                failures[-1] if failures else None, self._candidates, self._cooldowns, self._clock.now()
+                failures[-1] if failures else None, candidates, self._cooldowns, self._clock.now()
             )
             await self._remember(decision.cooldowns)
             candidate = decision.next

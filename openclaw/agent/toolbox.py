@@ -28,7 +28,7 @@ from openclaw.agent.workspace.standing import HEARTBEAT_FILE, write_missing
 from openclaw.agent.workspace.tools import FileTools
 from openclaw.approvals.service import Approvals
 from openclaw.config import OpenClawPolicy
-from openclaw.heartbeat import Heartbeat
+from openclaw.heartbeat import Beat, Heartbeat
 from openclaw.protocol.events import HEARTBEAT
 from openclaw.recipients import Recipients
 from openclaw.runs import Runs
@@ -124,13 +124,17 @@ class Toolbox:
             recipients,
             self._heartbeat_file,
             self._clock,
-            told=lambda beat: services.hub.broadcast(HEARTBEAT, beat.as_json()),
+            told=lambda beat: self._beaten(services, beat),
         )
         services.heartbeat = self.heartbeat
         self.heartbeat.start()
         # Made now, when the proxy has its port. Without servers nothing of the mcp package is loaded.
         self.mcp = McpServers(self._tenant, self._paths, self._mcp_policy, self.registry, self._egress)
         self.mcp.start()
+
+    def _beaten(self, services: Services, beat: Beat) -> None:
+        services.hub.broadcast(HEARTBEAT, beat.as_json())
+        services.cron.beat()  # jobs may wait for it
 
     def _heartbeat_file(self) -> str | None:
         try:

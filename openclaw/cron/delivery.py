@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from openclaw.cron.models import CronRun
 from openclaw.sessions import MAIN_SESSION, Sessions
@@ -11,6 +12,11 @@ from shared.channels.base import Channel, ChatId, DirectChats
 from shared.channels.outbox import Outbox
 from shared.channels.store import Also
 from shared.errors import Invalid, Unavailable
+from shared.gatewayclient.web import WebhookAnswer, WebhookRequest
+
+_REFUSED: Final = 300
+_SERVER_ERRORS: Final = 500
+_LATER: Final = (408, 425, 429)
 
 
 class Delivery(Protocol):
@@ -39,6 +45,14 @@ class Delivery(Protocol):
         ...
 
 
+class WebhookGateway(Protocol):
+    """The gateway's way to web addresses."""
+
+    async def send_webhook(self, request: WebhookRequest) -> WebhookAnswer:
+        """Tell an address."""
+        ...
+
+
 class NoDelivery:
     """A gateway without chat channels."""
 
@@ -52,7 +66,7 @@ class NoDelivery:
 
     async def post(self, url: str, key: str, payload: dict[str, Any]) -> None:  # noqa: ARG002 - the protocol's
         """There is no way out."""
-        raise Unavailable("this gateway has no way to the web", code="cron.no_web")
+        raise Invalid("this gateway has no way to the web", code="cron.no_web")
 
 
 class ChatDelivery(NoDelivery):
@@ -61,11 +75,17 @@ class ChatDelivery(NoDelivery):
     Args:
         channel: the connector; None without a bot token.
         sessions: where the main session was spoken to last.
+        web: tells web addresses; None without a gateway.
     """
 
     def __init__(
-        self, outbox: Outbox, channel: Callable[[], Channel | None], sessions: Callable[[], Sessions | None]
+        self,
+        outbox: Outbox,
+        channel: Callable[[], Channel | None],
+        sessions: Callable[[], Sessions | None],
+        web: WebhookGateway | None = None,
     ) -> None:
+        self._web = web
         self._outbox = outbox
         self._channel = channel
         self._sessions = sessions
@@ -96,3 +116,15 @@ class ChatDelivery(NoDelivery):
     async def announce(self, key: str, chat: ChatId, text: str, also: Also) -> None:
         """See `Delivery`."""
         await self._outbox.post(key, chat, text, also=also)
+
+    async def post(self, url: str, key: str, payload: dict[str, Any]) -> None:
+        """See `Delivery`."""
+        if self._web is None:
+            await super().post(url, key, payload)
+            return
+        body = json.dumps(payload, ensure_ascii=False)
+        answer = await self._web.send_webhook(WebhookRequest(url=url, key=key, body=body))
+        if answer.status in _LATER or answer.status >= _SERVER_ERRORS:
+            raise Unavailable(f"the webhook answered {answer.status}", code="cron.webhook")
+        if answer.status >= _REFUSED:
+            raise Invalid(f"the webhook answered {answer.status}", code="cron.webhook")

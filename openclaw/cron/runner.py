@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from openclaw.cron.claims import Claims, Settled
 from openclaw.cron.decide import After, decide_after
 from openclaw.cron.delivery import Delivery
-from openclaw.cron.models import AgentTurn, CronRun, Ended
+from openclaw.cron.models import AgentTurn, CronRun, Ended, JobSpec
 from openclaw.cron.service import CronJobs
 from openclaw.protocol import events
 from openclaw.protocol.frames import compact
@@ -58,21 +58,31 @@ class CronRunner:
         self._delivery = delivery
         self._slots = asyncio.Semaphore(jobs.policy.max_concurrent_runs)
         self._busy: set[str] = set()
+        self._beaten = False
         self._tasks = TaskPool("cron")
         self._loop = DueLoop(self.look, jobs.prune, clock=jobs.clock)
 
     def start(self) -> None:
         """Run what is due from now on, beginning with what the last process left."""
         self._jobs.nudge = self._loop.nudge
+        self._jobs.beat = self._beat
         self._tasks.start(self._loop.run(), name="due")
+
+    def _beat(self) -> None:
+        """A heartbeat: what waits for one begins with the next look."""
+        self._beaten = True
+        self._loop.nudge()
 
     async def stop(self) -> None:
         """Begin nothing more; runs that go on are taken up by the next process."""
-        self._jobs.nudge = lambda: None
+        self._jobs.nudge = self._jobs.beat = lambda: None
         await self._tasks.close()
 
     async def look(self) -> Claims:
         """Claim what is due, and begin whatever may begin."""
+        if self._beaten:
+            self._beaten = False
+            await self._jobs.hurry()
         claims = await self._jobs.claim()
         for run in claims.runs:
             _log.info("cron.claimed", job=run.job_id, run_id=run.run_id, state=run.state, reason=run.reason)
@@ -106,7 +116,7 @@ class CronRunner:
         key, spec = run.session_key, run.spec
         if spec.session_target == "isolated":
             if not await self._runs.is_known(run.run_id):
-                await self._begin_anew(key)
+                await self._begin_anew(key, spec)
             origin = SessionOrigin("direct", SOURCE, display_name=f"Cron: {spec.name}")
         else:
             origin = kept_origin(self._sessions.get(key))
@@ -118,8 +128,10 @@ class CronRunner:
             await self._runs.abort(key, run.run_id, "timeout")
             return Outcome("error", error=f"it took longer than {limit_s:g} s")
 
-    async def _begin_anew(self, key: str) -> None:
+    async def _begin_anew(self, key: str, spec: JobSpec) -> None:
         _, left_behind = await self._sessions.reset(key)
+        if isinstance(spec.payload, AgentTurn):
+            await self._sessions.patch(key, {"model": spec.payload.model, "thinkingLevel": spec.payload.thinking})
         if left_behind is not None:
             await self._transcripts.archive(left_behind)
 

@@ -39,6 +39,7 @@ class CronJobs:
     Attributes:
         emit: tells clients; set when somebody listens.
         nudge: called when something changed that may be due.
+        beat: to be called at every heartbeat.
     """
 
     def __init__(self, db: Database, policy: CronPolicy, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -47,6 +48,7 @@ class CronJobs:
         self.clock = clock
         self.emit: Callable[[str, dict[str, Any]], None] = lambda _event, _payload: None
         self.nudge: Callable[[], None] = lambda: None
+        self.beat: Callable[[], None] = lambda: None
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
@@ -258,8 +260,7 @@ class CronJobs:
     async def hurry(self) -> None:
         """A heartbeat: what waits for one begins now."""
         now = self.clock.now()
-        if await self._db.write(lambda c: CronRows(c).hurry(now)):
-            self.nudge()
+        await self._db.write(lambda c: CronRows(c).hurry(now))
 
     async def prune(self) -> int:
         """Forget old history."""

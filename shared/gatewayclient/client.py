@@ -38,7 +38,14 @@ from shared.gatewayclient.models import (
     WorkerRequest,
 )
 from shared.gatewayclient.stream import WorkerStream
-from shared.gatewayclient.web import FetchedPage, FetchRequest, SearchAnswer, WebSearchRequest
+from shared.gatewayclient.web import (
+    FetchedPage,
+    FetchRequest,
+    SearchAnswer,
+    WebhookAnswer,
+    WebhookRequest,
+    WebSearchRequest,
+)
 from shared.http.unixclient import StreamedResponse, UnixClient
 from shared.secrets.files import Secret
 
@@ -281,6 +288,18 @@ class GatewayClient:
         body = request.model_dump(mode="json")
         return FetchedPage.model_validate(
             await self._call("POST", "/v1/egress/fetch", json=body, timeout_s=_WEB_TIMEOUT_S)
+        )
+
+    async def send_webhook(self, request: WebhookRequest) -> WebhookAnswer:
+        """Tell a web address of something, once; it may be told again with the same key.
+
+        Raises:
+            Denied: policy lists no such address, or it leads to a place that is not public.
+            Unavailable: the host does not answer.
+        """
+        body = request.model_dump(mode="json")
+        return WebhookAnswer.model_validate(
+            await self._call("POST", "/v1/egress/webhook", json=body, timeout_s=_WEB_TIMEOUT_S)
         )
 
     async def search_web(self, request: WebSearchRequest) -> SearchAnswer:

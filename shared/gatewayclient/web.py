@@ -31,6 +31,25 @@ class FetchRequest(_Value):
     run_id: str = Field(default="", max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")
 
 
+class WebhookRequest(_Value):
+    """Tell a web address of something, as one of the tenant's own.
+
+    Attributes:
+        key: the same for every try: the receiver can tell a repeated one by it.
+        body: JSON text.
+    """
+
+    url: str = Field(min_length=1, max_length=MAX_URL_CHARS)
+    key: str = Field(pattern=r"^[A-Za-z0-9._-]{1,120}$")
+    body: str = Field(max_length=65_536)
+
+
+class WebhookAnswer(_Value):
+    """How the address answered."""
+
+    status: int
+
+
 class FetchedPage(_Value):
     """A page as text.
 

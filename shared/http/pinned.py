@@ -18,15 +18,16 @@ class PinnedHttp:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, url: str, *, address: str, headers: Headers = (), timeout_s: float
+        self, method: str, url: str, *, address: str, headers: Headers = (), body: bytes = b"", timeout_s: float
     ) -> AsyncIterator[StreamedAnswer]:
-        """Send a request without a body and yield its answer as soon as the head is in.
+        """Send a request and yield its answer as soon as the head is in.
 
         Args:
             method: HTTP method.
             url: absolute http or https address in ASCII; its host names the TLS certificate.
             address: the IP address to connect to.
-            headers: everything but ``host``.
+            headers: everything but ``host`` and ``content-length``.
+            body: sent as it is.
             timeout_s: longest wait for connecting, and for bytes.
 
         Raises:
@@ -37,11 +38,12 @@ class PinnedHttp:
         scheme, host, port = place
         if scheme == "https" and self._tls is None:
             self._tls = await tls_context()
-        head = request_head(method, target, ((b"Host", host_header(place)), *headers))
+        size: Headers = ((b"Content-Length", str(len(body)).encode()),) if body else ()
+        head = request_head(method, target, ((b"Host", host_header(place)), *headers, *size))
         tls = self._tls if scheme == "https" else None
         connection = await Connection.open(host, port, tls, timeout_s=timeout_s, address=address)
         try:
-            connection.send(head, b"")
+            connection.send(head, body)
             await connection.read_head(timeout_s)
             yield StreamedAnswer(connection.status, connection.headers, connection, host, timeout_s)
         finally:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from gateway.cli.egress import cli
 from gateway.egress.client import WebClient
+from gateway.egress.decide import decide_webhook
 from gateway.egress.policy import EgressPolicy
 from gateway.egress.search import SearchBackend
 from gateway.egress.service import Egress
@@ -21,7 +22,7 @@ from gateway.sandbox.faults import FaultPlan
 from gateway.sandbox.web import Page, WebWorld
 from shared.config.paths import Paths
 from shared.errors import Conflict, DeadlineExceeded, Denied, Invalid, Unavailable, UpstreamError
-from shared.gatewayclient.web import FetchRequest, WebSearchRequest
+from shared.gatewayclient.web import FetchRequest, WebhookRequest, WebSearchRequest
 from shared.http.client import HttpPool
 from shared.secrets.files import Secret
 from shared.storage import Database
@@ -292,3 +293,29 @@ async def test_the_operator_sees_the_log_by_command(tmp_path):
     assert [(row["host"], row["decision"]) for row in rows] == [("example.org", "denied")]
     assert "/path" not in json.dumps(rows)
     assert json.loads((await asyncio.to_thread(run, "--json", "--group", "den")).output) == []
+
+
+async def test_a_webhook_goes_where_the_operator_listed_it_and_is_written_down(tmp_path):
+    rules = {"tenants": {"openclaw": {"webhooks": ["127.0.0.1:*", "hooks.example.org"]}}}
+    async with a_house(tmp_path, **rules) as (egress, world, store):
+        request = WebhookRequest(url=f"{world.site}tides", key="cron_1", body='{"a": 1}')
+        answer = await egress.webhook("openclaw", request)
+        assert answer.status >= 200
+        for tenant, url, says in (
+            ("nanoclaw", f"{world.site}tides", "add"),
+            ("openclaw", "https://elsewhere.example.org/", "no address for webhooks"),
+            ("openclaw", "https://user:pw@hooks.example.org/", "user name"),
+            ("openclaw", "https://0x7f000001/", "unusual spelling"),
+        ):
+            with pytest.raises(Denied, match=says):
+                await egress.webhook(tenant, WebhookRequest(url=url, key="cron_2", body="{}"))
+        kinds = [(row["kind"], row["decision"]) for row in await store.recent(10)]
+    assert kinds.count(("webhook", "denied")) == 4
+    assert ("webhook", "allowed") in kinds
+
+
+def test_a_webhook_is_https_outside_the_sandbox():
+    policy = EgressPolicy.model_validate({"tenants": {"openclaw": {"webhooks": ["hooks.example.org"]}}})
+    assert decide_webhook("https://hooks.example.org/x?y=1", "openclaw", policy).allowed
+    assert "https" in decide_webhook("http://hooks.example.org/x", "openclaw", policy).reason
+    assert not decide_webhook("https://hooks.example.org:8443/x", "openclaw", policy).allowed

@@ -14,6 +14,7 @@ from openclaw_rig import running_rig
 from openclaw.config import OpenClawPolicy
 from openclaw.cron.queries import RunQuery
 from shared.clock import SYSTEM_CLOCK
+from shared.gatewayclient.web import WebhookAnswer, WebhookRequest
 from shared.openclawclient.client import RequestRefused
 
 TURN = {"kind": "agentTurn", "message": "good morning"}
@@ -253,3 +254,59 @@ async def test_the_command_line_adds_changes_runs_and_forgets_jobs(paths):
         assert json.loads(await cli("runs", "--json"))["entries"][0]["status"] == "ok"
         assert "Removed" in await cli("rm", job["id"])
         assert "0 job(s)" in await cli("status")
+
+
+class Hooks:
+    """Stands where the gateway's way to web addresses is; answers with each status in turn."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.sent: list[WebhookRequest] = []
+
+    async def send_webhook(self, request: WebhookRequest) -> WebhookAnswer:
+        self.sent.append(request)
+        return WebhookAnswer(status=self.statuses.pop(0))
+
+
+async def test_a_webhook_is_told_with_one_key_until_it_takes_it(paths, monkeypatch):
+    monkeypatch.setattr("openclaw.cron.runner._FIRST_WAIT_S", 0.01)
+    hooks = Hooks(503, 429, 204, 404)
+    async with house(paths, webhooks=hooks) as home:
+        cron = home.gateway.services.cron
+        delivery = {"mode": "webhook", "to": "https://hooks.example.org/x"}
+        made = await cron.add(job(delivery=delivery))
+        await cron.run(made.job_id)
+        (entry,) = await entries_of(cron, 1)
+        assert (entry["status"], entry["deliveryStatus"]) == ("ok", "delivered")
+        assert {request.key for request in hooks.sent} == {entry["runId"]}
+        assert len(hooks.sent) == 3
+        told = json.loads(hooks.sent[0].body)
+        assert (told["jobId"], told["status"], told["action"]) == (made.job_id, "ok", "finished")
+        assert "echo: good morning" in told["summary"]
+        await cron.run(made.job_id)
+        refused = (await entries_of(cron, 2))[0]
+        assert (refused["status"], refused["deliveryStatus"]) == ("error", "not-delivered")
+        assert "answered 404" in refused["error"]
+
+
+async def test_a_job_s_own_model_is_asked_first(tmp_path):
+    async with running_rig(tmp_path) as rig, rig.client() as client:
+        turn = {**TURN, "model": "github-copilot/gpt-5-mini"}
+        made = await client.request("cron.add", job(payload=turn, delivery={"mode": "none"}))
+        await client.request("cron.run", {"id": made["id"]})
+        await finished(client)
+        assert [route for route, _ in rig.model.requests] == ["copilot/responses"]
+
+
+async def test_what_waits_for_a_heartbeat_begins_with_it(tmp_path):
+    async with running_rig(tmp_path) as rig, rig.client() as client:
+        event = {"kind": "systemEvent", "text": "stand up"}
+        made = await client.request("cron.add", job(payload=event, wakeMode="next-heartbeat", schedule=soon()))
+        cron = rig.gateway.services.cron
+        async with asyncio.timeout(5):
+            while (await cron.find(made["id"])).next_at is not None:
+                await asyncio.sleep(0.02)
+        assert (await client.request("cron.runs", {"scope": "all"}))["entries"] == []
+        cron.beat()
+        (entry,) = await finished(client)
+        assert entry["status"] == "ok"

@@ -103,6 +103,10 @@ async def test_slash_commands_are_registered_and_obey_the_same_gate(tmp_path):
             before = await gateway.services.sessions.open(key)
             assert await slash(owner, "new") == "A new session begins."
             assert gateway.services.sessions.get(key).session_id != before.session_id
+            assert "Choose one of" in await slash(owner, "model", {"text": "gpt-9"})
+            assert "asked first" in await slash(owner, "model", {"text": "gpt-5-mini"})
+            assert gateway.services.sessions.get(key).settings["model"] == "github-copilot/gpt-5-mini"
+            assert "no model of its own" in await slash(owner, "model", {"text": "default"})
             assert "not authorized" in await slash(friend, "new")
             assert "not authorized" in await slash(friend, "approve", {"text": "apr_1 allow"})
             assert "Only the people listed" in await slash(owner, "approve", {"text": "apr_1 allow"})
