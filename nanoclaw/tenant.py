@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from nanoclaw import backup
 from nanoclaw.administration import Administration
 from nanoclaw.agent.base import WorkerGateway, WorkerSpec
 from nanoclaw.agent.host import AgentHost
@@ -227,7 +226,7 @@ class Tenant:
             clock=clock,
         )
         jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: log_folders(paths, name), kept, clock=clock)
-        jobs.append(backup_job(name, paths, backup.selection(name), gateway, times=backup.TIMES))
+        jobs.append(backup_job("nanoclaw", name, paths, gateway))
         self.maintenance = Maintenance(
             self.db,
             jobs,

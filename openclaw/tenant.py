@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-from openclaw import backup, schema
+from openclaw import schema
 from openclaw.agent.commands import Commands
 from openclaw.agent.models import ModelClient
 from openclaw.agent.post_tools import PostTools
@@ -171,7 +171,7 @@ class Tenant:
         kept = MaintenancePolicy.load(paths)
         jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: [process_logs(paths, name)], kept, clock=clock)
         if backup_gateway is not None:
-            jobs.append(backup_job(name, paths, backup.selection(name), backup_gateway, times=backup.TIMES))
+            jobs.append(backup_job("openclaw", name, paths, backup_gateway))
         self.maintenance = Maintenance(self.db, jobs, kept, zone, clock=clock)
         self._cards: PostCards | None = None
         self._gateway: RunningGateway | None = None

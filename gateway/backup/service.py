@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
@@ -243,10 +243,15 @@ def restore(reading: Reading, target: Path, *, beside: bool = False) -> Mapping[
     """
     if not beside and target.exists() and any(target.iterdir()):
         raise Conflict(f"{target} is not empty; nothing was restored", code="backup.target")
+    return write_members(reading.files(), target)
+
+
+def write_members(members: Iterable[Member], target: Path) -> Mapping[str, int]:
+    """Write files below a folder, none over another; returns files and bytes. Blocks, and raises as `restore` does."""
     count = size = 0
     try:
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for member in reading.files():
+        for member in members:
             place = target / member.name
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode)

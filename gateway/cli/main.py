@@ -14,15 +14,18 @@ from shared.cli import LazyGroup, guarded, paths_of, print_json, print_table, st
 MODULES: Final = {
     "auth": "gateway.cli.auth",
     "backup": "gateway.cli.backup",
+    "completion": "gateway.cli.completion",
     "copilot-api": "gateway.cli.copilot_api",
     "egress": "gateway.cli.egress",
     "install": "gateway.units.cli",
+    "export": "gateway.cli.leave:export",
     "init": "gateway.cli.init",
     "maintenance": "gateway.maintenance.cli",
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",
     "secrets": "gateway.cli.secrets",
     "tunnel": "gateway.cli.tunnel",
+    "uninstall": "gateway.cli.leave:uninstall",
     "usage": "gateway.cli.usage",
 }
 

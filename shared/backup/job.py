@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
-from shared.backup.snapshot import Selection, take_snapshot
+from shared.backup.plans import TIMES, selection_of
+from shared.backup.snapshot import take_snapshot
 from shared.config.paths import Paths
 from shared.maintenance.models import Job
 
@@ -25,17 +26,17 @@ class BackupGateway(Protocol):
         ...
 
 
-def backup_job(tenant: str, paths: Paths, selection: Selection, gateway: BackupGateway, *, times: str) -> Job:
+def backup_job(kind: Literal["nanoclaw", "openclaw"], tenant: str, paths: Paths, gateway: BackupGateway) -> Job:
     """Copies the tenant's state at its time and has the gateway back it up (policy G5)."""
 
     async def work() -> str:
         file = paths.backup_snapshot(tenant)
         try:
-            await take_snapshot(file, paths.tenant(tenant), selection, most_bytes=_LARGEST)
+            await take_snapshot(file, paths.tenant(tenant), selection_of(kind, tenant), most_bytes=_LARGEST)
             return str((await gateway.hand_over_backup(file))["detail"])
         finally:
             file.unlink(missing_ok=True)
 
     return Job(
-        NAME, "backs up what belongs to the tenant, encrypted, to its git remote", times, work, timeout_s=_LIMIT_S
+        NAME, "backs up what belongs to the tenant, encrypted, to its git remote", TIMES[kind], work, timeout_s=_LIMIT_S
     )
