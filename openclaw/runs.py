@@ -332,7 +332,8 @@ class Runs:
     async def _execute(self, run: Run) -> Outcome:
         row = run.row
         session = await self._sessions.open(row.session_key, run.origin)
-        await self._db.write(lambda c: store.set_run(c, row.run_id, "running"))
+        # Not waited for: after a crash the run is open either way, and what it wrote is in the transcript.
+        await self._db.write(lambda c: store.set_run(c, row.run_id, "running"), sync=False)
         written = await self._transcripts.of_run(session.session_id, row.run_id)
         if not written and row.source in PEOPLE:
             session = await self._fresh(session)
@@ -495,7 +496,9 @@ class Runs:
 
     async def _set(self, run: Run, state: store.RunState, error: str | None = None) -> None:
         now = self._clock.now()
-        await self._db.write(lambda c: store.set_run(c, run.row.run_id, state, error=error, ended_at=now))
+        # An answer is in the transcript by now: a run that the disk still holds as open is ended with it.
+        sync = state != "ok"
+        await self._db.write(lambda c: store.set_run(c, run.row.run_id, state, error=error, ended_at=now), sync=sync)
 
     # --- waiting -------------------------------------------------------------------
 

@@ -179,7 +179,7 @@ class Sessions:
             cached_tokens,
             changed.updated_at,
         )
-        await self._save(changed, usage if input_tokens or output_tokens else None)
+        await self._save(changed, usage if input_tokens or output_tokens else None, sync=False)
 
     async def usage(self, start: datetime, end: datetime) -> list[UsageRow]:
         """What runs used in a span of time, also of sessions that are gone; oldest first."""
@@ -233,8 +233,8 @@ class Sessions:
             del self._rows[key]
         return row
 
-    async def _save(self, row: SessionRow, usage: UsageRow | None = None) -> None:
-        await self._db.write(lambda c: store.save_session(c, row, usage))
+    async def _save(self, row: SessionRow, usage: UsageRow | None = None, *, sync: bool = True) -> None:
+        await self._db.write(lambda c: store.save_session(c, row, usage), sync=sync)
         self._rows[row.key] = row
 
 

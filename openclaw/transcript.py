@@ -98,7 +98,8 @@ class Transcripts:
             del self._tails[session_id]  # whatever fails from here on, the next use looks at the file again
             offset = await asyncio.to_thread(_append, self.path(session_id), tail.size, session_id, line, now)
             row = MessageRow(session_id, entry.id, run_id, entry.role, offset, len(line), now)
-            await self._db.write(lambda c: store.add_message(c, row))
+            # The file is flushed; an index entry that a power cut takes is found again by `_scan`.
+            await self._db.write(lambda c: store.add_message(c, row), sync=False)
             self._tails[session_id] = _Tail(offset + len(line), entry.id)
         return entry
 

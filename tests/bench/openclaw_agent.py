@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -92,7 +93,7 @@ def decisions_us(paths: Paths, rounds: int = 400) -> list[float]:
     for number in range(rounds):
         request = ExecRequest(EVERYDAY[number % len(EVERYDAY)], {})
         start = time.perf_counter()
-        decision = decide_exec(request.command, policy)
+        decision = decide_exec(request, policy)
         times.append((time.perf_counter() - start) * 1e6)
         if decision.verdict != "allow":
             raise SystemExit(f"not an everyday call: {request.command}: {decision.reason}")
@@ -134,6 +135,20 @@ async def turn_ms(runs: Runs, key: str, text: str, run_id: str) -> float:
     return (time.perf_counter() - start) * 1000
 
 
+def flush_ms(folder: Path, rounds: int = 50) -> list[float]:
+    """What the disk takes for the three flushes of a turn: the run, the question, the answer."""
+    times = []
+    with (folder / "floor").open("ab") as handle:
+        for _ in range(rounds):
+            start = time.perf_counter()
+            for _ in range(3):
+                handle.write(b"x" * 400)
+                handle.flush()
+                os.fsync(handle.fileno())
+            times.append((time.perf_counter() - start) * 1000)
+    return times
+
+
 def rss_mb() -> float:
     """This process's resident memory."""
     return psutil.Process().memory_info().rss / 1e6
@@ -159,6 +174,7 @@ async def turns(folder: Path, sessions: int, each: int) -> list[Figure]:
     early, late = statistics.median(replayed[:tenth]), statistics.median(replayed[-tenth:])
     return [
         Figure("turn without model time, p50 / p99", p50_p99(plain), "p50 ≤ 15 ms"),
+        Figure("  floor: three flushes of the disk, p50 / p99", p50_p99(flush_ms(folder)), "–"),
         Figure("turn with a tool call (two model calls), p50 / p99", p50_p99(tool), "–"),
         Figure(f"{sessions} sessions × {each} turns: memory over the replay", f"{steps} MB", "flat"),
         Figure("  a turn at its beginning / end, p50", f"{early:.1f} / {late:.1f} ms", "–"),

@@ -165,6 +165,30 @@ async def test_of_two_ways_to_decide_exactly_one_wins_and_the_command_runs_once(
         assert len(event_turns(it)) == 1
 
 
+async def test_of_button_control_ui_and_command_line_exactly_one_decides(paths):
+    async with (
+        house(paths, BOTH) as it,
+        OpenClawClient(it.gateway.ws_url, token=Secret(TOKEN), device=DeviceKey.generate()) as client,
+    ):
+        await ask(it, "date -u +%N")
+        found = await card(it)
+        (waiting,) = await it.tenant.approvals.listing()
+        identity = waiting.approval_id
+        answers = await asyncio.gather(
+            client.request("exec.approval.resolve", {"id": identity, "decision": "allow-once"}),
+            it.control("approvals.decide", id=identity, answer="allow"),
+            it.channel.press(found.id, action(found, "Allow once"), sender=OWNER),
+            return_exceptions=True,
+        )
+        won = [answer for answer in answers if answer == "Allowed once." or isinstance(answer, dict)]
+        assert len(won) == 1
+        assert all("decided before" in str(answer) for answer in answers if answer not in won)
+        await told(it, identity)
+        assert len(event_turns(it)) == 1
+        await shown(it, CARDS, "Allowed once by")
+        assert (await client.request("exec.approval.list", {}))["approvals"] == []
+
+
 @pytest.mark.slow
 async def test_a_restart_between_request_and_click_changes_nothing(paths):
     async with house(paths, BOTH) as it:
