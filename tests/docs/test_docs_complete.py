@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from openclaw.metrics import NAMES
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 
@@ -52,3 +54,8 @@ def test_architecture_names_every_room() -> None:
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "adr").glob("*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_figure_is_documented():
+    text = (ROOT / "docs" / "http.md").read_text()
+    assert [name for name in NAMES if name not in text] == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 
 import pytest
 from openclaw_house import OWNER, house
@@ -136,6 +138,27 @@ async def test_log_lines_come_as_they_are_and_as_records(paths, openclaw):
             "subsystem": "x",
         }
         assert lines[2] == {"type": "log", "raw": "not json"}
+
+
+async def test_new_log_lines_follow_until_interrupted(paths):
+    async with house(paths):
+        file = paths.state / "openclaw" / "logs" / "openclaw.log"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("old\n")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "openclaw.cli", "logs", "--follow"),
+            env={"CLAWGATE_STATE": str(paths.state), "CLAWGATE_RUNTIME": str(paths.runtime), "PATH": ""},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(20):
+            assert await process.stdout.readline() == b"old\n"
+            with file.open("a") as log:
+                log.write("new\n")
+            assert await process.stdout.readline() == b"new\n"
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+        assert b"Traceback" not in await process.stderr.read()
 
 
 async def test_the_allowlist_only_shrinks(paths, openclaw):
