@@ -45,6 +45,7 @@ AsgiReceive = Callable[[], Awaitable[dict[str, Any]]]
 _HEALTH_MAX_AGE_S: Final = 1.0
 _HEALTH_TELL_S: Final = 5.0
 _HEALTH_REFRESH_S: Final = 60.0
+_PRESENCE_TELL_S: Final = 0.03
 _CLOSE_WAIT_S: Final = 1.0
 REVOKED: Final = "device access ended"
 ACCESS_OVER: Final = "the Cloudflare Access session is over; sign in again"
@@ -90,6 +91,7 @@ class Hub:
         self._started_at = clock.monotonic()
         self._stopping = False
         self._quiet = asyncio.Event()
+        self._presence_timer: asyncio.TimerHandle | None = None
 
     def attach(self, services: Services) -> None:
         """Hand over what the methods need; call once, before the first connection."""
@@ -138,7 +140,17 @@ class Hub:
                 self.health()
 
     def tell_presence(self) -> None:
-        """Tell everybody who is there."""
+        """Tell everybody who is there, in a moment: many who come at once are told as one change.
+
+        The moment grows with the number of those who hear it. Otherwise a thousand clients that connect in turn, each
+        told to all before it, would cost a million messages of the whole table.
+        """
+        if self._presence_timer is None and not self._stopping:
+            delay_s = _PRESENCE_TELL_S * (1 + len(self._events) / 10)
+            self._presence_timer = asyncio.get_running_loop().call_later(delay_s, self._tell_presence_now)
+
+    def _tell_presence_now(self) -> None:
+        self._presence_timer = None
         self.broadcast(events.PRESENCE, {"presence": self._presence.listing()}, state_version=True)
 
     def health(self, *, fresh: bool = False, tell: bool = False) -> Encoded:
@@ -308,6 +320,8 @@ class Hub:
     async def stop(self, reason: str, *, restart_expected_ms: int | None = None) -> None:
         """Tell everybody, close every socket with 1012, and wait a moment for the closes to go out."""
         self._stopping = True
+        if self._presence_timer is not None:
+            self._presence_timer.cancel()
         self.broadcast(events.SHUTDOWN, {"reason": reason, "restartExpectedMs": restart_expected_ms})
         for connection in list(self._sockets):
             connection.close(CLOSE_RESTART, "service restart")

@@ -1,4 +1,4 @@
-"""Writes the generated files of docs/ (config, cli, errors, fault-points) from the code; with --check, fails when they are stale."""
+"""Writes the generated files of docs/ (config, cli, errors, fault-points, protocol) from the code; --check finds stale ones."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from nanoclaw.config import NanoclawPolicy
 from openclaw.agent.mcp.policy import McpPolicy
 from openclaw.cli import cli as openclaw_cli
 from openclaw.config import OpenClawPolicy
+from openclaw.protocol.document import protocol_markdown, protocol_schema
+from openclaw.protocol.methods.table import method_table
 from shared.config.envfile import FORBIDDEN
 from shared.config.upstreams import Upstreams
 from shared.errors import ExitCode, GatewayError
@@ -220,18 +222,19 @@ def main() -> int:
         "cli.md": cli_doc(),
         "errors.md": errors_doc(),
         "fault-points.md": fault_points_doc(),
+        "protocol.md": protocol_markdown(method_table()),
     }
+    documents = {name: HEADER + text for name, text in documents.items()}
+    documents["protocol.schema.json"] = protocol_schema(method_table())
     stale = [
-        name
-        for name, text in documents.items()
-        if not (DOCS / name).exists() or (DOCS / name).read_text() != HEADER + text
+        name for name, text in documents.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text
     ]
     if "--check" in sys.argv:
         if stale:
             print(f"stale: {', '.join(stale)}; run `make docs`")
         return 1 if stale else 0
     for name, text in documents.items():
-        (DOCS / name).write_text(HEADER + text)
+        (DOCS / name).write_text(text)
     return 0
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from openclaw.agent.models import context_tokens, model_id
 from openclaw.health import heartbeat, summary_line
+from openclaw.logfile import for_clients
 from openclaw.protocol.frames import Wire
 from openclaw.protocol.registry import Call, Method
 from openclaw.protocol.scopes import ADMIN, READ, allows
@@ -104,7 +105,7 @@ def read_tail(path: Path, cursor: int | None, limit: int, max_bytes: int) -> dic
         lines = lines[1:]  # the first one is cut
     if len(lines) > limit:
         lines, truncated = lines[-limit:], True
-    shown = [line.decode(errors="replace") for line in lines]
+    shown = [for_clients(line.decode(errors="replace")) for line in lines]
     return {
         "file": str(path),
         "cursor": start + end,
