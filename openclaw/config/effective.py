@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from openclaw.config.document import Document, held_name
+from openclaw.config.guilds import met_guilds, read_guilds
 from openclaw.config.issues import ROOT, Issue, Place, dotted
 from openclaw.config.policy import OPERATOR, OpenClawPolicy
 from openclaw.config.sections.root import OpenClawJson
@@ -70,11 +71,13 @@ class _Facts:
         policy: the policy's value.
         wanted: the file's value, already in the policy's form.
         owned: the installation's own policy file sets this itself.
+        ceiling: the whole policy.
     """
 
     policy: Any
     wanted: Any
     owned: bool
+    ceiling: OpenClawPolicy
 
 
 _Combine = Callable[[_Facts], Any]
@@ -140,6 +143,33 @@ def _only_if_named(facts: _Facts) -> tuple[Any, ...]:
     return _only(facts) if facts.owned else tuple(facts.wanted)
 
 
+def _profile(facts: _Facts) -> str:
+    """Of two sets of which neither holds the other only the smallest is in both."""
+    if "full" in (facts.policy, facts.wanted) or facts.policy == facts.wanted:
+        return str(facts.policy if facts.wanted == "full" else facts.wanted)
+    return "minimal"
+
+
+NOTHING: Final = ("-",)
+"""A tool that nobody has: where two lists have nothing in common, an empty one would mean everything."""
+
+
+def _allowed_tools(facts: _Facts) -> tuple[str, ...]:
+    if not facts.policy or not facts.wanted:
+        return tuple(facts.policy or facts.wanted)
+    return _only(facts) or NOTHING
+
+
+def _also_allowed(facts: _Facts) -> tuple[str, ...]:
+    """Beside a smaller profile of the file's own anything may stand; beside a smaller one of the policy it may not."""
+    tools = facts.ceiling.tools
+    return tuple(facts.wanted) if tools.profile == "full" and not tools.allow else _only(facts)
+
+
+def _both_lists(facts: _Facts) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*facts.policy, *facts.wanted)))
+
+
 def _approvers(facts: _Facts) -> tuple[str, ...]:
     """The file names people on Discord; this machine's own command line stays as the policy has it."""
     here = tuple(item for item in facts.policy if item == OPERATOR)
@@ -148,30 +178,7 @@ def _approvers(facts: _Facts) -> tuple[str, ...]:
 
 
 def _guilds(facts: _Facts) -> dict[str, Any]:
-    """Servers of both; a server that the policy describes is described as strictly as by either."""
-    if not facts.owned:
-        return dict(facts.wanted)
-    met = {}
-    for guild, wanted in facts.wanted.items():
-        ceiling = facts.policy.get(guild)
-        if ceiling is not None:
-            met[guild] = {
-                **ceiling,
-                "require_mention": ceiling["require_mention"] or wanted["require_mention"],
-                "users": _narrowed(ceiling["users"], wanted["users"]),
-                "channels": _narrowed(ceiling["channels"], wanted["channels"]),
-            }
-    return met
-
-
-_NOBODY = "0"
-"""An id that nobody has: where two lists have nobody in common, an empty one would mean everybody."""
-
-
-def _narrowed(ceiling: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
-    if not ceiling or not wanted:
-        return tuple(ceiling or wanted)
-    return tuple(item for item in wanted if item in ceiling) or (_NOBODY,)
+    return met_guilds(facts.policy, facts.wanted) if facts.owned else dict(facts.wanted)
 
 
 def _more_denied(facts: _Facts) -> dict[str, Any]:
@@ -198,30 +205,18 @@ def _bind(value: str) -> str:
     return "127.0.0.1" if value == "loopback" else "0.0.0.0"  # a wish; the policy decides
 
 
-def _read_guilds(value: Mapping[str, Any]) -> dict[str, Any]:
-    read = {}
-    for guild, entry in value.items():
-        allowed = [
-            channel
-            for channel, rule in entry.get("channels", {}).items()
-            if rule.get("allow", True) is not False and rule.get("enabled", True) is not False
-        ]
-        none_left = entry.get("channels") and not allowed
-        mention = entry.get("requireMention")
-        read[guild] = {
-            "require_mention": True if mention is None else mention,
-            "users": tuple(entry.get("users", ())),
-            "channels": (_NOBODY,) if none_left else tuple(allowed),
-        }
-    return read
-
-
 def _read_profiles(value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: {"denied_flags": tuple(profile.get("deniedFlags", ()))} for name, profile in value.items()}
 
 
 def _seconds(value: float) -> float:
     return value / 1000
+
+
+def _minutes(value: str) -> float:
+    """``30m`` in minutes; a bare number is that already."""
+    number = value.rstrip("dhms")
+    return float(number) * {"ms": 1 / 60_000, "s": 1 / 60, "h": 60, "d": 1440}.get(value[len(number) :], 1)
 
 
 def _is_streaming(value: object) -> bool:
@@ -233,6 +228,7 @@ _DISCORD = ("channels", "discord")
 _EXEC = ("tools", "exec")
 _ENDPOINTS: Final = ("gateway", "http", "endpoints")
 _DEFAULTS = ("agents", "defaults")
+_BEAT = (*_DEFAULTS, "heartbeat")
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(("gateway", "port"), ("openclaw", "port"), _choose),
@@ -257,8 +253,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         _ordered("disabled", "allowlist", "pairing", "open"),
     ),
     Setting((*_DISCORD, "allowFrom"), ("openclaw", "discord", "allow_from"), _only_if_named, tuple),
-    Setting((*_DISCORD, "guilds"), ("openclaw", "discord", "guilds"), _guilds, _read_guilds),
+    Setting((*_DISCORD, "guilds"), ("openclaw", "discord", "guilds"), _guilds, read_guilds),
     Setting((*_DISCORD, "streaming"), ("openclaw", "discord", "streaming"), _choose, _is_streaming),
+    Setting((*_DISCORD, "historyLimit"), ("openclaw", "discord", "history_limit"), _least),
+    Setting((*_DISCORD, "replyToMode"), ("openclaw", "discord", "reply_to_mode"), _choose),
+    Setting((*_DISCORD, "ackReaction"), ("openclaw", "discord", "ack_reaction"), _choose),
+    Setting(("messages", "ackReactionScope"), ("openclaw", "discord", "ack_scope"), _choose),
+    Setting(("messages", "groupChat", "mentionPatterns"), ("openclaw", "discord", "mention_patterns"), _choose, tuple),
+    Setting(("commands", "native"), ("openclaw", "discord", "native_commands"), _both, bool),
     Setting((*_DISCORD, "execApprovals", "approvers"), ("openclaw", "approvals", "approvers"), _approvers, tuple),
     Setting((*_ENDPOINTS, "chatCompletions", "enabled"), ("openclaw", "http", "chat_completions"), _both, bool),
     Setting((*_ENDPOINTS, "responses", "enabled"), ("openclaw", "http", "responses"), _both, bool),
@@ -266,6 +268,32 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting((*_DEFAULTS, "model", "fallbacks"), ("openclaw", "agent", "fallbacks"), _choose, tuple),
     Setting((*_DEFAULTS, "timeoutSeconds"), ("openclaw", "agent", "timeout_s"), _least),
     Setting((*_DEFAULTS, "maxConcurrent"), ("openclaw", "agent", "max_concurrent"), _least),
+    Setting((*_DEFAULTS, "userTimezone"), ("openclaw", "session", "timezone"), _choose),
+    Setting((*_DEFAULTS, "skipBootstrap"), ("openclaw", "workspace", "bootstrap"), _both, lambda value: not value),
+    Setting((*_DEFAULTS, "bootstrapMaxChars"), ("openclaw", "workspace", "file_chars"), _least),
+    Setting((*_DEFAULTS, "bootstrapTotalMaxChars"), ("openclaw", "workspace", "total_chars"), _least),
+    Setting((*_DEFAULTS, "compaction", "reserveTokens"), ("openclaw", "compaction", "reserve_tokens"), _choose),
+    Setting((*_DEFAULTS, "compaction", "keepRecentTokens"), ("openclaw", "compaction", "keep_tokens"), _choose),
+    Setting((*_BEAT, "every"), ("openclaw", "heartbeat", "every_minutes"), _choose, _minutes),
+    Setting((*_BEAT, "activeHours", "start"), ("openclaw", "heartbeat", "active_from"), _choose),
+    Setting((*_BEAT, "activeHours", "end"), ("openclaw", "heartbeat", "active_to"), _choose),
+    Setting((*_BEAT, "activeHours", "timezone"), ("openclaw", "heartbeat", "timezone"), _choose),
+    Setting((*_BEAT, "target"), ("openclaw", "heartbeat", "target"), _ordered("none", "last")),
+    Setting((*_BEAT, "ackMaxChars"), ("openclaw", "heartbeat", "ack_chars"), _choose),
+    Setting(("session", "reset", "mode"), ("openclaw", "session", "reset"), _choose),
+    Setting(("session", "reset", "atHour"), ("openclaw", "session", "at_hour"), _choose),
+    Setting(("session", "reset", "idleMinutes"), ("openclaw", "session", "idle_minutes"), _choose),
+    Setting(("messages", "queue", "mode"), ("openclaw", "queue", "mode"), _choose),
+    Setting(("messages", "queue", "debounceMs"), ("openclaw", "queue", "debounce_s"), _choose, _seconds),
+    Setting(("messages", "queue", "cap"), ("openclaw", "queue", "cap"), _least),
+    Setting(("messages", "queue", "drop"), ("openclaw", "queue", "drop"), _choose),
+    Setting(("cron", "enabled"), ("openclaw", "cron", "enabled"), _both),
+    Setting(("cron", "maxConcurrentRuns"), ("openclaw", "cron", "max_concurrent_runs"), _least),
+    Setting(("tools", "profile"), ("openclaw", "tools", "profile"), _profile),
+    Setting(("tools", "allow"), ("openclaw", "tools", "allow"), _allowed_tools, tuple),
+    Setting(("tools", "alsoAllow"), ("openclaw", "tools", "also_allow"), _also_allowed, tuple),
+    Setting(("tools", "deny"), ("openclaw", "tools", "deny"), _both_lists, tuple),
+    Setting((*_EXEC, "backgroundMs"), ("openclaw", "tools", "background_s"), _least, _seconds),
     Setting(("agents", "list", "*", "identity", "name"), ("openclaw", "agent", "name"), _choose),
     Setting((*_EXEC, "security"), ("exec", "security"), _ordered("deny", "allowlist")),
     Setting((*_EXEC, "ask"), ("exec", "ask"), _ask),
@@ -296,6 +324,7 @@ HONOURED: Final[tuple[Path, ...]] = (
     (*_EXEC, "host"),
     ("agents", "list", "*", "id"),
     ("agents", "list", "*", "default"),
+    ("messages", "ackReaction"),
 )
 """What is acted on beside the table, or only describes the file itself."""
 
@@ -337,9 +366,8 @@ def decide_effective(
         if wanted is None:
             decisions.append(Decision(dotted(setting.path), policy, setting.file))
             continue
-        facts = _Facts(
-            policy, setting.read(wanted), _at(ceiling.own.get(setting.target[0], {}), setting.target[1:]) is not None
-        )
+        owned = _at(ceiling.own.get(setting.target[0], {}), setting.target[1:]) is not None
+        facts = _Facts(policy, setting.read(wanted), owned, ceiling.openclaw)
         met = setting.combine(facts)
         decisions.append(_decision(setting, facts, met))
         _put(values[setting.target[0]], setting.target[1:], met)
@@ -377,6 +405,9 @@ def _wanted(given: Mapping[str, Any], path: Path) -> Any:  # noqa: ANN401 - any 
             return {"primary": model, "fallbacks": None}[str(path[3])]
     if path == (*_DISCORD, "execApprovals", "approvers") and not _at(given, (*_DISCORD, "execApprovals", "enabled")):
         return None if _at(given, (*_DISCORD, "execApprovals")) is None else []
+    if path == (*_DISCORD, "ackReaction"):
+        own = _at(given, path)
+        return _at(given, ("messages", "ackReaction")) if own is None else own
     return _at(given, path)
 
 
@@ -422,6 +453,8 @@ def _unused(value: Any, path: Path, document: Document, found: list[Issue]) -> N
 _INSIDE: Final[tuple[Path, ...]] = (
     (*_DISCORD, "guilds", "*", "requireMention"),
     (*_DISCORD, "guilds", "*", "users"),
+    (*_DISCORD, "guilds", "*", "roles"),
+    *((*_DISCORD, "guilds", "*", "channels", "*", name) for name in ("requireMention", "users", "roles")),
     (*_DISCORD, "guilds", "*", "channels", "*", "allow"),
     (*_DISCORD, "guilds", "*", "channels", "*", "enabled"),
     (*_EXEC, "safeBinProfiles", "*", "deniedFlags"),

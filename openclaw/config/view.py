@@ -43,12 +43,16 @@ def config_view(checked: Checked, warnings: list[dict[str, Any]]) -> dict[str, A
 
 
 def told_config(snapshot: Snapshot) -> dict[str, Any]:
-    """What the file sets, checked.
+    """What the file sets, checked, and the models in force, which clients look for here.
 
-    A default is not among it: a form that sends back all it was told must not turn the policy's open questions into
-    wishes of the file. Defaults are in the schema, what is in force in ``effective``.
+    Other defaults are not among it: a form that sends back all it was told must not turn the policy's open questions
+    into wishes of the file. They are in the schema, and what is in force is in ``effective``.
     """
-    return snapshot.config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    config: dict[str, Any] = snapshot.config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    defaults = config.setdefault("agents", {}).setdefault("defaults", {})
+    agent = snapshot.policy.agent
+    defaults["model"] = {"primary": agent.model, "fallbacks": list(agent.fallbacks)}
+    return config
 
 
 @cache

@@ -76,5 +76,8 @@ Free = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalPr
 SecretText = Annotated[str, Field(json_schema_extra=SECRET)]
 """A secret's text, or ``${NAME}`` of one that the gateway holds."""
 
+Length = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(ms|s|m|h|d)?$")]
+"""A length of time such as ``30m``; a bare number counts minutes, as in the original."""
+
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]

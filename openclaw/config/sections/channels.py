@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from openclaw.config.sections.base import Count, DiscordId, Free, Positive, SecretText, Section
 
@@ -132,7 +132,7 @@ class Discord(Section):
     voice: Free | None = None
     pluralkit: Free | None = None
     response_prefix: str | None = None
-    ack_reaction: str | None = None
+    ack_reaction: Annotated[str, Field(max_length=40)] | None = None
     activity: str | None = None
     status: Literal["online", "dnd", "idle", "invisible"] | None = None
     activity_type: Literal[0, 1, 2, 3, 4, 5] | None = None

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from openclaw.agent.policy import QueueMode
 from openclaw.config.sections.agents import Agents
 from openclaw.config.sections.base import Count, Free, SecretText, Section
 from openclaw.config.sections.channels import Channels
 from openclaw.config.sections.gateway import Gateway
 from openclaw.config.sections.tools import Tools
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+    return value
 
 
 class Meta(Section):
@@ -20,13 +30,31 @@ class Meta(Section):
     last_touched_at: str | None = None
 
 
+class Reset(Section):
+    """When a conversation begins anew by itself.
+
+    Attributes:
+        mode: ``daily`` at `atHour` or ``idle`` after `idleMinutes`.
+        at_hour: hour of the day.
+        idle_minutes: since it was used last.
+    """
+
+    mode: Literal["daily", "idle"] | None = None
+    at_hour: Annotated[int, Field(ge=0, le=23)] | None = None
+    idle_minutes: Annotated[int, Field(ge=1)] | None = None
+
+
 class Session(Section):
-    """How conversations are told apart and when they begin anew."""
+    """How conversations are told apart and when they begin anew.
+
+    Attributes:
+        reset: when they begin anew.
+    """
 
     scope: Literal["per-sender", "global"] | None = None
     dm_scope: Literal["main", "per-peer", "per-channel-peer", "per-account-channel-peer"] | None = None
     identity_links: Free | None = None
-    reset: Free | None = None
+    reset: Reset | None = None
     reset_by_type: Free | None = None
     reset_by_channel: Free | None = None
     reset_triggers: list[str] | None = None
@@ -42,19 +70,55 @@ class Session(Section):
     agent_to_agent: Free | None = None
 
 
+class Queue(Section):
+    """What becomes of a message for a conversation whose agent is at work.
+
+    Attributes:
+        mode: ``collect``, ``followup``, ``steer``, ``steer-backlog`` or ``interrupt``.
+        debounce_ms: how long it must be quiet before collected messages begin their turn, in milliseconds.
+        cap: messages that may wait.
+        drop: what goes when more come.
+    """
+
+    mode: QueueMode | None = None
+    debounce_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
+    cap: Annotated[int, Field(ge=1, le=200)] | None = None
+    drop: Literal["summarize", "old", "new"] | None = None
+    by_channel: Free | None = None
+    debounce_ms_by_channel: Free | None = None
+
+
+class GroupChat(Section):
+    """Conversations of many people.
+
+    Attributes:
+        mention_patterns: regular expressions that count as a mention.
+    """
+
+    history_limit: Count | None = None
+    mention_patterns: list[Annotated[str, AfterValidator(_pattern), Field(min_length=1, max_length=200)]] | None = None
+
+
 class Messages(Section):
-    """How messages are queued and decorated."""
+    """How messages are queued and decorated.
+
+    Attributes:
+        queue: what becomes of messages while the agent is at work.
+        ack_reaction: emoji put to a message that is going to be answered; empty puts none.
+        ack_reaction_scope: to which ones.
+        group_chat: what counts as a mention.
+    """
 
     response_prefix: str | None = None
     message_prefix: str | None = None
-    ack_reaction: str | None = None
+    ack_reaction: Annotated[str, Field(max_length=40)] | None = None
     ack_reaction_scope: Literal["group-mentions", "group-all", "direct", "all"] | None = None
     remove_ack_after_reply: bool | None = None
     status_reactions: Free | None = None
     suppress_tool_errors: bool | None = None
-    queue: Free | None = None
+    queue: Queue | None = None
     inbound: Free | None = None
-    group_chat: Free | None = None
+    group_chat: GroupChat | None = None
     tts: Free | None = None
 
 
@@ -77,7 +141,12 @@ class Commands(Section):
 
 
 class Cron(Section):
-    """Scheduled prompts."""
+    """Scheduled jobs.
+
+    Attributes:
+        enabled: run what is due.
+        max_concurrent_runs: jobs at once.
+    """
 
     enabled: bool | None = None
     store: str | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from openclaw.agent.policy import Profile, ToolPattern
 from openclaw.config.sections.base import Count, Free, Section, refusing
 from shared.execpolicy.policy import NEVER_FULL, Directory, Program
 
@@ -33,6 +34,7 @@ class Exec(Section):
         safe_bins: programs that may run without a question, out of those the policy allows.
         safe_bin_trusted_dirs: where programs are taken from, beside /bin and /usr/bin, out of those the policy allows.
         safe_bin_profiles: further flags to refuse, by program.
+        background_ms: a command that runs longer goes on in the background.
     """
 
     host: Literal["sandbox", "gateway", "node"] | None = None
@@ -56,13 +58,17 @@ class Tools(Section):
     """Tools of the agent.
 
     Attributes:
+        profile: what is offered before the lists below.
+        allow: when given, only these are offered, of the profile.
+        also_allow: offered beside the profile; not together with `allow`.
+        deny: never offered; wins over everything.
         exec: commands.
     """
 
-    profile: Literal["minimal", "coding", "messaging", "full"] | None = None
-    allow: list[str] | None = None
-    also_allow: list[str] | None = None
-    deny: list[str] | None = None
+    profile: Profile | None = None
+    allow: list[ToolPattern] | None = None
+    also_allow: list[ToolPattern] | None = None
+    deny: list[ToolPattern] | None = None
     by_provider: Free | None = None
     exec: Exec | None = None
     elevated: Free | None = None
@@ -76,3 +82,9 @@ class Tools(Section):
     sessions: Free | None = None
     subagents: Free | None = None
     sandbox: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Tools:
+        if self.allow and self.also_allow:
+            raise ValueError("allow and alsoAllow cannot be used together: put all names into allow")
+        return self

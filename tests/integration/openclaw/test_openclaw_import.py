@@ -31,7 +31,8 @@ SESSION = "11111111-2222-4333-8444-555555555555"
 CONFIG = """{
   gateway: { port: 18800, bind: "lan", auth: { mode: "token", token: "@token@" } },
   channels: { discord: {
-    token: "${DISCORD_BOT_TOKEN}", guilds: { "100000000000000001": { users: ["100000000000000002"] } }, historyLimit: 5,
+    token: "${DISCORD_BOT_TOKEN}", guilds: { "100000000000000001": { users: ["100000000000000002"] } },
+    textChunkLimit: 5,
   } },
   agents: { list: [{ id: "main", identity: { name: "${BOT_NAME}" } }] },
   tools: { exec: { security: "full" } },
@@ -109,7 +110,7 @@ async def test_everything_is_taken_over_and_said(paths, original):
     assert found["setting", "tools.exec.security"] in ("changes", "maps")
     assert found["setting", "gateway.port"] == "maps"
     assert found["setting", "gateway.bind"] == "changes"
-    assert found["setting", "channels.discord.historyLimit"] == "dropped"
+    assert found["setting", "channels.discord.textChunkLimit"] == "dropped"
     assert found["variable", "BOT_NAME"] == "maps"
     assert found["variable", "OTHER"] == "dropped"
     assert found["sign-in", "github-copilot:github"] == "changes"
