@@ -77,6 +77,18 @@ async def test_an_approval_shows_all_that_decides_and_hides_nothing(page: Page):
         await expect(page.get_by_role("region", name="Decided lately")).to_contain_text("denied here")
 
 
+async def test_a_decision_that_just_appeared_under_the_pointer_cannot_be_pressed_yet(page: Page):
+    async with stand_in() as gateway:
+        await page.clock.install()
+        await enter(page, gateway, "approvals")
+        await page.clock.pause_at((now_ms() + 5000) / 1000)
+        await gateway.pages.ask("uptime")
+        allow = page.get_by_role("button", name="Allow once")
+        await expect(allow).to_be_disabled()
+        await page.clock.run_for(1000)
+        await expect(allow).to_be_enabled()
+
+
 async def test_always_is_asked_for_once_more_and_can_be_withdrawn(page: Page):
     async with stand_in() as gateway:
         gateway.pages.allowlist = [{"id": "g1", "pattern": "curl https://example.org/"}]

@@ -73,8 +73,12 @@ export class App extends View {
   updated() {
     this.#arrive();
     const {view} = readRoute(location.hash);
-    const waiting = this.#inside ? whatWaits(this.stores).length : 0;
-    document.title = `${waiting ? `(${waiting}) ` : ''}${this.#inside ? `${t(`app.${view}`)} · ` : ''}OpenClaw`;
+    document.title = `${this.#waiting ? `(${this.#waiting}) ` : ''}${this.#inside ? `${t(`app.${view}`)} · ` : ''}OpenClaw`;
+  }
+
+  /** How many things wait for a person. */
+  get #waiting() {
+    return this.#inside ? whatWaits(this.stores).length : 0;
   }
 
   /** Whether the page has been let in since it was opened, and may show what it knows. */
@@ -102,6 +106,7 @@ export class App extends View {
       ${inside && !wide
         ? html`<oc-navigation .stores=${this.stores} .current=${view} narrow><div class="buttons">${this.#tools(inside)}</div></oc-navigation>`
         : nothing}
+      <div class="unseen" role="status">${this.#waiting ? t('app.waiting', {n: this.#waiting}) : nothing}</div>
       ${inside ? html`<oc-shortcuts></oc-shortcuts>` : nothing}
     `;
   }

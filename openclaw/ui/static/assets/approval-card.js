@@ -8,10 +8,10 @@ import {parts} from './styles-parts.js';
 import {common} from './styles.js';
 import {css, html, nothing} from './vendor/lit.js';
 import {visible} from './visible-text.js';
-import {View} from './view.js';
+import {Decision} from './view.js';
 
 /** Fires `decide` with `{approval, decision}`; whoever shows the card asks again before "always". */
-export class ApprovalCard extends View {
+export class ApprovalCard extends Decision {
   static watches = /** @type {const} */ (['approvals', 'gateway', 'sessions']);
   static properties = {approval: {attribute: false}};
 
@@ -96,7 +96,7 @@ export class ApprovalCard extends View {
   render() {
     const {approvals, gateway, connection} = this.stores;
     const {id, request, expiresAtMs} = this.approval;
-    const busy = approvals.state.busy.has(id) || !gateway.canAsk;
+    const busy = approvals.state.busy.has(id) || !gateway.canAsk || !this.armed;
     const refused = request.alwaysRefused ?? '';
     return html`<article class="card" aria-label=${t('approvals.wants')}>
       <div class="head">

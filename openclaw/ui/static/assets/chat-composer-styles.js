@@ -61,6 +61,10 @@ export const composer = css`
   .commands li:is([aria-selected='true'], :hover) {
     background: var(--accent-wash);
   }
+  /* Its place is kept, so that what is typed does not wrap anew when an answer begins. */
+  .idle {
+    visibility: hidden;
+  }
   .buttons {
     display: flex;
     gap: 6px;

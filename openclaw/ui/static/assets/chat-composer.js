@@ -64,10 +64,9 @@ export class ChatComposer extends Localized {
         <div class="buttons">
           <button
             type="button"
-            class="square"
+            class="square ${this.running ? '' : 'idle'}"
             aria-label=${t('chat.stop')}
             title=${t('chat.stopHint')}
-            ?hidden=${!this.running}
             @click=${this.#stop}
           >
             ${stopIcon}

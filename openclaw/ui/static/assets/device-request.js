@@ -6,9 +6,9 @@ import {t} from './i18n.js';
 import {parts} from './styles-parts.js';
 import {common} from './styles.js';
 import {css, html, nothing} from './vendor/lit.js';
-import {View} from './view.js';
+import {Decision} from './view.js';
 
-export class DeviceRequest extends View {
+export class DeviceRequest extends Decision {
   static watches = /** @type {const} */ (['devices', 'gateway']);
   static properties = {request: {attribute: false}};
 
@@ -33,7 +33,7 @@ export class DeviceRequest extends View {
   render() {
     const {request} = this;
     const {devices} = this.stores;
-    const busy = devices.state.busy.has(request.requestId) || !this.stores.gateway.canAsk;
+    const busy = devices.state.busy.has(request.requestId) || !this.stores.gateway.canAsk || !this.armed;
     return html`<div class="card">
       <div class="top">
         <div>

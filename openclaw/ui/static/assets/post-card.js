@@ -9,14 +9,14 @@ import {parts} from './styles-parts.js';
 import {common} from './styles.js';
 import {css, html, nothing} from './vendor/lit.js';
 import {visible} from './visible-text.js';
-import {View} from './view.js';
+import {Decision} from './view.js';
 
 /** @type {Record<string, string>} */
 const COLOURS = {awaiting_approval: 'warn', needs_attention: 'warn', failed: 'bad', published: 'good'};
 const NETWORKS = {threads: 'Threads', instagram: 'Instagram'};
 const BEFORE_PUBLISHING = ['awaiting_approval', 'scheduled', 'queued'];
 
-export class PostCard extends View {
+export class PostCard extends Decision {
   static watches = /** @type {const} */ (['posts', 'gateway']);
   static properties = {post: {attribute: false}};
 
@@ -91,7 +91,7 @@ export class PostCard extends View {
   /** @param {string} state */
   #buttons(state) {
     const {posts, gateway} = this.stores;
-    const busy = posts.state.busy.has(this.post.id) || !gateway.canAsk;
+    const busy = posts.state.busy.has(this.post.id) || !gateway.canAsk || !this.armed;
     const button = (/** @type {string} */ word, /** @type {() => void} */ act, kind = '') =>
       html`<button class=${kind} ?disabled=${busy} @click=${act}>${word}</button>`;
     const more = BEFORE_PUBLISHING.includes(state)

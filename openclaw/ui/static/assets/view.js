@@ -53,6 +53,25 @@ export class View extends Localized {
   }
 }
 
+/** What has just appeared under somebody's pointer cannot be pressed yet. */
+const ARMED_AFTER_MS = 500;
+
+/** A part that asks for a decision; its buttons wait until a person can have seen what they are about. */
+export class Decision extends View {
+  static properties = {armed: {state: true}};
+
+  constructor() {
+    super();
+    this.armed = false;
+  }
+
+  connectedCallback() {
+    super.connectedCallback();
+    this.armed = false;
+    setTimeout(() => (this.armed = true), ARMED_AFTER_MS);
+  }
+}
+
 /** A page that reads one store while it is on screen. */
 export class Page extends View {
   /** @type {Exclude<keyof Stores, 'connection'>[]} the stores that are read while it is shown */
