@@ -107,6 +107,9 @@ class DiscordIntake:
             await self._order(command, message)
         elif decision.kind == "ignore":
             await self._inbox.append(_unread(message), state="ignored", reason=decision.reason)
+        elif decision.kind == "pair":
+            reason = await self._pair(message)
+            await self._inbox.append(_unread(message), state="ignored", reason=reason)
         elif decision.kind == "context":
             await self._inbox.append(message, state="context", reason=decision.reason)
         else:
@@ -135,7 +138,7 @@ class DiscordIntake:
         written = replace(message, text=f"/{name} {message.text}".strip())
         decision = self._decide(written)
         if decision.kind == "pair":
-            return await self._pair_now(message) or "Pairing is pending: the code was sent before."
+            return f"I don't know you yet: {await self._pair(message)}."
         is_approval = name == "approve" and self._answers.may_answer(message.sender)
         if decision.kind not in ("command", "answer") and not is_approval:
             _log.info("discord.command_refused", command=name, sender=message.sender.id, reason=decision.reason)
@@ -217,7 +220,7 @@ class DiscordIntake:
             if decision.kind in ("answer", "command"):
                 wanted.append(item)
             elif decision.kind == "pair":
-                await self._pair(item)
+                await self._inbox.ignore(item.id, await self._pair(item.message))
             else:
                 await self._inbox.ignore(item.id, decision.reason)
         for batch in _batches(wanted):
@@ -241,27 +244,18 @@ class DiscordIntake:
         reply_to = reply_target(self._policy.reply_to_mode, "", message)
         await self._outbox.post(f"command_{message.id}", chat, reply, reply_to=reply_to, also=done)
 
-    async def _pair(self, item: Claimed) -> None:
-        text, reason = await self._pairing_words(item.message)
-        if not text:
-            await self._inbox.ignore(item.id, reason)
-            return
-        done = self._inbox.finishing([item.id], run_id=item.run_id, reason=reason)
-        await self._outbox.post(f"pair_{item.id}", item.message.chat, text, also=done)
-
-    async def _pair_now(self, message: InboundMessage) -> str:
-        return (await self._pairing_words(message))[0]
-
-    async def _pairing_words(self, message: InboundMessage) -> tuple[str, str]:
-        """What a stranger is told, once, and why; no words when they were told before or too many wait."""
-        sender = message.sender
-        asked = await self._pairing.request(sender.id, sender.name)
+    async def _pair(self, message: InboundMessage) -> str:
+        """Give a stranger a code, once for each; says what is recorded. Repeating it sends nothing twice."""
+        asked = await self._pairing.request(message.sender.id, message.sender.name)
         if not asked.code:
-            return "", "too many strangers wait for pairing already"
+            return "too many strangers wait for pairing already"
+        # The code is the key: what a crash kept from being sent is sent with the next message, and nothing twice.
+        text = pairing_reply(SOURCE, message.sender.id, asked.code)
+        await self._outbox.post(f"pair_{asked.code}", message.chat, text)
         if not asked.is_new:
-            return "", "pairing is pending; the code was sent before"
-        _log.info("pairing.requested", channel=SOURCE, sender=sender.id)
-        return pairing_reply(SOURCE, sender.id, asked.code), "a pairing code was sent"
+            return "pairing is pending; the code was sent before"
+        _log.info("pairing.requested", channel=SOURCE, sender=message.sender.id)
+        return "a pairing code was sent"
 
     async def _give_back(self, chat: ChatId, items: Sequence[Claimed]) -> None:
         ids = [item.id for item in items]

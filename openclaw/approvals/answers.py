@@ -8,6 +8,7 @@ from openclaw.approvals.decide import USAGE, read_action, read_words
 from openclaw.approvals.models import Answer, Press
 from openclaw.approvals.service import Approvals
 from shared.channels.base import ButtonPress, InboundMessage, Sender
+from shared.errors import Invalid
 from shared.execpolicy.grants import Hole
 
 
@@ -43,5 +44,8 @@ class DiscordAnswers:
     async def _answer(
         self, approval_id: str, answer: Answer, sender: Sender, holes: Sequence[tuple[int, Hole]] = ()
     ) -> str:
-        ruling = await self._approvals.press(Press(approval_id, answer, sender.id, sender.name), holes)
+        try:
+            ruling = await self._approvals.press(Press(approval_id, answer, sender.id, sender.name), holes)
+        except Invalid as error:  # a hole is where none may be
+            return f"Nothing was decided: {error.detail}."
         return ruling.reason

@@ -425,3 +425,29 @@ async def test_an_approver_who_takes_no_messages_counts_as_not_reached(paths):
         await ask(it, "echo hello")
         assert "NO APPROVER COULD BE REACHED" in (await shown(it, CHAT, "approval-pending")).text
         assert it.channel.texts(CARDS) == []
+
+
+async def test_an_approver_lets_the_end_of_an_address_change_from_the_chat(paths):
+    async with house(paths, BOTH) as it:
+        await ask(it, "curl --http0.9 https://api.example.org/items/1")
+        (waiting,) = await waiting_for(it, 1)
+        found = await card(it)
+        assert f"/approve {waiting.approval_id} always 2=https://api.example.org/" in found.text
+        for words, says in (
+            ("always 1=x", "is not a value that may change"),
+            ("always 2=https://", "must begin after the host"),
+            ("always two=x", "Write `/approve"),
+        ):
+            await it.channel.say(CHAT, f"/approve {waiting.approval_id} {words}", sender=OWNER)
+            await shown(it, CHAT, says)
+        good = f"/approve {waiting.approval_id} always 2=https://api.example.org/items/"
+        await it.channel.say(CHAT, good, sender=OWNER)
+        await shown(it, CHAT, "Allowed always")
+        (grant,) = await it.tenant.approvals.grants()
+        assert grant.grant["words"][2] == {"name": "value2", "prefix": "https://api.example.org/items/"}
+        await told(it, waiting.approval_id)
+        await ask(it, "curl --http0.9 https://api.example.org/items/2")
+        async with asyncio.timeout(10):
+            while (await it.tenant.approvals.grants())[0].last_used_at is None:
+                await asyncio.sleep(0.02)
+        assert await it.tenant.approvals.listing() == []

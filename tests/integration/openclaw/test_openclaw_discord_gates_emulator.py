@@ -129,6 +129,7 @@ async def test_strangers_in_bulk_get_three_codes_and_one_reply_each(tmp_path):
             assert [reason for _, reason in fates].count("a pairing code was sent") == 3
             assert sorted(map(len, replies)) == [0, 0, 0, 1, 1, 1]
             assert len(await gateway.services.dm_pairing.pending()) == 3
+            assert {item.message.text for item in await tenant.inbox.recent()} == {""}, "strangers' words are not kept"
 
 
 async def test_an_answer_is_acknowledged_and_replies_as_the_policy_says(tmp_path):
