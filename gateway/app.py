@@ -44,8 +44,10 @@ from gateway.notices.store import NoticeStore
 from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
 from gateway.social.control import operations as social_operations
+from gateway.social.graph.authority import load_authority
+from gateway.social.graph.door import GraphDoor
 from gateway.social.hosting.server import media_app
-from gateway.social.setup import build_social
+from gateway.social.setup import build_graph, build_social
 from gateway.store import GatewayStore, TenantKey
 from gateway.users import give_folders
 from gateway.workers.development import development_mounts
@@ -54,6 +56,7 @@ from gateway.workers.images import WorkerImages
 from gateway.workers.launch import Launcher
 from gateway.workers.mounts import Allowlist, socket_path
 from gateway.workers.pool import WorkerPool
+from shared.clock import SYSTEM_CLOCK
 from shared.config.paths import Paths
 from shared.config.process import log_level
 from shared.errors import ConfigError, Invalid
@@ -120,6 +123,7 @@ class Gateway:
         self.keys: dict[str, TenantKey] = {}
         self.model_api_port = 0
         self.media_port = 0
+        self.graph_authority = ""
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Bring everything up; what was started is undone by `stack`, in reverse."""
@@ -260,6 +264,12 @@ class Gateway:
             owner = (os.geteuid(), user.gid) if user else None
             await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660, owner=owner)
             await givers.add(paths.key_socket(name), name, user.uid if user else os.geteuid())
+        authority = load_authority(paths.graph_keys, SYSTEM_CLOCK.now())
+        self.graph_authority = authority.certificate
+        door = GraphDoor(build_graph(self.social, database, oauth, http, SYSTEM_CLOCK), authority, self.keys)
+        stack.push_async_callback(door.close)
+        for name in settings.tenants_of("openclaw"):
+            await door.add(name, paths.tenant_graph_socket(name))
         # Before the sockets close: tenants that wait for a notice must not hold them open.
         stack.callback(self.notices.release)
         stack.callback(self.social.changes.close)
@@ -331,6 +341,7 @@ class Gateway:
             },
             web_search=settings.egress.search_offer(tenant),
             posting=self.social.policy.groups_of(tenant),
+            graph_authority=self.graph_authority,
             post_cards=self.social.policy.has_cards(tenant),
         )
 

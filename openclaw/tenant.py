@@ -57,7 +57,7 @@ from shared.config.paths import Paths
 from shared.containment.egress import EgressProxy
 from shared.errors import ConfigError, ExitCode, Unavailable
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
-from shared.gatewayclient import GatewayClient
+from shared.gatewayclient import GatewayClient, TenantStartup
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
@@ -71,6 +71,7 @@ from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.posting.cards import PostCards
 from shared.secrets.files import Secret, require_private, write_private
+from shared.social.hosts import GRAPH_HOSTS
 from shared.social.models import Network
 from shared.storage import Database
 
@@ -89,10 +90,12 @@ class Posting:
 
     Attributes:
         groups: who may post, by network.
+        authority: file with the certificate that the gateway shows for the Graph hosts; empty when it does not.
     """
 
     gateway: GatewayClient
     groups: Mapping[Network, Sequence[str]]
+    authority: str = ""
 
 
 class Tenant:
@@ -151,7 +154,8 @@ class Tenant:
         self._clock = clock
         self._drain_s = drain_s
         self._exec_policy = exec_policy
-        self._egress = egress or EgressProxy()
+        doors = dict.fromkeys(GRAPH_HOSTS, posting.gateway.open_graph) if posting and posting.authority else {}
+        self._egress = egress or EgressProxy(doors=doors)
         self._posting = posting
         self._web = web
         self._webhooks = webhooks
@@ -185,7 +189,8 @@ class Tenant:
         """
         folder = self.paths.tenant(self.name)
         exec_policy = self._exec_policy or load_exec_policy(self.paths)
-        commands = Commands(self.name, self.paths, exec_policy, self._egress, self._clock)
+        authority = self._posting.authority if self._posting is not None else ""
+        commands = Commands(self.name, self.paths, exec_policy, self._egress, self._clock, authority)
         if self._config is not None:
             self._config.restart = self.restart
             self._config.listeners.append(lambda snapshot: self._apply(snapshot, commands))
@@ -399,6 +404,15 @@ def _no_chat() -> tuple[str, str]:
     return "", "OpenClaw has no main group: set [notices] chat in policies/gateway.toml"
 
 
+def _authority_file(name: str, paths: Paths, startup: TenantStartup) -> str:
+    """Put the certificate where curl can read it."""
+    if not startup.graph_authority:
+        return ""
+    path = paths.graph_authority(name)
+    write_private(path, startup.graph_authority)
+    return str(path)
+
+
 async def run(name: str, paths: Paths) -> int:
     """Run the tenant until it is told to stop; returns the process's exit code.
 
@@ -421,7 +435,7 @@ async def run(name: str, paths: Paths) -> int:
             make_channel=discord_channel(given["discord_bot_token"], startup.upstreams, answer_bots=True),
             exec_policy=snapshot.exec_policy,
             zone=ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key)),
-            posting=Posting(client, startup.posting),
+            posting=Posting(client, startup.posting, _authority_file(name, paths, startup)),
             web=client,
             webhooks=client,
             search=startup.web_search,

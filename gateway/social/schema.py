@@ -96,3 +96,15 @@ social_media = Table(
     Column("fetches", Integer, nullable=False),
 )
 """Files that are served to the networks until their posts are over."""
+
+social_draft = Table(
+    "social_draft",
+    metadata,
+    Column("draft_id", String(20), primary_key=True),
+    Column("tenant", String(31), nullable=False),
+    Column("network", String(16), nullable=False),
+    Column("form", JsonValue, nullable=False),
+    Column("post_id", String(40), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+"""Containers that an agent's curl made here; a network hears of them when they are published."""

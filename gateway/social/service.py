@@ -25,6 +25,7 @@ from shared.errors import AuthRequired, Conflict, Denied
 from shared.gatewayclient.models import PostAnswer, PostChange, PostInfo, PostRequest
 from shared.ids import new_id
 from shared.lifecycle.tasks import TaskPool
+from shared.secrets.files import Secret
 from shared.social.graph import SocialClient
 from shared.social.models import TITLES, Content, Network
 from shared.social.problems import SocialError
@@ -338,6 +339,14 @@ class Social:
                     raise PostRefused("invalid_field", "posted is missing: true or false")
                 return await self.resolve(post_id, posted=change.posted, by=change.by, media_id=change.media_id)
         assert_never(change.action)
+
+    async def token(self, tenant: str, network: Network) -> Secret:
+        """A tenant's token, for reading in its name.
+
+        Raises:
+            AuthRequired: somebody has to sign in.
+        """
+        return (await self._token_of(tenant, network)).token
 
     def now(self) -> datetime:
         """The time, by our clock."""

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from gateway.credentials.settings import OAuthPolicy
 from gateway.credentials.signins import SignIns
 from gateway.notices.models import OwnerNotice
+from gateway.social.graph.reader import HttpReader
+from gateway.social.graph.service import GraphService
+from gateway.social.graph.store import DraftStore
 from gateway.social.machine import SignedIn, TokenOf
 from gateway.social.media import MediaProbe
 from gateway.social.policy import SocialPolicy
@@ -62,6 +65,18 @@ def build_social(
         state_option=paths.state_option,
         clock=clock,
     )
+
+
+def build_graph(social: Social, database: Database, oauth: OAuthPolicy, http: HttpPool, clock: Clock) -> GraphService:
+    """What answers agents' calls to the Graph hosts."""
+    networks: tuple[Network, ...] = ("threads", "instagram")
+    sections = {network: getattr(oauth, network) for network in networks}
+    reader = HttpReader(
+        http,
+        {network: section.graph_base for network, section in sections.items()},
+        {network: section.version for network, section in sections.items()},
+    )
+    return GraphService(social, DraftStore(database), reader, clock)
 
 
 def social_clients(oauth: OAuthPolicy, http: HttpPool) -> Mapping[Network, SocialClient]:

@@ -31,16 +31,24 @@ class Commands:
         tenant: whose folders are used.
         policy: the operator's ``policies/exec.toml``.
         proxy: the way out, serving already.
+        authority: file with the certificate for the Graph hosts; empty for none.
     """
 
     def __init__(
-        self, tenant: str, paths: Paths, policy: ExecPolicy, proxy: EgressProxy, clock: Clock = SYSTEM_CLOCK
+        self,
+        tenant: str,
+        paths: Paths,
+        policy: ExecPolicy,
+        proxy: EgressProxy,
+        clock: Clock = SYSTEM_CLOCK,
+        authority: str = "",
     ) -> None:
         self._tenant = tenant
         self._paths = paths
         self._places = Places(tenant, paths)
         self.policy = policy
         self._proxy = proxy
+        self._authority = authority
         self._clock = clock
 
     def workspace(self, session_key: str) -> Path:
@@ -76,7 +84,7 @@ class Commands:
         program = find_program(decision.argv[0] if decision.argv else "", self.policy.trusted_dirs)
         if isinstance(program, Finding):
             raise Denied(program.reason, code=f"exec.{program.rule}")
-        argv = full_argv(decision, program)
+        argv = full_argv(decision, program, self._authority)
         path = str(program.path)
         return path, argv, argv_digest(argv, program=path, cwd=request.cwd, env=request.env)
 
@@ -115,6 +123,7 @@ class Commands:
             empty_home=home,
             proxy=self._proxy,
             timeout_s=timeout_s,
+            authority=self._authority,
         )
         _log.info("exec.started", program=spec.program, session=session_key)
         return await start_contained(spec, with_input=with_input, clock=self._clock)

@@ -97,6 +97,11 @@ class Paths:
         return self.gateway / "gateway.db"
 
     @property
+    def graph_keys(self) -> Path:
+        """What the gateway shows contained commands in the Graph hosts' place."""
+        return self.gateway / "graph-authority.json"
+
+    @property
     def social_media(self) -> Path:
         """Files that are served to social networks until their posts are over."""
         return self.gateway / "media"
@@ -157,6 +162,10 @@ class Paths:
         """The home of contained commands: nothing is in it, and nothing can be written there."""
         return self.tenant(tenant) / "data" / "empty-home"
 
+    def graph_authority(self, tenant: str) -> Path:
+        """The certificate that the gateway shows for the Graph hosts."""
+        return self.tenant(tenant) / "data" / "graph-authority.pem"
+
     def approval_files(self, tenant: str) -> Path:
         """Long commands on their way to an approver, until the outbox has copied them."""
         return self.tenant(tenant) / "data" / "approvals"
@@ -209,6 +218,10 @@ class Paths:
     def key_socket(self, tenant: str) -> Path:
         """Where whoever starts a tenant gets a fresh key for it."""
         return self.tenant_socket_dir(tenant) / "key.sock"
+
+    def tenant_graph_socket(self, tenant: str) -> Path:
+        """Where a tenant's commands reach the Graph hosts."""
+        return self.tenant_socket_dir(tenant) / "graph.sock"
 
     def worker_dir(self, worker_id: str) -> Path:
         """The folder mounted into one worker; the socket in it is that worker's identity."""

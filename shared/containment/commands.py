@@ -15,6 +15,7 @@ from shared.errors import Denied
 from shared.execpolicy.models import Decision, ExecRequest, Finding
 from shared.execpolicy.policy import ExecPolicy
 from shared.execpolicy.resolve import Program, find_program
+from shared.social.hosts import GRAPH_HOSTS
 
 _FIXED_ENV: Mapping[str, str] = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 _PROGRAM_OPTIONS = frozenset({"-e", "-p", "-pe", "--eval", "--print"})
@@ -22,25 +23,36 @@ _VERSION = re.compile(r"v(\d+)\.(\d+)\.")
 _ASK_S = 5.0
 
 
-def full_argv(decision: Decision, program: Program) -> tuple[str, ...]:
+def full_argv(decision: Decision, program: Program, authority: str = "") -> tuple[str, ...]:
     """The argument list as it is executed, with all that we add: what an approval shows.
 
     Args:
         decision: has the argument list.
         program: what its first word was resolved to.
+        authority: file with the certificate that the gateway shows for the Graph hosts; empty for none.
 
     Raises:
-        Denied: the decision has none.
+        Denied: the decision has none, or mixes Graph hosts with others.
     """
     if decision.argv is None:
         raise Denied(decision.reason, code="exec.not_plain")
     added: tuple[str, ...] = ()
     if program.name == "curl":
-        added = ("-q",)  # no configuration file, wherever one may lie
+        added = ("-q", *_trusted(decision, authority))  # no configuration file, wherever one may lie
     elif program.name == "node" and _PROGRAM_OPTIONS.intersection(decision.argv):
         # Node's own permission model lies over Landlock for programs; asking for its version needs none.
         added = permission_flag(program.path, program.path.stat().st_mtime_ns)
     return (program.name, *added, *decision.argv[1:])
+
+
+def _trusted(decision: Decision, authority: str) -> tuple[str, ...]:
+    """What curl is told to trust: for the Graph hosts the gateway, which answers in their place, and nobody else."""
+    graph = [endpoint for endpoint in decision.endpoints if endpoint.host.lower().rstrip(".") in GRAPH_HOSTS]
+    if not graph or not authority:
+        return ()
+    if len(graph) != len(decision.endpoints):
+        raise Denied("the Graph hosts are called in a command of their own, without other hosts", code="exec.graph")
+    return ("--cacert", authority)
 
 
 @cache
@@ -71,6 +83,7 @@ def prepare(
     empty_home: Path,
     proxy: EgressProxy,
     timeout_s: float,
+    authority: str = "",
 ) -> CommandSpec:
     """Everything the launcher has to know. The program is looked up again: it may have changed since the decision.
 
@@ -82,6 +95,7 @@ def prepare(
         empty_home: an empty folder; no configuration of anybody's is found.
         proxy: the way out of programs that speak HTTP.
         timeout_s: how long it may run.
+        authority: as in `full_argv`.
 
     Raises:
         Denied: it may not run after all.
@@ -89,7 +103,7 @@ def prepare(
     program = find_program(decision.argv[0] if decision.argv else "", policy.trusted_dirs)
     if isinstance(program, Finding):
         raise Denied(program.reason, code=f"exec.{program.rule}")
-    argv = full_argv(decision, program)
+    argv = full_argv(decision, program, authority)
     goes_out = program.name == "curl"
     env = {**_FIXED_ENV, **request.env, "HOME": str(empty_home)}
     return CommandSpec(
@@ -98,7 +112,7 @@ def prepare(
         env={**env, **proxy.environment} if goes_out else env,
         scratch=str(workspace),
         cwd=_inside(request.cwd, workspace),
-        readable=(*SYSTEM_FOLDERS, str(empty_home)),
+        readable=(*SYSTEM_FOLDERS, str(empty_home), *([authority] if authority in argv else [])),
         connect_port=proxy.port if goes_out else None,
         timeout_s=timeout_s,
     )

@@ -14,7 +14,7 @@ import hmac
 import ipaddress
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -29,6 +29,10 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 IsAllowed = Callable[[str, int, str], bool]
 """Whether an address may be connected to, for a host name and port."""
 
+Door = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+"""Opens a connection on which the command speaks TLS; raises `OSError`."""
+
+_HTTPS = 443
 _HEAD_LIMIT = 65_536
 _HEAD_S = 10.0
 _CONNECT_S = 15.0
@@ -53,14 +57,22 @@ class EgressProxy:
     Args:
         resolve: how names become addresses.
         is_allowed: which addresses may be connected to.
+        doors: hosts that are not looked for in the network: how each is reached instead, over TLS.
 
     Attributes:
         port: where it listens on 127.0.0.1.
     """
 
-    def __init__(self, *, resolve: Resolve = resolve_name, is_allowed: IsAllowed = public_only) -> None:
+    def __init__(
+        self,
+        *,
+        resolve: Resolve = resolve_name,
+        is_allowed: IsAllowed = public_only,
+        doors: Mapping[str, Door] | None = None,
+    ) -> None:
         self._resolve = resolve
         self._is_allowed = is_allowed
+        self._doors = dict(doors or {})
         self._token = secrets.token_urlsafe(24)
         self._open: set[asyncio.StreamWriter] = set()
         self.port = 0
@@ -135,8 +147,14 @@ class EgressProxy:
         self, host: str, port: int, writer: asyncio.StreamWriter
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """Connect to a host's first address, if all of its addresses may be connected to."""
+        door = self._doors.get(host.lower().rstrip("."))
+        if door is not None and port != _HTTPS:
+            await _answer(writer, 403, f"{host} is reached over https alone")
+            return None
         try:
             async with asyncio.timeout(_CONNECT_S):
+                if door is not None:
+                    return await door()
                 addresses = await self._resolve(host, port)
                 refused = [address for address in addresses if not self._is_allowed(host, port, address)]
                 if refused or not addresses:

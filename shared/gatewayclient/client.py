@@ -49,6 +49,8 @@ from shared.gatewayclient.web import (
 from shared.http.unixclient import StreamedResponse, UnixClient
 from shared.secrets.files import Secret
 
+GRAPH_SOCKET = "graph.sock"
+
 ModelRoute = Literal["messages", "chat/completions", "responses", "copilot/responses", "copilot/messages"]
 
 _BY_STATUS: dict[int, type[GatewayError]] = {
@@ -343,6 +345,19 @@ class GatewayClient:
             after: number of the last stdout line already handled.
         """
         return WorkerStream(self._socket, f"/v1/workers/{worker_id}/stdio", self._headers(), after=after)
+
+    async def open_graph(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection on which a command speaks TLS to the Graph hosts, as the gateway answers for them.
+
+        Raises:
+            OSError: the gateway does not let us.
+        """
+        reader, writer = await asyncio.open_unix_connection(self._socket.with_name(GRAPH_SOCKET))
+        writer.write(b"clawgate graph " + self._key.reveal().encode() + b"\n")
+        if await reader.readline() != b"ready\n":
+            writer.close()
+            raise ConnectionRefusedError("the gateway does not open its door to the Graph hosts")
+        return reader, writer
 
     async def _call(self, method: str, path: str, *, json: Any = None, timeout_s: float = 30.0) -> Any:  # noqa: ANN401 - JSON
         status, body = await self._http.request(method, path, json=json, timeout_s=timeout_s)

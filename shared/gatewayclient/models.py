@@ -46,6 +46,9 @@ class TenantStartup(_Value):
     posting: dict[Network, tuple[str, ...]] = Field(default_factory=dict)
     """Groups whose agents may post, by network; ``*`` is every group. The gateway decides anew at every post."""
 
+    graph_authority: str = ""
+    """Certificate (PEM) that the gateway shows for the Graph hosts to this tenant's commands; empty without posting."""
+
     post_cards: bool = False
     """Whether people are to be asked about posts by cards in a chat."""
 
