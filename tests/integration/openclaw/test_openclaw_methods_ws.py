@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ async def test_a_model_is_chosen_by_its_known_name_only(tmp_path):
         patched = await ui.request("sessions.patch", {"key": "main", "model": "gpt-5-mini"})
         assert patched["resolved"] == {"modelProvider": "github-copilot", "model": "gpt-5-mini"}
         assert "nobody" in await refused(ui, "sessions.patch", {"key": "main", "model": "nobody/knows-it"})
+        await said(ui, "main", "hello", "k1")
+        assert {request["model"] for _, request in rig.model.requests} == {"gpt-5-mini"}
+        await ui.request("sessions.patch", {"key": "main", "model": None})
+        await said(ui, "main", "hello", "k2")
+        assert rig.model.requests[-1][1]["model"] == "gpt-5.1"
 
 
 async def test_commands_are_not_loosened_by_a_session(tmp_path):
@@ -290,3 +296,17 @@ async def test_signing_out_of_discord_is_not_for_clients(tmp_path):
         assert "invalid channels.logout channel" in await refused(client, "channels.logout", {"channel": "telegraph"})
         params = {"to": "channel:1", "message": "hi", "idempotencyKey": "k"}
         assert "not connected" in await refused(client, "send", params)
+
+
+async def test_many_who_come_at_once_are_told_as_one_change(tmp_path):
+    async with running_rig(tmp_path) as rig, rig.ui() as watcher, AsyncExitStack() as crowd:
+        for _ in range(12):
+            await crowd.enter_async_context(rig.client(profile=ClientProfile(id="test", mode="backend"), device=None))
+        told = 0
+        async for heard in watcher.events():
+            if heard.name != "presence":
+                continue
+            told += 1
+            if sum(entry["mode"] == "backend" for entry in heard.payload["presence"]) == 12:
+                break
+        assert told < 12
