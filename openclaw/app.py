@@ -73,7 +73,8 @@ def build_app(hub: Hub, ui: ControlUi, api: HttpApi, door: Door, counts: Counts)
                 await send_answer(answer, request["method"], answering)
                 return
         if request["type"] == "websocket":
-            await hub.serve(upgrade, receive, send, lasts_until=lasts_until)  # type: ignore[arg-type] # ASGI messages
+            take_up_to = request["state"]["take_up_to"]
+            await hub.serve(upgrade, receive, send, take_up_to, lasts_until=lasts_until)  # type: ignore[arg-type] # ASGI messages
             return
         if api.is_for(path):
             await api.serve(request["method"], path, upgrade, headers, receive, answering)

@@ -76,10 +76,14 @@ class Connection:
 
     `send` and `close` never wait: frames go to the outbox, which the writer task empties. A client that lets it
     grow beyond the bound loses droppable frames, then the connection.
+
+    Attributes:
+        take_up_to: sets the largest message the socket takes, in bytes.
     """
 
     upgrade: Upgrade
     limits: Limits
+    take_up_to: Callable[[int], None]
     id: str = field(default_factory=lambda: str(uuid4()))
     nonce: str = field(default_factory=lambda: str(uuid4()))
     grant: Grant | None = None

@@ -206,7 +206,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     offered = Offered(policy.http.chat_completions, policy.http.responses, policy.http.tools)
     api = HttpApi(BearerCheck(options.secret, limiter), offered, runs, options.tools, clock)
     app = build_app(hub, ui, api, _door(policy, clock), counts)
-    listeners = AsgiListeners(app, ws_max_bytes=options.limits.max_payload_bytes, ws_ping_s=options.limits.ping_s)
+    listeners = AsgiListeners(app, ws_max_bytes=options.limits.max_hello_bytes, ws_ping_s=options.limits.ping_s)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(listeners)
         gateway.port = await listeners.add_tcp(policy.bind, policy.port, state={})

@@ -25,7 +25,6 @@ from openclaw.protocol.errors import (
     CLOSE_NORMAL,
     CLOSE_POLICY,
     CLOSE_RESTART,
-    CLOSE_TOO_BIG,
     CLOSE_TRY_LATER,
     Refused,
 )
@@ -175,7 +174,13 @@ class Hub:
     # --- one socket ----------------------------------------------------------------
 
     async def serve(
-        self, upgrade: Upgrade, receive: AsgiReceive, send: AsgiSend, *, lasts_until: float | None = None
+        self,
+        upgrade: Upgrade,
+        receive: AsgiReceive,
+        send: AsgiSend,
+        take_up_to: Callable[[int], None],
+        *,
+        lasts_until: float | None = None,
     ) -> None:
         """Accept one WebSocket and handle it until it ends.
 
@@ -183,6 +188,7 @@ class Hub:
             upgrade: what the upgrade request told.
             receive: ASGI's.
             send: ASGI's.
+            take_up_to: sets the largest message the socket takes, in bytes; small until the handshake is done.
             lasts_until: Unix seconds when the pass is over that the request came with; the socket is closed then.
         """
         await receive()
@@ -191,7 +197,7 @@ class Hub:
             await send({"type": "websocket.close", "code": CLOSE_TRY_LATER, "reason": ""})  # not accepted: HTTP 403
             return
         await send({"type": "websocket.accept"})
-        connection = Connection(upgrade, self._limits)
+        connection = Connection(upgrade, self._limits, take_up_to)
         self._sockets.add(connection)
         pool = TaskPool(f"ws.{connection.id[:8]}")
         writer = pool.start(connection.write_out(send), name="writer")
@@ -229,9 +235,6 @@ class Hub:
         except TimeoutError:
             connection.close(CLOSE_NORMAL)
             return False
-        if len(text) > self._limits.max_hello_bytes:
-            connection.close(CLOSE_TOO_BIG)
-            return False
         try:
             frame = from_json(text)
         except ValueError:
@@ -257,6 +260,7 @@ class Hub:
             return False
         self._counts.connects["ok"] += 1
         connection.grant = admitted.grant
+        connection.take_up_to(self._limits.max_payload_bytes)
         self.health()
         self._events.presence_version = self._presence.version
         hello = hello_ok(

@@ -104,11 +104,18 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """Adds the peer: an upgrade makes a new protocol object, which knows nothing of the HTTP one's."""
+    """Adds the peer: an upgrade makes a new protocol object, which knows nothing of the HTTP one's.
+
+    The application may change the largest message it takes while it knows more of who sends: ``state["take_up_to"]``
+    is called with the bytes.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.app_state = _with_peer(self.app_state, transport)
+        self.app_state = {**_with_peer(self.app_state, transport), "take_up_to": self._take_up_to}
         super().connection_made(transport)
+
+    def _take_up_to(self, size: int) -> None:
+        self.conn.max_message_size = size
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from openclaw_rig import TOKEN, running_rig, until
 from websockets.asyncio.client import connect
 
 from openclaw.protocol.methods.unavailable import REASONS
+from openclaw.protocol.scopes import NODE_METHODS
 from shared.openclawclient.client import ClientProfile, RequestRefused
 
 CONNECT = {
@@ -234,6 +235,9 @@ async def test_what_is_not_here_says_why(tmp_path):
     async with running_rig(tmp_path) as rig, rig.client() as client:
         assert not set(REASONS) & set(client.hello["features"]["methods"])
         for method, (_, reason) in REASONS.items():
+            if method in NODE_METHODS:
+                assert await refused(client, method, {}) == "unauthorized role: operator"
+                continue
             with pytest.raises(RequestRefused) as caught:
                 await client.request(method, {"anything": "goes"})
             assert (caught.value.wire_code, reason in caught.value.detail) == ("UNAVAILABLE", True)
