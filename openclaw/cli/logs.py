@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from shared.openclawclient.client import OpenClawClient
 
 _POLL_S: Final = 1.0
+_NAMES: Final = {"time": "ts", "level": "level", "message": "event", "subsystem": "process"}
+_NOT_FACTS: Final = frozenset({"ts", "level", "event", "process", "time", "_meta", "0"})
+"""Said elsewhere in the line, or a copy for clients of the original."""
 
 
 @click.command()
@@ -22,7 +25,7 @@ _POLL_S: Final = 1.0
 @target_options
 @json_option
 def cli(target: Target, limit: int, *, follow: bool, as_json: bool) -> None:
-    """Show the newest log lines; as JSON, one object a line."""
+    """Show the newest log lines; as JSON, one object a line with the line itself in ``raw``."""
 
     async def work(client: OpenClawClient) -> None:
         found = await client.request("logs.tail", {"limit": limit})
@@ -32,7 +35,7 @@ def cli(target: Target, limit: int, *, follow: bool, as_json: bool) -> None:
             click.echo(f"No lines yet in {found['file']}.", err=True)
         while True:
             for line in found["lines"]:
-                click.echo(json.dumps(_record(line)) if as_json else line)
+                click.echo(json.dumps(_record(line), ensure_ascii=False) if as_json else _words(line))
             if not follow:
                 return
             await asyncio.sleep(_POLL_S)
@@ -41,14 +44,27 @@ def cli(target: Target, limit: int, *, follow: bool, as_json: bool) -> None:
     target.with_client(work)
 
 
-def _record(line: str) -> dict[str, Any]:
-    """A line with its time, level and message, where it is one of ours."""
-    record: dict[str, Any] = {"type": "log", "raw": line}
+def _fields(line: str) -> dict[str, Any]:
+    """What a line says, when it is one of ours; else nothing."""
     try:
         entry = json.loads(line)
     except ValueError:
-        return record
-    if isinstance(entry, dict):
-        names = {"time": "timestamp", "level": "level", "message": "event", "subsystem": "logger"}
-        record |= {name: entry[key] for name, key in names.items() if key in entry}
-    return record
+        return {}
+    return entry if isinstance(entry, dict) and "event" in entry else {}
+
+
+def _record(line: str) -> dict[str, Any]:
+    """A line with its time, level and message, where it is one of ours."""
+    entry = _fields(line)
+    found = {name: entry[key] for name, key in _NAMES.items() if entry.get(key) is not None}
+    return {"type": "log", **found, "raw": line}
+
+
+def _words(line: str) -> str:
+    """A line for a person: when, how bad, what, and its facts."""
+    entry = _fields(line)
+    if not entry:
+        return line
+    facts = [f"{name}={value}" for name, value in entry.items() if name not in _NOT_FACTS]
+    head = f"{str(entry.get('ts', ''))[:19]} {str(entry.get('level', '')).upper():<7} {entry['event']}"
+    return " ".join([head.strip(), *facts])
