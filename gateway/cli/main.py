@@ -24,6 +24,7 @@ MODULES: Final = {
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",
     "secrets": "gateway.cli.secrets",
+    "status": "gateway.cli.status",
     "tunnel": "gateway.cli.tunnel",
     "uninstall": "gateway.cli.leave:uninstall",
     "usage": "gateway.cli.usage",
@@ -46,28 +47,6 @@ def up(state: Path | None) -> int:
     from gateway.up import run_up
 
     return asyncio.run(run_up(paths_of(state)))
-
-
-@cli.command()
-@state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(state: Path | None, *, as_json: bool) -> int:
-    """Show what runs and how it is doing."""
-    from gateway.status import collect_status
-
-    report = collect_status(paths_of(state))
-    if as_json:
-        print_json(report)
-    else:
-        rows = [
-            (p["name"], p["state"], p["pid"], p["restarts"], p["detail"] or p["reason"]) for p in report["processes"]
-        ]
-        print_table(
-            ("PROCESS", "STATE", "PID", "RESTARTS", "DETAIL"),
-            rows,
-            empty=f"Nothing runs with state in {report['state']}. Start it with `clawgate up` or `clawgate sandbox`.",
-        )
-    return 0 if report["ok"] else 1
 
 
 @cli.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from gateway.maintenance.report import Process, jobs_of, processes_of
 from shared.cli import paths_of, print_json, print_table, state_option
 from shared.config.paths import Paths
-from shared.errors import GatewayError, NotFound, Unavailable
+from shared.errors import GatewayError, NotFound
 
 _RUN_LIMIT_S = 900.0
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One process that has jobs.
-
-    Attributes:
-        migrations: of its database, for reading it while the process is down.
-    """
-
-    name: str
-    migrations: str
-    database: Path
 
 
 @click.group()
@@ -44,7 +31,11 @@ def list_(state: Path | None, *, as_json: bool) -> int:
     A process that is down is read from its database.
     """
     paths = paths_of(state)
-    jobs = [{"process": process.name, **job} for process in _processes(paths) for job in _jobs(process, paths)]
+    jobs = [
+        {"process": process.name, **job}
+        for process in processes_of(paths)
+        for job in jobs_of(process, paths, say=_note)
+    ]
     if as_json:
         print_json(jobs)
     else:
@@ -86,44 +77,13 @@ def run(name: str, state: Path | None, *, as_json: bool) -> int:
     return 0 if all(result["outcome"] == "ok" for result in results) else 1
 
 
-def _processes(paths: Paths) -> list[Process]:
-    from gateway.settings import Settings
-
-    tenants = Settings.policy_of(paths).tenants
-    return [
-        Process("gateway", "gateway.migrations", paths.gateway_db),
-        *(
-            Process(name, f"{tenant.kind}.migrations", paths.tenant_db(name))
-            for name, tenant in tenants.items()
-            if tenant.enabled
-        ),
-    ]
-
-
-def _jobs(process: Process, paths: Paths) -> list[dict[str, Any]]:
-    """A process's jobs; from its database when it is down, none when it never ran."""
-    from shared.lifecycle.control import call
-
-    try:
-        found: list[dict[str, Any]] = call(paths.control_socket(process.name), "maintenance.list")
-        return found
-    except Unavailable as error:
-        if error.code != "control.not_running":
-            raise
-    from shared.maintenance.store import read_jobs
-    from shared.storage import Database
-
-    try:
-        rows = Database(process.database, migrations=process.migrations).read_at_rest(read_jobs)
-    except NotFound:
-        return []
-    click.echo(f"{process.name} is not running; this is what it has stored", err=True)
-    return [{**row.as_json(), "running": False} for row in rows]
+def _note(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _having(paths: Paths, wanted: str, job: str) -> list[Process]:
-    processes = [process for process in _processes(paths) if wanted in {"", process.name}]
-    having = [p for p in processes if any(found["name"] == job for found in _jobs(p, paths))]
+    processes = [process for process in processes_of(paths) if wanted in {"", process.name}]
+    having = [p for p in processes if any(found["name"] == job for found in jobs_of(p, paths, say=_note))]
     if not having:
         where = f"{wanted} has" if wanted else "there is"
         raise NotFound(f"{where} no job {job!r}: see `clawgate maintenance list`", code="job.unknown")
