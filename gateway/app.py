@@ -87,7 +87,7 @@ async def run_gateway(paths: Paths) -> int:
         ConfigError: bad files or a second instance.
         Unavailable: the container engine is down or the worker image is missing.
     """
-    configure_logging("gateway", level=log_level())
+    configure_logging("gateway", level=log_level(), file=paths.process_log("gateway"))
     make_undumpable()
     faultpoints.arm(paths)
     settings = Settings.load(paths)

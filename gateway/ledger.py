@@ -39,6 +39,17 @@ class Ledger:
 
     def note(self, record: RequestRecord, reservation: Reservation | None = None) -> None:
         """Write one model call; the room that was reserved for it, if any, is settled in the same transaction."""
+        _log.info(
+            "model.called",
+            run_id=reservation.run_id if reservation else "",
+            tenant=record.tenant,
+            group=record.group,
+            model=record.model,
+            status=record.status,
+            outcome=record.outcome,
+            first_byte_ms=round(record.first_byte_ms, 1),
+            total_ms=round(record.total_ms, 1),
+        )
         if reservation is None:
             spent = self._budget.tariff.of_record(record)
             self._tasks.start(self._store.record(self._budget.entry(record, spent)), name="write")

@@ -117,6 +117,7 @@ class Answering:
         try:
             session = await self._residents.acquire(run.group, run.id, isolated=run.is_isolated)
             self._begun(run)
+            _log.info("run.began", run_id=run.id, group=folder, chat=run.chat, worker=session.worker_id)
             if run.prompt_id and run.worker_id != session.worker_id:
                 run.prompt_id = ""  # who heard it is gone, and one who only read about it would not answer it
             run.worker_id = session.worker_id

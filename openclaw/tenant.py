@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from openclaw import schema
@@ -37,7 +35,6 @@ from openclaw.cron.service import CronJobs
 from openclaw.cron.tool import CronTool
 from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running_gateway
 from openclaw.intake import DiscordIntake
-from openclaw.logfile import LogTee
 from openclaw.protocol.methods.posts import telling as telling_of_posts
 from openclaw.recipients import Recipients
 from openclaw.services import AskSignIns, ChannelReport
@@ -55,7 +52,7 @@ from shared.config.json5 import Path as JsonPath
 from shared.config.parse import parse_zone
 from shared.config.paths import Paths
 from shared.containment.egress import EgressProxy
-from shared.errors import ConfigError, ExitCode, Unavailable
+from shared.errors import ExitCode, Unavailable
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 from shared.gatewayclient import GatewayClient, TenantStartup
 from shared.gatewayclient.models import SearchOffer
@@ -209,7 +206,7 @@ class Tenant:
             folder=folder,
             secret=self._secret,
             models=self._models,
-            log_file=log_file(folder),
+            log_file=self.paths.process_log(self.name),
             tools=toolbox.registry,
             workspace=toolbox.texts,
             discord=self.report,
@@ -365,21 +362,6 @@ class Tenant:
         _log.info("tenant.stopped", tenant=self.name, flushed=flushed)
 
 
-def log_file(folder: Path) -> Path:
-    """Where a tenant's log lines go."""
-    return folder / "logs" / "openclaw.log"
-
-
-def _log_stream(folder: Path) -> TextIO:
-    try:
-        return LogTee(log_file(folder), sys.stderr)  # type: ignore[return-value] # a text stream in all but name
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {log_file(folder)}: {error.strerror}; the state directory must belong to this user",
-            code="config.state_dir",
-        ) from None
-
-
 def _secret(snapshot: Snapshot, path: JsonPath, held: str) -> str:
     """What the file says itself goes before what the gateway holds (protocol §4)."""
     literal, _ = held_secret(snapshot.config, path)
@@ -424,7 +406,7 @@ async def run(name: str, paths: Paths) -> int:
     config = ConfigService(Source.of(paths, name))
     snapshot = config.load()
     folder = paths.tenant(name)
-    async with tenant_process(name, paths, log_stream=_log_stream(folder)) as (client, startup):
+    async with tenant_process(name, paths) as (client, startup):
         given = {held: _secret(snapshot, path, startup.secrets.get(held, "")) for path, held in HELD_AT.items()}
         tenant = Tenant(
             name,

@@ -20,6 +20,7 @@ MODULES: Final = {
     "install": "gateway.units.cli",
     "export": "gateway.cli.leave:export",
     "init": "gateway.cli.init",
+    "logs": "gateway.cli.logs",
     "maintenance": "gateway.maintenance.cli",
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",

@@ -385,6 +385,7 @@ class Outbox:
             backoff.reset()
             fault_point("outbox.delivered")
             await self._settle(begun, shown)
+            _log.info("message.delivered", run_id=begun.key, ordinal=begun.ordinal, chat=begun.chat)
             fault_point("outbox.settled")
 
     async def _act(self, row: OutboxRow, *, in_doubt: bool) -> _Shown:

@@ -146,6 +146,10 @@ class Paths:
         """The single-instance lock; holds the process id and nothing else (policy N14)."""
         return self.tenant(name) / "data" / "host.pid"
 
+    def process_log(self, name: str) -> Path:
+        """A process's own log: ``gateway``, or a tenant's name."""
+        return self.tenant(name) / "logs" / f"{name}.log"
+
     def outbox_spool(self, tenant: str) -> Path:
         """Copies of files on their way out, until the platform has them."""
         return self.tenant(tenant) / "data" / "outbox"

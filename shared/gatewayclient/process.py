@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TextIO
 
 from shared.config.paths import Paths
 from shared.config.process import log_level, tenant_key
@@ -19,15 +18,12 @@ _GATEWAY_WAIT_S = 60.0
 
 
 @asynccontextmanager
-async def tenant_process(
-    name: str, paths: Paths, *, log_stream: TextIO | None = None
-) -> AsyncIterator[tuple[GatewayClient, TenantStartup]]:
+async def tenant_process(name: str, paths: Paths) -> AsyncIterator[tuple[GatewayClient, TenantStartup]]:
     """One tenant's process: single instance, undumpable, connected to the gateway.
 
     Args:
         name: the tenant's.
         paths: of the installation.
-        log_stream: where log lines go; standard error unless given.
 
     Raises:
         Occupied: another instance of this tenant runs.
@@ -35,7 +31,7 @@ async def tenant_process(
         Unavailable: the gateway did not come up in time.
     """
     make_undumpable()
-    configure_logging(name, level=log_level(), stream=log_stream)
+    configure_logging(name, level=log_level(), file=paths.process_log(name))
     faultpoints.arm(paths)
     lock = SingleInstance(paths.pid_file(name), what=f"the tenant {name}")
     lock.acquire()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO, cast
+from pathlib import Path
+from typing import Any, cast
 
 import structlog
 
+from shared.obs.logfile import LogFile
 from shared.obs.redact import redact
 
 Logger = structlog.typing.FilteringBoundLogger
@@ -37,15 +39,18 @@ def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]
     return event
 
 
-def configure_logging(process: str, *, level: str = "INFO", stream: TextIO | None = None) -> None:
+def configure_logging(process: str, *, level: str = "INFO", file: Path | None = None) -> None:
     """Set up logging for a process; call once, before anything logs.
 
     Args:
         process: bound to every line as ``process`` (``gateway``, a tenant's name, …).
         level: least severe level that is written.
-        stream: where lines go; standard error unless told otherwise.
+        file: where lines go as JSON, beside standard error.
+
+    Raises:
+        ConfigError: the file cannot be written.
     """
-    stream = stream or sys.stderr
+    stream = sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -53,25 +58,25 @@ def configure_logging(process: str, *, level: str = "INFO", stream: TextIO | Non
         structlog.processors.format_exc_info,
         _redact_event,
     ]
-    final: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=True)
-        if stream.isatty()
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
+    as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+    shown = structlog.dev.ConsoleRenderer(colors=True) if stream.isatty() else as_json
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, final]
-        )
-    )
+    handlers: list[tuple[logging.Handler, structlog.typing.Processor]] = [(logging.StreamHandler(stream), shown)]
+    if file is not None:
+        handlers.append((LogFile(file), as_json))
+    for handler, final in handlers:
+        steps = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, final]
+        handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=steps))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for old in root.handlers:
+        if isinstance(old, LogFile):
+            old.close()
+    root.handlers[:] = [handler for handler, _ in handlers]
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

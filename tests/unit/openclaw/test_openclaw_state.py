@@ -13,7 +13,6 @@ from openclaw.config import OpenClawPolicy, load_config
 from openclaw.devices import Asking, Devices
 from openclaw.gateway import MIGRATIONS
 from openclaw.limiter import AttemptLimiter
-from openclaw.logfile import LogTee
 from openclaw.pairing import CODE_ALPHABET, DmPairing
 from openclaw.protocol.frames import ClientInfo
 from openclaw.protocol.methods.chat import history_messages
@@ -218,18 +217,6 @@ def test_history_is_cut_where_the_protocol_says():
     many = [{"type": "text", "text": "z" * 11_000} for _ in range(13)]
     (big,) = history_messages([Entry("e", "r", {"role": "user", "content": many, "timestamp": 1})])
     assert big["__openclaw"] == {"truncated": True, "reason": "oversized"}
-
-
-def test_log_lines_go_to_the_file_too_and_it_is_private(tmp_path):
-    import io
-
-    other = io.StringIO()
-    tee = LogTee(tmp_path / "logs" / "x.log", other)
-    tee.write("line\n")
-    tee.flush()
-    assert (tmp_path / "logs/x.log").read_text() == other.getvalue() == "line\n"
-    assert (tmp_path / "logs/x.log").stat().st_mode & 0o777 == 0o600
-    tee.close()
 
 
 def test_a_device_key_is_kept_in_a_private_file_and_a_bad_file_is_refused(tmp_path):
