@@ -10,7 +10,7 @@ from pydantic import Field
 
 from openclaw.agent.models import context_tokens, model_id
 from openclaw.health import heartbeat, summary_line
-from openclaw.logfile import for_clients
+from openclaw.log_lines import for_clients
 from openclaw.protocol.frames import Wire
 from openclaw.protocol.registry import Call, Method
 from openclaw.protocol.scopes import ADMIN, READ, allows

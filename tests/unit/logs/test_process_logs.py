@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from gateway.logs import Source, Wanted, follow, newest, readable
+from openclaw.log_lines import for_clients
 from shared.errors import ConfigError
 from shared.obs import logfile
 from shared.obs.logfile import LogFile
@@ -90,3 +91,22 @@ def test_what_a_person_sees_has_no_control_characters(tmp_path):
     assert "ERROR x.happened" in shown
     assert 'why="two words' in shown
     assert readable({"event": "bare"}, None).startswith("?")
+
+
+def test_the_originals_clients_find_message_level_time_and_part():
+    own = {
+        "event": "run.ended",
+        "level": "warning",
+        "ts": "2026-03-01T00:00:00Z",
+        "logger": "openclaw.runs",
+        "chars": 3,
+    }
+    shown = json.loads(for_clients(json.dumps(own)))
+    assert shown.items() >= own.items()
+    assert shown["0"] == "run.ended chars=3"
+    assert shown["time"] == shown["_meta"]["date"] == own["ts"]
+    assert (shown["_meta"]["logLevelName"], json.loads(shown["_meta"]["name"])) == (
+        "WARN",
+        {"subsystem": "openclaw.runs"},
+    )
+    assert for_clients("no record") == "no record"
