@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -26,6 +24,7 @@ from nanoclaw.config import NanoclawPolicy
 from openclaw.agent.mcp.policy import McpPolicy
 from openclaw.cli import cli as openclaw_cli
 from openclaw.config import OpenClawPolicy
+from openclaw.config.sections.base import attribute_docs
 from openclaw.protocol.document import protocol_markdown, protocol_schema
 from openclaw.protocol.methods.table import method_table
 from shared.config.envfile import FORBIDDEN
@@ -49,17 +48,6 @@ POLICIES: dict[str, tuple[str, type[BaseModel]]] = {
     "maintenance": ("policies/maintenance.toml", MaintenancePolicy),
     "social": ("policies/social.toml", SocialPolicy),
 }
-
-
-def attribute_docs(model: type[BaseModel]) -> dict[str, str]:
-    """Sentences of a docstring's ``Attributes:`` section by name."""
-    text = inspect.getdoc(model) or ""
-    _, _, section = text.partition("Attributes:\n")
-    result: dict[str, str] = {}
-    for block in re.split(r"\n(?=    \w+:)", textwrap.dedent(section) and section):
-        name, _, sentence = block.strip().partition(":")
-        result[name] = " ".join(sentence.split())
-    return result
 
 
 def first_line(thing: object) -> str:

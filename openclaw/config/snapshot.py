@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from openclaw.config.document import Document, parse_document, read_document, read_variables
-from openclaw.config.effective import Ceiling, Decision, decide_effective, unused
+from openclaw.config.effective import Ceiling, Decision, decide_effective
 from openclaw.config.issues import ROOT, Issue, Place, told
 from openclaw.config.policy import OpenClawPolicy, load_config
 from openclaw.config.sections.root import OpenClawJson
+from openclaw.config.unused import unused
 from openclaw.config.validate import validate
 from shared.config.paths import Paths
 from shared.config.toml import operator_values

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from openclaw.config.effective import is_used
 from openclaw.config.masking import masked, masked_text
 from openclaw.config.shape import Node, json_schema, label, walk
 from openclaw.config.snapshot import Checked, Snapshot
+from openclaw.config.unused import is_used
 
 _GROUPS = ("gateway", "channels", "agents", "models", "tools", "session", "messages", "commands", "cron")
 UNUSED_TAG = "unused"
