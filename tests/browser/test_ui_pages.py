@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.support.ui_pages import NewPage
+from tests.support.ui_pages import NewPage, visit
 from tests.support.ui_stand_in import StandIn, stand_in
 from tests.support.ui_stand_in_pages import MAIN, now_ms
 
@@ -109,7 +109,9 @@ async def test_what_another_decided_or_nobody_is_told_calmly(page: Page):
     async with stand_in() as gateway:
         await gateway.pages.ask("uptime", life_ms=2500)
         await gateway.pages.ask("whoami")
-        await enter(page, gateway, "approvals")
+        await enter(page, gateway, "sessions")
+        await expect(page).to_have_title("(1) Sessions · OpenClaw")
+        await visit(page, "approvals")
         await gateway.pages.decide("approval-2", "deny", "Minji (discord)")
         lately = page.get_by_role("region", name="Decided lately")
         await expect(lately).to_contain_text("denied by Minji (discord)")

@@ -101,12 +101,7 @@ export class ApprovalCard extends Decision {
     return html`<article class="card" aria-label=${t('approvals.wants')}>
       <div class="head">
         <h3>${t('approvals.wants')}</h3>
-        <oc-left
-          .until=${expiresAtMs}
-          .now=${() => connection.now()}
-          over=${t('approvals.expired')}
-          @over=${() => approvals.expired(this.approval)}
-        ></oc-left>
+        <oc-left .until=${expiresAtMs} .now=${() => connection.now()} over=${t('approvals.expired')}></oc-left>
       </div>
       <pre tabindex="0">${visible(request.command)}</pre>
       ${request.reason ? html`<p class="small"><span class="soft">${t('approvals.reason')}:</span> ${request.reason}</p>` : nothing}

@@ -4,6 +4,7 @@ import {t} from './i18n.js';
 import {RemoteStore} from './remote-store.js';
 
 const KEPT = 8;
+const LOOK_EVERY_MS = 1000;
 
 /** @typedef {'allow-once' | 'allow-always' | 'deny'} Decision */
 
@@ -30,6 +31,7 @@ export class ApprovalsStore extends RemoteStore {
   /** @param {import('./connection.js').Connection} connection */
   constructor(connection) {
     super(connection, {waiting: [], decided: []}, {always: true});
+    setInterval(() => this.#expire(), LOOK_EVERY_MS);
     connection.addEventListener('gateway', (event) => {
       const {event: name, payload} = /** @type {CustomEvent} */ (event).detail;
       if (name === 'exec.approval.requested') this.#asked(payload);
@@ -61,9 +63,10 @@ export class ApprovalsStore extends RemoteStore {
     if (!answer) this.#own.delete(id);
   }
 
-  /** @param {any} approval its time is over: the gateway sends no event for that */
-  expired(approval) {
-    if (this.state.waiting.some(({id}) => id === approval.id)) this.#settle(approval, 'expired', '');
+  /** The gateway sends no event when the time of a request is over. */
+  #expire() {
+    const now = this.connection.now();
+    for (const approval of this.state.waiting) if (approval.expiresAtMs <= now) this.#settle(approval, 'expired', '');
   }
 
   /** @param {any} approval */

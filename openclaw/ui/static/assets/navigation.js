@@ -96,7 +96,9 @@ export class Navigation extends View {
         margin-bottom: 12px;
       }
       dialog a {
+        gap: 10px;
         min-height: 48px;
+        padding: 0 8px;
       }
       dialog .row {
         justify-content: space-between;

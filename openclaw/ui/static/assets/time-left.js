@@ -1,4 +1,4 @@
-/** `<oc-left>`: how much time is left, counted down; fires `over` once when there is none. */
+/** `<oc-left>`: how much time is left, counted down. */
 
 import {Localized, t} from './i18n.js';
 
@@ -9,7 +9,6 @@ export class TimeLeft extends Localized {
   static properties = {until: {attribute: false}, now: {attribute: false}, over: {}, urgent: {type: Boolean, reflect: true}};
 
   #timer = 0;
-  #told = false;
 
   constructor() {
     super();
@@ -31,11 +30,7 @@ export class TimeLeft extends Localized {
   }
 
   willUpdate() {
-    const left = this.until - this.now();
-    this.urgent = left < URGENT_MS;
-    if (left > 0 || this.#told) return;
-    this.#told = true;
-    queueMicrotask(() => this.dispatchEvent(new CustomEvent('over')));
+    this.urgent = this.until - this.now() < URGENT_MS;
   }
 
   render() {
