@@ -310,12 +310,12 @@ def _sign_in(models: ModelWorld, meta: MetaWorld) -> dict[str, dict[str, Any]]:
 
 
 def _egress(web: WebWorld) -> dict[str, Any]:
-    """The site and its search, for every group of NanoClaw; loopback is permitted here and nowhere else."""
+    """The site and its search, for every agent; loopback is permitted here and nowhere else."""
     host = urlsplit(web.site).netloc
     return {
         "allow_loopback": True,
         "search": {"backend": "searxng", "url": web.search},
-        "tenants": {"nanoclaw": {"allow": [host]}},
+        "tenants": {name: {"allow": [host]} for name in ("nanoclaw", "openclaw")},
     }
 
 
