@@ -44,10 +44,13 @@ from gateway.notices.store import NoticeStore
 from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
 from gateway.social.control import operations as social_operations
+from gateway.social.embedding import embed_operation
 from gateway.social.graph.authority import load_authority
 from gateway.social.graph.door import GraphDoor
+from gateway.social.graph.store import DraftStore
 from gateway.social.hosting.server import media_app
 from gateway.social.setup import build_graph, build_social
+from gateway.social.upkeep import Upkeep
 from gateway.store import GatewayStore, TenantKey
 from gateway.users import give_folders
 from gateway.workers.development import development_mounts
@@ -290,6 +293,7 @@ class Gateway:
             watch=self.watch,
             backups=backups,
             docker_host=settings.policy.engine.host,
+            posts=Upkeep(self.social, DraftStore(database)),
             images=images if settings.policy.engine.kind == "docker" else None,
         )
         self.maintenance = build_maintenance(parts, settings.policy.workers.timezone)
@@ -305,6 +309,7 @@ class Gateway:
                 "end_workers": self.op_end_workers,
                 **credential_operations(self.sign_ins),
                 **social_operations(self.social),
+                "posts_embed": embed_operation(http, self.social.policy.oembed, lambda: load_env(paths)),
                 **self.maintenance.operations(),
             },
         )

@@ -145,6 +145,9 @@ def show(post_id: str, state: Path | None, *, as_json: bool) -> None:
     click.echo(post["text"] or "(no text)")
     for url in post["media"]:
         click.echo(f"with: {url}")
+    if post["insights"]:
+        figures = ", ".join(f"{name} {value}" for name, value in post["insights"].items() if name != "at")
+        click.echo(f"{figures} ({post['insights']['at'][:16].replace('T', ' ')} UTC)")
     click.echo()
     rows = [(e["at"][:19].replace("T", " "), e["state"], e["code"] or None, e["detail"]) for e in post["history"]]
     print_table(("AT (UTC)", "STATE", "CODE", "DETAIL"), rows, empty="no history")
@@ -221,6 +224,19 @@ def resolve(post_id: str, posted: str, media_id: str, state: Path | None, *, as_
     """Settle a post of which nobody knows whether it is online. Look at the network first."""
     answer = _ask(state, "posts_resolve", id=post_id, posted=posted == "yes", media_id=media_id)
     _told(answer, as_json=as_json)
+
+
+@cli.command()
+@click.argument("url", metavar="URL")
+@state_option
+@_JSON
+def embed(url: str, state: Path | None, *, as_json: bool) -> None:
+    """Show how a public post at URL is embedded in a page (oEmbed). The HTML is for showing, and holds a script."""
+    answer = _ask(state, "posts_embed", url=url)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(answer["html"])
 
 
 @cli.command()

@@ -21,6 +21,7 @@ from gateway.maintenance.disk import decide_disk_notice, look
 from gateway.notices.models import NoticeKind, OwnerNotice
 from gateway.notices.service import Notices
 from gateway.notices.watch import SignInWatch
+from gateway.social.upkeep import Upkeep
 from gateway.store import GatewayStore
 from gateway.workers.images import WorkerImages
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -54,6 +55,7 @@ class GatewayParts:
     notices: Notices
     watch: SignInWatch
     backups: Backups
+    posts: Upkeep
     images: WorkerImages | None
     docker_host: str = ""
     clock: Clock = SYSTEM_CLOCK
@@ -81,6 +83,10 @@ def gateway_jobs(parts: GatewayParts, policy: MaintenancePolicy) -> list[Job]:
             timeout_s=1800.0,
         ),
         Job("backup.watch", "tells the owner when a newest backup is too old", "0 6 * * *", parts.backups.watch),
+        Job(
+            "posts.insights", "reads how published posts are doing", "20 5 * * *", parts.posts.measure, timeout_s=1800.0
+        ),
+        Job("posts.tidy", "removes files and drafts that no post needs", "*/30 * * * *", parts.posts.tidy),
         Job("ledger.forget", "forgets old model calls, web requests and notices", "30 3 * * *", does.forget),
     ]
 

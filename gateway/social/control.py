@@ -47,7 +47,10 @@ def operations(social: Social) -> dict[str, Operation]:
 
     async def show(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         job, events = await social.find(_text(params, "id"))
-        return {**info_of(job).model_dump(mode="json"), "history": history_of(events)}
+        shown = {**info_of(job).model_dump(mode="json"), "history": history_of(events), "insights": None}
+        if (found := await social.store.figures(job.id)) is not None:
+            shown["insights"] = {"at": found[0].isoformat(), **found[1]}
+        return shown
 
     async def approve(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         job = await social.approve(_text(params, "id"), by=_OPERATOR, digest=str(params.get("digest") or ""))

@@ -96,6 +96,18 @@ class NetworkRules(_Section):
         return self.threads if network == "threads" else self.instagram
 
 
+class OembedPolicy(_Section):
+    """Where public posts are asked about for embedding.
+
+    Attributes:
+        threads: Threads' address.
+        instagram: Instagram's.
+    """
+
+    threads: str = "https://graph.threads.net/v1.0/oembed"
+    instagram: str = "https://graph.facebook.com/v25.0/instagram_oembed"
+
+
 class SocialPolicy(_Section):
     """Posting at social networks: closed to everybody unless opened here.
 
@@ -110,6 +122,7 @@ class SocialPolicy(_Section):
     approval_hours: float = Field(default=24.0, gt=0, le=168)
     instagram: InstagramLimits = InstagramLimits()
     media: MediaPolicy = MediaPolicy()
+    oembed: OembedPolicy = OembedPolicy()
     tenants: dict[Slug, NetworkRules] = Field(default_factory=dict)
 
     def rule(self, tenant: str, network: Network) -> PostingRule | None:

@@ -108,3 +108,12 @@ social_draft = Table(
     Column("created_at", UtcTime, nullable=False),
 )
 """Containers that an agent's curl made here; a network hears of them when they are published."""
+
+social_insight = Table(
+    "social_insight",
+    metadata,
+    Column("job_id", String(40), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("figures", JsonValue, nullable=False),
+)
+"""The newest figures of each published post, by the network's names."""

@@ -340,6 +340,16 @@ class Social:
                 return await self.resolve(post_id, posted=change.posted, by=change.by, media_id=change.media_id)
         assert_never(change.action)
 
+    async def read_figures(self, job: Job) -> dict[str, int]:
+        """How a published post is doing.
+
+        Raises:
+            AuthRequired: somebody has to sign in.
+            SocialError: the network does not say.
+        """
+        token = await self.token(job.tenant, job.network)
+        return await self._clients[job.network].insights(token, job.media_id)
+
     async def token(self, tenant: str, network: Network) -> Secret:
         """A tenant's token, for reading in its name.
 

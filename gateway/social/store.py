@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from gateway.social.hosting.store import MediaStore
 from gateway.social.models import ACTIVE, DROPPED, OVER, WAITING, Event, Job, Lease, PostRefused
-from gateway.social.schema import social_event, social_hold, social_job, social_lease
+from gateway.social.schema import social_event, social_hold, social_insight, social_job, social_lease
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Conflict, NotFound
 from shared.social.models import Content
@@ -178,6 +178,25 @@ class SocialStore:
         statement = select(social_job).where(_job.state.not_in(OVER))
         found = await self._database.read(lambda c: [_job_of(row) for row in c.execute(statement)])
         return [job for job in found if job.content.media]
+
+    async def to_measure(self, since: datetime, before: datetime) -> list[Job]:
+        """Jobs published since a moment whose figures are older than another."""
+        figures = social_insight.c
+        fresh = select(figures.job_id).where(figures.at > before)
+        here = (_job.state == "published") & (_job.media_id != "") & (_job.published_at >= since)
+        statement = select(social_job).where(here & _job.id.not_in(fresh)).order_by(_job.published_at)
+        return await self._database.read(lambda c: [_job_of(row) for row in c.execute(statement)])
+
+    async def measured(self, job_id: str, figures: dict[str, int]) -> None:
+        """Keep a post's newest figures."""
+        values = {"job_id": job_id, "at": self._clock.now(), "figures": figures}
+        await self._database.write(lambda c: upsert(c, social_insight, values, key=["job_id"]))
+
+    async def figures(self, job_id: str) -> tuple[datetime, dict[str, int]] | None:
+        """A post's newest figures, and when they were read."""
+        statement = select(social_insight).where(social_insight.c.job_id == job_id)
+        row = await self._database.read(lambda c: c.execute(statement).first())
+        return None if row is None else (row.at, dict(row.figures))
 
     async def by_key(self, tenant: str, key: str) -> Job | None:
         """A tenant's job by its idempotency key."""

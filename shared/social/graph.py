@@ -59,6 +59,10 @@ class SocialClient(Protocol):
         """How many posts are left."""
         ...
 
+    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
+        """How a post is doing, by the network's names; what it does not tell is left out."""
+        ...
+
 
 class Graph:
     """Calls one network.
@@ -193,6 +197,18 @@ def quota_of(answer: Mapping[str, Any]) -> Quota:
     return Quota(
         _count(row.get("quota_usage")), _count(config.get("quota_total")), _count(config.get("quota_duration"))
     )
+
+
+def figures_of(answer: Mapping[str, Any]) -> dict[str, int]:
+    """The figures of a post's insights; a network may give one value, or a list of them."""
+    found: dict[str, int] = {}
+    for row in rows_of(answer):
+        values = row.get("values")
+        last = _object(values[-1]) if isinstance(values, list) and values else _object(row.get("total_value"))
+        value = last.get("value")
+        if isinstance(value, int) and not isinstance(value, bool):
+            found[text_of(row, "name")] = value
+    return found
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from shared.http.client import HttpPool
 from shared.secrets.files import Secret
-from shared.social.graph import Graph, media_fields, posts_of, quota_of, text_of
+from shared.social.graph import Graph, figures_of, media_fields, posts_of, quota_of, text_of
 from shared.social.models import ContainerStatus, Content, Kind, List, LivePost, Media, Network, Quota
 
 _KINDS: dict[str, Kind] = {"IMAGE": "image", "VIDEO": "reel", "CAROUSEL_ALBUM": "carousel"}
 _STORIES: dict[str, Kind] = {"IMAGE": "story", "VIDEO": "story"}
+
+_METRICS = "views,reach,likes,comments,saved,shares"
 
 
 class InstagramClient:
@@ -72,3 +74,7 @@ class InstagramClient:
         """How many posts are left; the endpoint is believed, the documents disagree."""
         fields = {"fields": "config,quota_usage"}
         return quota_of(await self._graph.get("/me/content_publishing_limit", token, fields))
+
+    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
+        """How a post is doing."""
+        return figures_of(await self._graph.get(f"/{media_id}/insights", token, {"metric": _METRICS}))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from shared.http.client import HttpPool
 from shared.secrets.files import Secret
-from shared.social.graph import Graph, media_fields, posts_of, quota_of, text_of
+from shared.social.graph import Graph, figures_of, media_fields, posts_of, quota_of, text_of
 from shared.social.models import ContainerStatus, Content, Kind, List, LivePost, Media, Network, Quota
 
 _KINDS: dict[str, Kind] = {"TEXT_POST": "text", "IMAGE": "image", "VIDEO": "video", "CAROUSEL_ALBUM": "carousel"}
+
+_METRICS = "views,likes,replies,reposts,quotes,shares"
 
 
 class ThreadsClient:
@@ -66,3 +68,7 @@ class ThreadsClient:
     async def quota(self, token: Secret) -> Quota:
         """How many posts are left."""
         return quota_of(await self._graph.get("/me/threads_publishing_limit", token, {"fields": "quota_usage,config"}))
+
+    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
+        """How a post is doing."""
+        return figures_of(await self._graph.get(f"/{media_id}/insights", token, {"metric": _METRICS}))

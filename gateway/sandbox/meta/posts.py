@@ -26,6 +26,7 @@ class Behaviour:
         republish: what a second publish of a container does.
         quota: posts in 24 hours.
         fetches: really download pictures from loopback addresses.
+        embed_token: oEmbed wants an app's token.
     """
 
     processing_reads: int = 0
@@ -34,6 +35,7 @@ class Behaviour:
     republish: Literal["error", "same_id", "duplicate"] = "error"
     quota: dict[Network, int] = field(default_factory=lambda: {"threads": 250, "instagram": 100})
     fetches: bool = True
+    embed_token: bool = False
 
 
 @dataclass(slots=True)
@@ -74,12 +76,13 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A picture that the emulator downloaded, as the networks' crawler would."""
+    """A picture or video that the emulator downloaded, as the networks' crawler would; it keeps small ones."""
 
     url: str
     status: int
     content_type: str
     size: int
+    body: bytes = b""
 
 
 class MetaPosts:

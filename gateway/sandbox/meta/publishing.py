@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from html import escape
 from urllib.parse import urlsplit
 
 from gateway.sandbox.meta.auth import graph_error, live_grant
@@ -17,6 +18,7 @@ from shared.social.images import read_image
 from shared.social.videos import is_video as is_video_file
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+_KEPT_BYTES = 2 << 20
 _CRAWLER = b"facebookexternalhit/1.1"
 _LIST_KINDS: dict[str, str] = {
     "TEXT": "TEXT_POST",
@@ -60,8 +62,23 @@ class Publishing:
             table += [("GET", rf"{_ME}/stories", "list", self._list)]
         self._table = [(method, re.compile(f"/{version}/{path}"), name, call) for method, path, name, call in table]
 
+    def _embed(self, path: str) -> Operation:
+        async def answer(request: Request) -> Reply:
+            url = query_of(request).get("url", "")
+            post = next((post for post in self._posts.posts(self._network) if f"/{post.media_id}" in url), None)
+            if self._posts.behaviour.embed_token and not request.bearer():
+                return graph_error("Application does not have permission for this action", 10)
+            if post is None:
+                return graph_error("The requested resource does not exist", 24)
+            html = f"<blockquote>{escape(post.text)}</blockquote><script async></script>"
+            return Reply.of({"type": "rich", "version": "1.0", "html": html, "width": 658})
+
+        return Operation("GET", path, "oembed", answer)
+
     def find(self, method: str, path: str) -> Operation | None:
         """The operation meant by a request; a container's and a post's reading are told apart by the id."""
+        if method == "GET" and path.endswith("oembed"):
+            return self._embed(path)
         for known, pattern, name, call in self._table:
             if known == method and pattern.fullmatch(path):
                 if name == "read":
@@ -151,7 +168,9 @@ class Publishing:
                 kind, body = answer.header("content-type"), await answer.read(16 << 20)
         except GatewayError:
             return "unreachable"
-        self._posts.fetched.append(Fetched(url, answer.status, kind, len(body)))
+        self._posts.fetched.append(
+            Fetched(url, answer.status, kind, len(body), body if len(body) <= _KEPT_BYTES else b"")
+        )
         if answer.status not in {200, 206} or not kind.startswith("video/" if is_video else "image/"):
             return "unreachable"
         if is_video:
