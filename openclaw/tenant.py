@@ -51,8 +51,9 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.json5 import Path as JsonPath
 from shared.config.parse import parse_zone
 from shared.config.paths import Paths
+from shared.config.process import environment
 from shared.containment.egress import EgressProxy
-from shared.errors import ExitCode, Unavailable
+from shared.errors import ConfigError, ExitCode, Unavailable
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 from shared.gatewayclient import GatewayClient, TenantStartup
 from shared.gatewayclient.models import SearchOffer
@@ -79,6 +80,7 @@ _DRAIN_S = 15.0
 _INTAKE_DRAIN_S = 2.0
 _FLUSH_S = 3.0
 _UTC = ZoneInfo("UTC")
+BIND = "OPENCLAW_BIND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +397,19 @@ def _authority_file(name: str, paths: Paths, startup: TenantStartup) -> str:
     return str(path)
 
 
+def _bound_to(policy: OpenClawPolicy, bind: str) -> OpenClawPolicy:
+    """The policy with the address of the process option, which only a container of our own sets.
+
+    Its port is then published on the machine's loopback alone.
+
+    Raises:
+        ConfigError: it is no such address.
+    """
+    if bind not in {"", "127.0.0.1", "0.0.0.0"}:
+        raise ConfigError(f"{BIND}={bind} is not 127.0.0.1 or 0.0.0.0", code="config.setting")
+    return policy.model_copy(update={"bind": bind}) if bind else policy
+
+
 async def run(name: str, paths: Paths) -> int:
     """Run the tenant until it is told to stop; returns the process's exit code.
 
@@ -412,7 +427,7 @@ async def run(name: str, paths: Paths) -> int:
             name,
             paths,
             client,
-            snapshot.policy,
+            _bound_to(snapshot.policy, environment(BIND)),
             gateway_token(folder, given["gateway_token"]),
             make_channel=discord_channel(given["discord_bot_token"], startup.upstreams, answer_bots=True),
             exec_policy=snapshot.exec_policy,

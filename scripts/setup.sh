@@ -177,6 +177,8 @@ if [ "$tests" = yes ]; then
     command -v curl >/dev/null || install curl
     command -v node >/dev/null || install nodejs
     command -v systemd-analyze >/dev/null || install systemd
+    command -v docker-compose >/dev/null || install docker-compose
+    command -v npm >/dev/null || install npm
 fi
 
 # --- a browser for the tests -----------------------------------------------------

@@ -72,3 +72,39 @@ def _say(lines: Iterator[str], *, as_json: bool) -> int:
     for line in lines:
         click.echo(line)
     return 0
+
+
+@cli.command()
+@state_option
+@click.option("--uid", type=click.IntRange(1), default=1000, show_default=True, help="User id of all containers.")
+@click.option("--gid", type=click.IntRange(1), default=1000, show_default=True, help="Its group id.")
+@click.option(
+    "--engine",
+    type=click.Path(path_type=Path),
+    default=Path("/var/run/docker.sock"),
+    show_default=True,
+    help="The container engine's socket.",
+)
+@click.option("--apply", "is_applied", is_flag=True, help="Make the folders too, owned by that user.")
+def compose(state: Path | None, uid: int, gid: int, engine: Path, *, is_applied: bool) -> None:
+    """Print the variables of compose.yaml, for the file `.env` beside it; with --apply make the folders."""
+    from gateway.settings import Settings
+    from gateway.units.compose import ComposeSetup
+    from shared.config.parse import parse_zone
+    from shared.config.paths import Paths
+
+    place = paths_of(state).state
+    policy = Settings.policy_of(paths_of(state))
+    setup = ComposeSetup(
+        Paths.resolve(place, place / "run"),
+        uid,
+        gid,
+        engine,
+        tuple(name for name, tenant in policy.tenants.items() if tenant.enabled),
+        parse_zone(policy.workers.timezone),
+    )
+    lines = list(setup.variables())
+    if is_applied:
+        setup.prepare()
+    for line in lines:
+        click.echo(line)

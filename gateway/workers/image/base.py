@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import docker
@@ -32,18 +32,24 @@ _HOST_SOURCES = (
 )
 
 
-def base_recipe() -> str:
+def base_recipe(packages: Sequence[str] = PACKAGES) -> str:
     """Changes when the base would come out differently."""
-    return hashlib.sha256(repr((SUITE, PACKAGES, _UNWANTED)).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr((SUITE, tuple(packages), _UNWANTED)).encode()).hexdigest()[:12]
 
 
-def ensure_base(client: docker.APIClient, progress: Progress) -> str:
+def ensure_base(client: docker.APIClient, progress: Progress, packages: Sequence[str] = PACKAGES) -> str:
     """The name of a base image that is in the engine afterwards.
+
+    Args:
+        client: the engine.
+        progress: told each step.
+        packages: what is in it.
 
     Raises:
         Unavailable: it can neither be made here nor pulled; says what was tried.
     """
-    name = f"clawgate-base:{base_recipe()}"
+    recipe = base_recipe(packages)
+    name = f"clawgate-base:{recipe}"
     if _present(client, name):
         return name
     problems = []
@@ -52,11 +58,11 @@ def ensure_base(client: docker.APIClient, progress: Progress) -> str:
             with tempfile.TemporaryDirectory(prefix="clawgate-base-") as folder:
                 archive = Path(folder) / "base.tar"
                 progress(f"making the base image with mmdebstrap ({words[0]})")
-                problem = _bootstrap(words, archive)
+                problem = _bootstrap(words, archive, packages)
                 if problem is None:
                     with archive.open("rb") as data:
                         client.import_image_from_data(
-                            data, repository="clawgate-base", tag=base_recipe(), changes=[_ENVIRONMENT]
+                            data, repository="clawgate-base", tag=recipe, changes=[_ENVIRONMENT]
                         )
                     return name
                 problems.append(problem)
@@ -95,11 +101,11 @@ def _attempts() -> Iterator[tuple[str, ...]]:
         yield (codename, *sources)
 
 
-def _bootstrap(words: tuple[str, ...], archive: Path) -> str | None:
+def _bootstrap(words: tuple[str, ...], archive: Path, packages: Sequence[str]) -> str | None:
     suite, *sources = words
     result = subprocess.run(
         [
-            *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"),
+            *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"),
             *(f"--dpkgopt=path-exclude={path}" for path in _UNWANTED),
             *(suite, str(archive), *sources),
         ],

@@ -1,0 +1,192 @@
+"""compose.yaml on a real engine: the images are built, everything comes up, the policy's own lines work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.workers.docker_engine import DockerEngine
+from gateway.workers.engine_proxy import EngineProxy
+from gateway.workers.image.product import IMAGES, build_images
+from shared.config.paths import Paths
+from shared.config.toml import operator_file
+from shared.config.tomlwrite import overlay_file
+from tests.support.engine import docker_host, shell_spec
+
+__all__ = ["docker_host"]
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(420)]
+
+CHECKOUT = Path(__file__).parents[3]
+UID = 1000
+OPENCLAW = "openclaw-openclaw-gateway-1"
+
+
+def run(*command: str, **environment: str) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}, timeout=240
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@dataclass
+class Stack:
+    """The services of compose.yaml on an engine."""
+
+    docker_host: str
+    folder: Path
+    variables: dict[str, str]
+
+    def compose(self, *words: str) -> str:
+        command = ("docker-compose", "--project-name", "clawgate-test", "--file", str(CHECKOUT / "compose.yaml"))
+        return run(*command, *words, DOCKER_HOST=self.docker_host, **self.variables)
+
+    def docker(self, *words: str) -> str:
+        return run("docker", *words, DOCKER_HOST=self.docker_host)
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        return dict(json.loads(self.docker("inspect", name))[0])
+
+    def wait_healthy(self, service: str) -> None:
+        identity = self.compose("ps", "-q", service).strip()
+        deadline = time.monotonic() + 120
+        while (status := self.inspect(identity)["State"]["Health"]["Status"]) != "healthy":
+            assert time.monotonic() < deadline, f"{service} is {status}:\n{self.docker('logs', identity)}"
+            time.sleep(0.5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def stack(docker_host: str) -> Iterator[Stack]:
+    if shutil.which("docker-compose") is None:
+        pytest.fail("docker-compose is missing: scripts/setup.sh --tests installs it")
+    if os.geteuid() != 0:
+        pytest.skip("only root can give the folders to the containers' user")
+    build_images(docker_host, CHECKOUT)
+    with tempfile.TemporaryDirectory(prefix="cg-", dir="/var/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        state = folder / "s"
+        printed = run(
+            *(str(CHECKOUT / ".venv/bin/clawgate"), "install", "compose", "--apply", "--state", str(state)),
+            *("--uid", str(UID), "--gid", str(UID), "--engine", docker_host.removeprefix("unix://")),
+        )
+        variables = dict(line.split("=", 1) for line in printed.splitlines())
+        # 4141 is the whole machine's and may be somebody's.
+        overlay_file(operator_file("gateway", Paths.resolve(state)), {"model_api": {"port": 0}})
+        for place in (state / "policies").iterdir():
+            place.chmod(0o644)
+        made = Stack(docker_host, folder, {**variables, "OPENCLAW_PORT": str(free_port())})
+        try:
+            made.compose("up", "-d", "--no-build")
+            for service in ("nanoclaw", "openclaw-gateway"):
+                made.wait_healthy(service)
+            yield made
+        finally:
+            made.compose("down", "--timeout", "10")
+
+
+def test_everything_comes_up_and_the_policys_lines_answer(stack: Stack) -> None:
+    health = stack.docker("exec", OPENCLAW, "openclaw", "health")
+    assert health
+    assert "discord" in stack.docker("exec", OPENCLAW, "openclaw", "channels", "status").lower()
+    assert stack.docker("exec", OPENCLAW, "node", "--version").startswith("v22.")
+    assert stack.docker("exec", OPENCLAW, "sh", "-c", "command -v node curl").split() == [
+        "/usr/local/bin/node",
+        "/usr/bin/curl",
+    ]
+    assert stack.docker("exec", OPENCLAW, "sh", "-c", "command -v jq || echo none").strip() == "none"
+    assert "openclaw.db" in stack.docker("exec", OPENCLAW, "ls", "/home/node/.openclaw")
+    # The tests' own engine forwards no ports, so the container is asked over its bridge, as the forwarding would.
+    facts = stack.inspect(OPENCLAW)
+    (address,) = (network["IPAddress"] for network in facts["NetworkSettings"]["Networks"].values())
+    assert "<title>" in run("curl", "-fsS", "--max-time", "10", f"http://{address}:18789/")
+    published = facts["HostConfig"]["PortBindings"]
+    assert published == {"18789/tcp": [{"HostIp": "127.0.0.1", "HostPort": stack.variables["OPENCLAW_PORT"]}]}
+
+
+def test_stopping_openclaw_leaves_nanoclaw_running(stack: Stack) -> None:
+    stack.compose("stop", "openclaw-gateway")
+    assert stack.inspect(OPENCLAW)["State"]["Status"] == "exited"
+    nanoclaw = stack.compose("ps", "-q", "nanoclaw").strip()
+    stack.docker("exec", nanoclaw, "python", "-m", "shared.lifecycle.probe", "nanoclaw")
+    stack.compose("start", "openclaw-gateway")
+
+
+@pytest.mark.parametrize("service", ["engine", "gateway", "nanoclaw", "openclaw-gateway"])
+def test_each_container_is_confined(stack: Stack, service: str) -> None:
+    facts = stack.inspect(stack.compose("ps", "-q", service).strip())
+    host = facts["HostConfig"]
+    assert facts["Config"]["User"].split(":")[0] == str(UID)
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["Memory"] > 0
+    assert host["PidsLimit"] == 512
+    assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+    assert facts["Config"]["Healthcheck"]["Test"][0] == "CMD"
+    sees_engine = any("docker.sock" in str(mount["Source"]) for mount in facts["Mounts"])
+    assert sees_engine == (service == "engine")
+    if service in {"nanoclaw", "openclaw-gateway"}:
+        tenant = service.removesuffix("-gateway")
+        places = {mount["Destination"] for mount in facts["Mounts"]} - {"/home/node/.openclaw"}
+        state, runtime = stack.variables["CLAWGATE_STATE"], stack.variables["CLAWGATE_RUNTIME"]
+        own = {f"{state}/{tenant}", f"{state}/policies", f"{runtime}/t/{tenant}", f"{runtime}/c/{tenant}"}
+        assert places == own
+
+
+def test_the_gateway_reaches_the_engine_through_the_filter_alone(stack: Stack) -> None:
+    gateway = stack.compose("ps", "-q", "gateway").strip()
+    assert "engine docker" in stack.docker("exec", gateway, "python", "-m", "shared.lifecycle.probe", "gateway")
+    code = (
+        "import docker, os\n"
+        "client = docker.APIClient(os.environ['DOCKER_HOST'])\n"
+        "try:\n"
+        "    client.create_container('nanoclaw-agent:latest', host_config=client.create_host_config(privileged=True))\n"
+        "except docker.errors.APIError as error:\n"
+        "    print(error.explanation)\n"
+    )
+    assert "may not be created" in stack.docker("exec", gateway, "python", "-c", code)
+
+
+async def test_a_real_worker_lives_its_life_through_the_filter(docker_host: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="cg-", dir="/var/tmp") as name:
+        folder = Path(name)
+        server = await EngineProxy(Path(docker_host.removeprefix("unix://")), [folder], []).serve(folder / "e.sock")
+        engine = DockerEngine(f"unix://{folder / 'e.sock'}")
+        spec = shell_spec(folder, "read word; echo heard $word; read more", worker_id="fedcba9876543210")
+        container, attachment = await engine.start(spec, deadline_s=60)
+        try:
+            await attachment.write(b"hello\n")
+            heard = b""
+            async with asyncio.timeout(30):
+                while b"heard hello" not in heard:
+                    heard += b"".join(data for _, data in await attachment.read())
+            await engine.stop(container.id, grace_s=1)
+        finally:
+            await attachment.close()
+            await engine.remove(container.id)
+            await engine.close()
+            server.close()
+
+
+def test_the_images_are_named_as_the_policy_names_them() -> None:
+    assert IMAGES["openclaw"] == "openclaw:local"
