@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from openclaw.config.changing import Edit, Written, edit_config
 from openclaw.config.editing import differences
 from openclaw.config.files import Writer, write_config
 from openclaw.config.issues import Issue, dotted, told
@@ -19,7 +18,6 @@ from openclaw.config.rationing import WriteBudget
 from openclaw.config.snapshot import Checked, Snapshot, Source
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.json5 import Path
-from shared.errors import Conflict
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 
@@ -132,17 +130,26 @@ class ConfigService:
     async def refresh(self) -> None:
         """Take up what is on disk, if it differs from what is in force."""
         async with self._lock:
+            seen = self._now()
             checked = await asyncio.to_thread(self.source.check)
-            self._watch(checked)
+            self._watch(checked, seen)
             before = self.state()
             self._take(checked)
             if self.state() != before:
                 self.changed_state()
 
-    def _watch(self, checked: Checked) -> None:
+    def _watch(self, checked: Checked, seen: _Signature = ()) -> None:
+        """Look at these files from now on.
+
+        Args:
+            checked: names them.
+            seen: their signature from before they were read, so that what changed meanwhile is noticed at the next
+                look; left out, they are read once more then.
+        """
         files = (*checked.document.files, self.path, self.source.env_file, *self.source.policy_files)
-        self._files = tuple(dict.fromkeys((*files, *(self._files if checked.snapshot is None else ()))))
-        self._signature = self._now()
+        watched = tuple(dict.fromkeys((*files, *(self._files if checked.snapshot is None else ()))))
+        self._signature = seen if watched == self._files else ()
+        self._files = watched
 
     def _now(self) -> _Signature:
         found = []
@@ -217,19 +224,6 @@ class ConfigService:
             if self.state() != before:
                 self.changed_state()
             return snapshot
-
-    async def edit(self, edit: Edit, writer: Writer) -> Written:
-        """Change single values and take the result up.
-
-        Raises:
-            GatewayError: as `openclaw.config.changing.edit_config`.
-        """
-        try:
-            return await asyncio.to_thread(edit_config, self.source, edit, writer, self._clock)
-        except Conflict:
-            return await asyncio.to_thread(edit_config, self.source, edit, writer, self._clock)
-        finally:
-            await self.refresh()
 
 
 def _changed(old: Snapshot, new: Snapshot) -> list[Path]:

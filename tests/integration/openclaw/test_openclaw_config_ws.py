@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from openclaw_house import house
 from openclaw_rig import running_rig
 
 from openclaw.config import OpenClawPolicy
+from openclaw.config.effective import Ceiling
 from openclaw.config.sections.base import REDACTED
 from openclaw.config.service import ConfigService
 from openclaw.config.snapshot import Source
 from shared.errors import ExitCode, GatewayError
+from shared.execpolicy.policy import ExecPolicy
+from shared.lifecycle.tasks import TaskPool
 from shared.openclawclient.client import RequestRefused
 
 
@@ -188,3 +192,23 @@ async def test_a_start_refuses_an_invalid_file(tmp_path):
     with pytest.raises(GatewayError, match=r"openclaw\.json:1: bridge: Unrecognized key"):
         async with running_rig(tmp_path):
             pass
+
+
+async def test_what_changes_while_it_is_read_is_taken_up_next(tmp_path):
+    file = tmp_path / "openclaw.json"
+    file.write_text("{}")
+    late = ["{agents: {defaults: {timeoutSeconds: 22}}}"]
+
+    def ceiling():
+        if file.read_text() != "{}" and late:
+            file.write_text(late.pop())  # after the file was read, before anybody looks again
+        return Ceiling(OpenClawPolicy(), ExecPolicy())
+
+    config = ConfigService(replace(Source.fixed(tmp_path, OpenClawPolicy()), ceiling=ceiling))
+    config.load()
+    watching = TaskPool("test")
+    watching.start(config.run())
+    await asyncio.sleep(0)
+    file.write_text("{agents: {defaults: {timeoutSeconds: 11}}}")
+    await until(lambda: config.current.policy.agent.timeout_s == 22)
+    await watching.close()
