@@ -92,6 +92,19 @@ async def test_tokens_are_kept_while_they_fit_and_nothing_stored_opens_a_door(tm
     assert not any(secret.encode() in stored for secret in (token, fresh, rotated))
 
 
+async def test_a_token_revoked_while_its_device_connects_lets_nobody_in(tmp_path):
+    key = DeviceKey.generate()
+    async with database(tmp_path) as db:
+        devices = Devices(db, Secret("s"), FakeClock())
+        await devices.approve_silently(asking(key))
+        token, _ = await devices.admit(asking(key))
+        assert devices.check_token(key.device_id, "operator", token, [])
+        await devices.revoke(key.device_id, "operator")  # after the check above, before the connect went on
+        with pytest.raises(NotFound, match="token ended"):
+            await devices.admit(asking(key), by_token=token)
+        assert not devices.check_token(key.device_id, "operator", token, [])
+
+
 async def test_codes_for_strangers(tmp_path):
     clock = FakeClock()
     async with database(tmp_path) as db:
