@@ -76,8 +76,12 @@ async def test_a_wrong_token_is_said_once_and_not_tried_again(page: Page, tmp_pa
         await expect(connected(page)).to_be_visible()
 
 
-async def test_a_visitor_of_the_tunnel_waits_for_approval_and_goes_on_by_itself(page: Page, tmp_path: Path):
-    async with running_rig(tmp_path) as rig, tunnel(rig.gateway.port) as port, rig.client() as operator:
+@pytest.mark.parametrize("forwarded", [VISITOR, f"127.0.0.1, {VISITOR}"], ids=["plain", "forged"])
+async def test_a_visitor_of_the_tunnel_waits_for_approval_and_goes_on_by_itself(
+    page: Page, tmp_path: Path, forwarded: str
+):
+    edge = {"X-Forwarded-For": forwarded}
+    async with running_rig(tmp_path) as rig, tunnel(rig.gateway.port, edge) as port, rig.client() as operator:
         await page.goto(f"http://127.0.0.1:{port}/#token={TOKEN}")
         await expect(heading(page, "Waiting for approval")).to_be_visible()
         request_id = await page.locator("#request").inner_text()
