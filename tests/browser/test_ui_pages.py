@@ -162,6 +162,20 @@ async def test_a_post_is_approved_as_it_was_looked_at_and_a_doubt_is_settled(pag
         assert asked(gateway, "posts.resolve") == [{"id": "post_2", "posted": True}]
 
 
+async def test_what_is_on_its_way_is_a_calendar_and_history_has_the_link(page: Page):
+    async with stand_in() as gateway:
+        soon = {"createdAtMs": now_ms(), "dueAtMs": now_ms() + 3_600_000, "state": "scheduled"}
+        late = soon | {"id": "post_2", "text": "Later", "dueAtMs": now_ms() + 3 * 86_400_000}
+        done = {"createdAtMs": 1, "dueAtMs": 1, "state": "published", "permalink": "https://www.threads.com/t/AbC"}
+        gateway.pages.posts = [POST | late, POST | soon, POST | done | {"id": "post_3", "text": "Done"}]
+        await enter(page, gateway, "posts")
+        coming = page.get_by_role("region", name="On the way")
+        await expect(coming.get_by_role("heading", level=3).filter(has_not_text="Threads")).to_have_count(2)
+        await expect(coming.get_by_role("listitem").last).to_contain_text("Later")
+        link = page.get_by_role("listitem").filter(has_text="Done").get_by_role("link")
+        await expect(link).to_have_attribute("href", "https://www.threads.com/t/AbC")
+
+
 async def test_sessions_are_found_named_shortened_and_deleted(page: Page):
     async with stand_in() as gateway:
         other = "agent:main:discord:channel:7"

@@ -48,6 +48,10 @@ export function timeOfDay(at) {
 }
 
 /** @param {number} at Unix milliseconds */
+export const weekday = (at) =>
+  format('weekday', (language) => new Intl.DateTimeFormat(language, {weekday: 'long', day: 'numeric', month: 'long'})).format(new Date(at));
+
+/** @param {number} at Unix milliseconds */
 export const dateTime = (at) =>
   format('full', (language) => new Intl.DateTimeFormat(language, {dateStyle: 'medium', timeStyle: 'medium'})).format(new Date(at));
 

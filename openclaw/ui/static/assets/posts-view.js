@@ -1,6 +1,7 @@
 /** `<oc-posts>`: posts that wait for a person, that are on the way, and that are done. */
 
 import './post-card.js';
+import {weekday} from './format.js';
 import {t} from './i18n.js';
 import {postsIcon, refreshIcon} from './icons.js';
 import {outcome, stateCard, whenReady} from './page-state.js';
@@ -38,7 +39,21 @@ export class PostsView extends Page {
         <h2 id="waiting">${t('posts.waiting')}</h2>
         ${waiting.length ? this.#cards(waiting) : html`<p class="card soft">${t('posts.calm')}</p>`}
       </section>
-      ${this.#part('coming', t('posts.coming'), coming)} ${this.#part('past', t('posts.past'), past)}`;
+      ${this.#calendar(coming)} ${this.#part('past', t('posts.past'), past)}`;
+  }
+
+  /** @param {any[]} coming what is on its way, day by day */
+  #calendar(coming) {
+    if (!coming.length) return nothing;
+    const inOrder = [...coming].sort((one, other) => one.dueAtMs - other.dueAtMs);
+    const days = [...new Set(inOrder.map(({dueAtMs}) => weekday(dueAtMs)))];
+    return html`<section aria-labelledby="coming">
+      <h2 id="coming">${t('posts.coming')}</h2>
+      ${days.map(
+        (day) => html`<h3 class="soft">${day}</h3>
+          ${this.#cards(inOrder.filter(({dueAtMs}) => weekday(dueAtMs) === day))}`,
+      )}
+    </section>`;
   }
 
   /**
