@@ -208,3 +208,47 @@ async def test_a_route_survives_any_session_key(page: Page):
             module("route.js", "return given.map(m.readRoute)"), ["", "#", "#/nowhere", "#/chat/%E0%A4%A"]
         )
         assert odd == [{"view": "overview", "session": ""}] * 3 + [{"view": "chat", "session": ""}]
+
+
+async def test_a_path_is_found_on_its_line_whatever_the_file_looks_like(page: Page):
+    text = """// a "comment: {
+{
+  gateway: { /* { */ port: 1, "auth": {
+    'token': "a } b", } },
+  agents: { list: [
+    {id: "a"},
+    {
+      id: "b" },
+  ] },
+}"""
+    paths = [
+        "gateway.port",
+        "gateway.auth.token",
+        "agents.list[1].id",
+        "agents.list.0",
+        "agents.list[1].nam",
+        "gateway[a.b]",
+        "x",
+    ]
+    async with blank_page_of_the_ui(page):
+        found = await page.evaluate(
+            module("json5-lines.js", "return given[1].map((path) => m.lineOfPath(given[0], path))"), [text, paths]
+        )
+    assert found == [3, 4, 8, 6, 7, 3, 0]
+
+
+async def test_what_cannot_be_seen_is_numbered_and_what_can_is_left_alone(page: Page):
+    texts = ["ls -l\n\t/tmp", "a\u202eb", "pay\u200bpal", "x\u3164y", "x\U000e0041y", "나노봇 — ok", "a\rb"]
+    async with blank_page_of_the_ui(page):
+        shown = await page.evaluate(module("visible-text.js", "return given.map(m.visible)"), texts)
+    numbered = ["a⟨U+202E⟩b", "pay⟨U+200B⟩pal", "x⟨U+3164⟩y", "x⟨U+E0041⟩y"]
+    assert shown == ["ls -l\n\t/tmp", *numbered, "나노봇 — ok", "a⟨U+000D⟩b"]
+
+
+async def test_no_setting_name_reaches_the_prototype_of_anything(page: Page):
+    edits = [[["__proto__", "polluted"], True], [["a", "constructor"], 1]]
+    body = "const raw = JSON.stringify(m.patchOf(given)); return [raw, ({}).polluted === undefined]"
+    async with blank_page_of_the_ui(page):
+        raw, clean = await page.evaluate(module("config-form.js", body), edits)
+    assert raw == '{"__proto__":{"polluted":true},"a":{"constructor":1}}'
+    assert clean

@@ -53,15 +53,25 @@ const joined = (path, key) => (path ? `${path}.${key}` : key);
  * @param {string} path with indexes as `[0]` or as `.0`
  */
 export function lineOf(lines, path) {
-  const at = path.replace(/\.(\d+)(?=\.|$|\[)/g, (whole, index) => (lines.has(path) ? whole : `[${index}]`));
-  for (const start of [path, at]) {
-    for (let rest = start; rest; rest = rest.replace(/(\.[^.[\]]*|\[\d+\])$/, '')) {
-      const line = lines.get(rest);
-      if (line) return line;
-      if (!/[.[]/.test(rest)) break;
-    }
+  // A number may be an index, or the name of a key, such as a server's id.
+  const asIndex = path.replace(/\.(\d+)(?=\.|$|\[)/g, '[$1]');
+  const [rest] = [nearest(lines, path), nearest(lines, asIndex)].sort((one, other) => other.length - one.length);
+  return lines.get(rest) ?? 0;
+}
+
+/**
+ * @param {Map<string, number>} lines
+ * @param {string} path
+ * @returns {string} the path, or the longest beginning of it that there is
+ */
+function nearest(lines, path) {
+  let rest = path;
+  while (rest && !lines.has(rest)) {
+    const shorter = rest.replace(/(?:^|\.)[^.[\]]*$|\[\d+\]$/, '');
+    // A name in brackets, which may have dots in it, goes letter by letter.
+    rest = shorter === rest ? rest.slice(0, -1) : shorter;
   }
-  return 0;
+  return rest;
 }
 
 /**
