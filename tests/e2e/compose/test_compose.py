@@ -109,7 +109,7 @@ def test_everything_comes_up_and_the_policys_lines_answer(stack: Stack) -> None:
     assert health
     assert "discord" in stack.docker("exec", OPENCLAW, "openclaw", "channels", "status").lower()
     assert stack.docker("exec", OPENCLAW, "node", "--version").startswith("v22.")
-    assert stack.docker("exec", OPENCLAW, "sh", "-c", "command -v node curl").split() == [
+    assert stack.docker("exec", OPENCLAW, "sh", "-c", "command -v node; command -v curl").split() == [
         "/usr/local/bin/node",
         "/usr/bin/curl",
     ]
