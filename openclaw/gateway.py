@@ -209,7 +209,7 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
     listeners = AsgiListeners(app, ws_max_bytes=options.limits.max_hello_bytes, ws_ping_s=options.limits.ping_s)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(listeners)
-        gateway.port = await listeners.add_tcp(policy.bind, policy.port, state={})
+        gateway.port = await listeners.add_tcp(options.policy.bind, policy.port, state={})
         if policy.metrics.port is not None:
             figures = serving_metrics(services, counts, policy.metrics.port)
             gateway.metrics_port = await stack.enter_async_context(figures)
