@@ -59,7 +59,7 @@ def card_text(card: PostCard) -> str:
         lines.append("(no text)")
     lines += [f"{name}: `{in_code(value)}`" for name, value in post.extras.items()]
     lines += [f"{number}. {_media(url)}" for number, url in enumerate(post.media, start=1)]
-    if post.due_at > post.created_at:
+    if post.due_at > post.created_at and post.state in {"awaiting_approval", "scheduled"}:
         lines.append(f"Wanted for <t:{int(post.due_at.timestamp())}:F>")
     if post.state == "awaiting_approval":
         lines.append(f"Approving counts for exactly this. Expires <t:{int(card.ask_until.timestamp())}:R>")

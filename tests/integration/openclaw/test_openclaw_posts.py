@@ -57,10 +57,10 @@ async def test_from_a_message_over_a_button_to_the_permalink(paths) -> None:
         assert "Approved" in await it.channel.press(card.id, approve, sender=OWNER)
         (job,) = await there.gateway.social.store.jobs()
         await there.until(job.id, "published")
-        done = await shown(it, "Online at Threads", CARDS)
         (live,) = there.meta.posts.posts("threads")
         assert live.text == "Tides-are-high"
-        assert live.media_id in done.text
+        # The permalink comes a moment after the post is online.
+        assert "Online at Threads" in (await shown(it, f"/post/{live.media_id}", CARDS)).text
         await it.channel.say(CHAT, "!tool post_status {}", sender=OWNER)
         assert live.media_id in (await shown(it, "is online at Threads")).text
 
