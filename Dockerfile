@@ -1,5 +1,5 @@
 # The product's images; built by scripts/images.sh, which first puts `wheels`, `own` and `node` into the context, so that
-# no step needs a network. BASE is for the machine's own architecture and has Python 3.11 with venv, curl,
+# no step needs a network. BASE is for the machine's own architecture and has Python 3.11 with venv, curl, git, ssh,
 # ca-certificates and time zones: one made on the host, or python:3.11-bookworm.
 ARG BASE
 

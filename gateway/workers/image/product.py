@@ -28,7 +28,7 @@ from shared.errors import GatewayError, Internal, Unavailable
 
 IMAGES: Final = {"gateway": "clawgate-gateway:local", "nanoclaw": "nanoclaw:local", "openclaw": "openclaw:local"}
 """Image by stage of the Dockerfile."""
-PACKAGES: Final = ("ca-certificates", "curl", "python3", "python3-venv", "tzdata")
+PACKAGES: Final = ("ca-certificates", "curl", "git", "openssh-client", "python3", "python3-venv", "tzdata")
 """Of the base; no jq, as the policy says of OpenClaw's container."""
 NODE: Final = "22.23.3"
 _NODE_NAMES: Final[dict[Architecture, str]] = {"x86_64": "x64", "aarch64": "arm64"}
