@@ -26,6 +26,8 @@ def _ms(moment: datetime | None) -> int | None:
 def account(report: ChannelReport) -> dict[str, Any]:
     """One channel account; times that are not known are null."""
     running = report.status.state in {"online", "connecting", "waiting"}
+    probed = report.probed
+    probe = {"probe": probed.as_wire(), "lastProbeAt": unix_ms(probed.at)} if probed else {"lastProbeAt": None}
     return {
         "accountId": "default",
         "enabled": report.enabled,
@@ -38,6 +40,7 @@ def account(report: ChannelReport) -> dict[str, Any]:
         "lastInboundAt": _ms(report.last_inbound_at),
         "lastOutboundAt": _ms(report.last_outbound_at),
         "tokenSource": "config" if report.configured else "none",
+        **probe,
     }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from openclaw.approvals.asked import ClientRequests
 from openclaw.approvals.service import Approvals
+from openclaw.channel_probe import Probed
 from openclaw.config import OpenClawPolicy
 from openclaw.config.service import ConfigService
 from openclaw.cron.service import CronJobs
@@ -37,6 +38,7 @@ class ChannelReport:
 
     Attributes:
         configured: a token is there.
+        probed: what the platform itself said when it was asked last; None when it never was.
     """
 
     enabled: bool
@@ -44,6 +46,7 @@ class ChannelReport:
     status: ChannelStatus
     last_inbound_at: datetime | None = None
     last_outbound_at: datetime | None = None
+    probed: Probed | None = None
 
 
 AskSignIns = Callable[[], Awaitable[list[SignInInfo]]]
@@ -80,6 +83,7 @@ class Services:
         log_file: where this process's log lines go.
         discord: asked whenever somebody wants to know.
         started_at: aware UTC.
+        probe_discord: asks Discord itself within so many milliseconds; the answer is in the next report.
         speak: sends a text to a chat target under a key and gives the chat and the message's id; None without a bot.
         posts: None where the gateway is not asked about posts.
         sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
@@ -104,6 +108,7 @@ class Services:
     hub: Hub
     discord: Callable[[], ChannelReport]
     started_at: datetime
+    probe_discord: Callable[[int | None], Awaitable[None]] | None = None
     speak: Speak | None = None
     posts: PostsGateway | None = None
     sign_ins: AskSignIns | None = None

@@ -23,6 +23,7 @@ from openclaw.approvals.continuation import Continuation
 from openclaw.approvals.control import approval_operations
 from openclaw.approvals.service import Approvals
 from openclaw.channel_log import channel_log_operations
+from openclaw.channel_probe import ChannelProbe
 from openclaw.chat_words import CHAT_COMMANDS
 from openclaw.config import OpenClawPolicy
 from openclaw.config.document import HELD_AT
@@ -165,6 +166,7 @@ class Tenant:
         self._parts: list[asyncio.Task[object]] = []
         self._channel: Channel | None = None
         self._intake: DiscordIntake | None = None
+        self._probe = ChannelProbe(lambda: self._channel, clock)
         self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
         self.inbox = Inbox(self.db, schema.channels, clock)
         self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
@@ -285,6 +287,7 @@ class Tenant:
         self._intake = DiscordIntake(
             gateway.services, self.inbox, self.outbox, self._channel, self._clock, answers=self._answers
         )
+        gateway.services.probe_discord = self._probe.ask
         gateway.services.speak = Speaker(self.outbox, lambda: self._channel).say
         self._parts = [self._tasks.start(self.outbox.run(), name="outbox")]
         await self._intake.start()
@@ -343,6 +346,7 @@ class Tenant:
             status=self._channel.status,
             last_inbound_at=self._intake.last_inbound_at,
             last_outbound_at=self._intake.last_outbound_at,
+            probed=self._probe.last,
         )
 
     def _sessions(self) -> Sessions | None:

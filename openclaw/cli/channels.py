@@ -8,7 +8,10 @@ import click
 
 from openclaw.cli_target import Target, json_option, target_options
 from shared.cli import print_json, print_table
-from shared.errors import Unavailable
+from shared.errors import ExitCode, Unavailable
+
+_OF_THE_TIMEOUT = 0.8
+"""How much of the command's time the platform gets, so that the gateway can still say that it did not answer."""
 
 
 @click.group()
@@ -18,24 +21,28 @@ def cli() -> None:
 
 @cli.command("status")
 @target_options
-@click.option("--probe", is_flag=True, help="Ask the platform, too.")
+@click.option("--probe", is_flag=True, help="Ask the platform itself, too: who the bot is, and what it may hear.")
 @json_option
-def channels_status(target: Target, *, probe: bool, as_json: bool) -> None:
-    """Show every channel; 69 when the gateway does not answer."""
+def channels_status(target: Target, *, probe: bool, as_json: bool) -> int:
+    """Show every channel; 69 when the gateway does not answer, 1 when a probed platform does not."""
+    params = {"probe": True, "timeoutMs": int(target.timeout_s * _OF_THE_TIMEOUT * 1000)} if probe else {}
     try:
-        report = target.request("channels.status", {"probe": probe})
+        report = target.request("channels.status", params)
     except Unavailable as error:
         error.detail = f"Gateway not reachable: {error.detail}"
         raise
+    rows = [(name, row) for name in report["channelOrder"] for row in report["channelAccounts"][name]]
+    failed = probe and not all(row.get("probe", {}).get("ok", True) for _, row in rows)
+    code = ExitCode.CRASH if failed else ExitCode.STOP
     if as_json:
         print_json(report)
-        return
+        return code
     click.echo("Gateway reachable.")
     if not report["channelOrder"]:
         click.echo("No channel is switched on: see [discord] in policies/openclaw.toml.")
-    for name in report["channelOrder"]:
-        for row in report["channelAccounts"][name]:
-            click.echo(f"- {report['channelLabels'][name]} {row['accountId']}: {', '.join(_words(row))}")
+    for name, row in rows:
+        click.echo(f"- {report['channelLabels'][name]} {row['accountId']}: {', '.join(_words(row))}")
+    return code
 
 
 def _words(row: dict[str, Any]) -> list[str]:
@@ -46,7 +53,18 @@ def _words(row: dict[str, Any]) -> list[str]:
         *(["connected"] if row.get("connected") else []),
         f"token:{row['tokenSource']}",
         *([f"error:{row['lastError']}"] if row["lastError"] else []),
+        *_probe_words(row.get("probe")),
     ]
+
+
+def _probe_words(probe: dict[str, Any] | None) -> list[str]:
+    """What Discord itself said; shown once it was asked."""
+    if probe is None:
+        return []
+    if not probe["ok"]:
+        return [f"probe failed: {probe['error']}"]
+    content = probe["application"]["intents"]["messageContent"]
+    return [f"probe ok in {probe['elapsedMs']} ms", f"bot:@{probe['bot']['username']}", f"message content:{content}"]
 
 
 @cli.command("log")

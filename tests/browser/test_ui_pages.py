@@ -250,6 +250,7 @@ async def test_channels_are_probed(page: Page):
         await expect(page.get_by_role("region", name="Discord")).to_contain_text(HOSTILE)
         await page.get_by_role("button", name="Probe now").click()
         await expect(page.get_by_role("region", name="Discord")).to_contain_text("probe answered in 41 ms")
+        await expect(page.get_by_role("region", name="Discord")).to_contain_text("fewer than 100 servers")
 
 
 async def test_the_log_is_followed_filtered_and_held(page: Page):

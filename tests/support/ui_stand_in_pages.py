@@ -207,7 +207,14 @@ class Pages:
     async def _channels_status(self, params: Json) -> Json:
         accounts = self.accounts
         if params.get("probe"):
-            probe = {"ok": True, "elapsedMs": 41, "bot": {"username": "clawbot"}}
+            intents = {"messageContent": "limited", "guildMembers": "disabled", "presence": "disabled"}
+            probe = {
+                "ok": True,
+                "elapsedMs": 41,
+                "error": None,
+                "bot": {"id": "1", "username": "clawbot"},
+                "application": {"id": "1", "intents": intents},
+            }
             accounts = [account | {"probe": probe, "lastProbeAt": now_ms()} for account in accounts]
         ids = ["discord"] if accounts else []
         return {

@@ -15,13 +15,23 @@ from shared.clock import unix_ms
 
 
 class ChannelsParams(Wire):
-    """``channels.status``."""
+    """``channels.status``: with `probe`, Discord itself is asked, for `timeout_ms` at most (10 s; up to 30 s)."""
 
     probe: bool = False
     timeout_ms: Annotated[int, Field(ge=0)] | None = None
 
 
-def _channels(call: Call, _params: ChannelsParams) -> object:
+def _channels(call: Call, params: ChannelsParams) -> object:
+    return _probed(call, params.timeout_ms) if params.probe else _report(call)
+
+
+async def _probed(call: Call, timeout_ms: int | None) -> object:
+    if call.services.probe_discord is not None:
+        await call.services.probe_discord(timeout_ms)
+    return _report(call)
+
+
+def _report(call: Call) -> object:
     services = call.services
     report = services.discord()
     shown = report.enabled

@@ -22,7 +22,13 @@ _RECENT = 10
 
 def _health(call: Call, params: dict[str, Any]) -> object:
     probe = isinstance(params, dict) and params.get("probe") is True
-    return call.services.hub.health(fresh=probe)
+    return _probed_health(call) if probe else call.services.hub.health()
+
+
+async def _probed_health(call: Call) -> object:
+    if call.services.probe_discord is not None:
+        await call.services.probe_discord(None)
+    return call.services.hub.health(fresh=True)
 
 
 def _status(call: Call, _params: object) -> object:

@@ -32,9 +32,11 @@ from shared.channels.discord.commands import declare, upload
 from shared.channels.discord.components import view_of
 from shared.channels.discord.faults import final_failure, translated
 from shared.channels.discord.identify import IdentifyBudget
+from shared.channels.discord.probing import probe
 from shared.channels.discord.reading import kind_of, parent_of, read_me, read_message, roles_of
 from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
 from shared.channels.feed import Feed
+from shared.channels.probe import ProbeResult
 from shared.channels.spool import read_files
 from shared.channels.standing import Standing
 from shared.channels.text import DISCORD_LIMIT, length
@@ -200,6 +202,10 @@ class DiscordChannel:
         user = self._client.user if self._client else None
         who = {"user_id": str(user.id), "user_name": user.display_name} if user else {}
         self._standing.set(state, reason, failure=failure, **who)
+
+    async def probe(self, timeout_s: float) -> ProbeResult:
+        """Ask Discord who the bot is and what it may hear; also while it is not connected."""
+        return await probe(self._client, self._token, timeout_s, self._clock)
 
     # --- what the client tells ---------------------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ export class ChannelsView extends Page {
   #account(account) {
     const state = accountState(account);
     const {probe} = account;
+    const content = probe?.application?.intents?.messageContent;
     return html`<li class="card account">
       <div class="top">
         <div>
@@ -74,9 +75,11 @@ export class ChannelsView extends Page {
       </div>
       <dl class="facts">
         ${fact(t('channels.bot'), probe?.bot?.username ?? account.bot?.username)}
+        ${fact(t('channels.content'), content && t(`channels.content-${content}`))}
         ${fact(t('channels.lastIn'), ago(account.lastInboundAt))} ${fact(t('channels.lastOut'), ago(account.lastOutboundAt))}
         ${fact(t('channels.started'), ago(account.lastStartAt))} ${fact(t('channels.token'), account.tokenSource)}
       </dl>
+      ${content === 'disabled' ? html`<p class="note bad">${t('channels.contentFix')}</p>` : nothing}
       ${account.lastError ? html`<p class="note bad"><b>${t('channels.lastError')}:</b> ${account.lastError}</p>` : nothing}
     </li>`;
   }

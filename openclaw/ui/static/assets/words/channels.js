@@ -19,5 +19,10 @@ export default {
   "probeBad": ["probe failed: {reason}", "점검 실패: {reason}"],
   "probedAt": ["probed {when}", "{when} 점검"],
   "bot": ["Bot", "봇"],
+  "content": ["May read messages", "메시지 읽기"],
+  "content-enabled": ["yes", "가능"],
+  "content-limited": ["yes (fewer than 100 servers)", "가능(서버 100개 미만)"],
+  "content-disabled": ["no", "불가"],
+  "contentFix": ["The bot cannot read what people write. Switch on its Message Content Intent in Discord's Developer Portal, page Bot, and start it again.", "봇이 메시지 내용을 읽을 수 없습니다. 디스코드 개발자 포털의 Bot 페이지에서 Message Content Intent를 켠 뒤 다시 시작하세요."],
   "unknown": ["no reason given", "이유 없음"]
 };
