@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -52,6 +52,7 @@ from gateway.social.hosting.server import media_app
 from gateway.social.setup import build_graph, build_social
 from gateway.social.upkeep import Upkeep
 from gateway.store import GatewayStore, TenantKey
+from gateway.tenants.sockets import TenantSockets
 from gateway.users import give_folders
 from gateway.workers.development import development_mounts
 from gateway.workers.engine import Engine, EngineInfo
@@ -127,6 +128,10 @@ class Gateway:
         self.model_api_port = 0
         self.media_port = 0
         self.graph_authority = ""
+        enabled = settings.enabled_tenants()
+        self.kinds = {name: tenant.kind for name, tenant in enabled.items()}
+        self.threads_groups = {name: tenant.threads_group for name, tenant in enabled.items()}
+        self._changing = asyncio.Lock()
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Bring everything up; what was started is undone by `stack`, in reverse."""
@@ -153,7 +158,7 @@ class Gateway:
             claude_file=settings.credential_file("claude_file"),
             http=http,
             env=settings.env,
-            tenants={name: tenant.kind for name, tenant in settings.enabled_tenants().items()},
+            tenants=self.kinds,
             notify=self.on_sign_in_ended,
             borrowed=settings.borrowed_files(),
         )
@@ -196,7 +201,7 @@ class Gateway:
             on_request=ledger.note,
             reserve=budget.admit,
             release=lambda reservation: budget.settle(reservation, None),
-            gate=pacing_gate(pacer, light_tenants=settings.tenants_of("nanoclaw")),
+            gate=pacing_gate(pacer, is_light=lambda tenant: self.kinds.get(tenant) == "nanoclaw"),
         )
 
         models = ModelCatalogue(proxy, listener_identity(), catalog=load_catalog(paths))
@@ -246,10 +251,7 @@ class Gateway:
                 rebuild_image=images.rebuild,
                 prune_images=images.prune,
                 notices=self.notices,
-                before_lease=ThreadsBeforeStart(
-                    self.sign_ins.refresher,
-                    {name: tenant.threads_group for name, tenant in settings.enabled_tenants().items()},
-                ),
+                before_lease=ThreadsBeforeStart(self.sign_ins.refresher, self.threads_groups),
                 social=self.social,
                 backups=backups,
                 sign_ins=self.sign_ins.refresher.status,
@@ -262,17 +264,13 @@ class Gateway:
         stack.push_async_callback(sockets.close, _DRAIN_S)
         givers = KeyGiver(self.take_key)
         stack.push_async_callback(givers.close)
-        for name in settings.enabled_tenants():
-            user = settings.user_of(name)
-            owner = (os.geteuid(), user.gid) if user else None
-            await sockets.add_unix(paths.tenant_socket(name), state={"tenant": name}, mode=0o660, owner=owner)
-            await givers.add(paths.key_socket(name), name, user.uid if user else os.geteuid())
         authority = load_authority(paths.graph_keys, SYSTEM_CLOCK.now())
         self.graph_authority = authority.certificate
         door = GraphDoor(build_graph(self.social, database, oauth, http, SYSTEM_CLOCK), authority, self.keys)
         stack.push_async_callback(door.close)
-        for name in settings.tenants_of("openclaw"):
-            await door.add(name, paths.tenant_graph_socket(name))
+        self.sockets = TenantSockets(paths, sockets, givers, door)
+        for name, kind in self.kinds.items():
+            await self.sockets.open(name, kind, settings.user_of(name))
         # Before the sockets close: tenants that wait for a notice must not hold them open.
         stack.callback(self.notices.release)
         stack.callback(self.social.changes.close)
@@ -306,6 +304,7 @@ class Gateway:
             {
                 "status": self.op_status,
                 "tenant_key": self.op_tenant_key,
+                "tenants_changed": self.op_tenants_changed,
                 "end_workers": self.op_end_workers,
                 **credential_operations(self.sign_ins),
                 **social_operations(self.social),
@@ -396,10 +395,39 @@ class Gateway:
         """Take the hash of a tenant's new key from the supervisor."""
         tenant = parse_name("tenant", str(params.get("tenant", "")))
         digest, uid = str(params.get("sha256", "")), params.get("uid")
-        if tenant not in self.settings.policy.tenants or len(digest) != 64 or not isinstance(uid, int):
+        if tenant not in self.kinds or len(digest) != 64 or not isinstance(uid, int):
             raise Invalid(f"not a key for a tenant of ours: {tenant}")
         await self.take_key(TenantKey(tenant, digest, uid))
         return {"tenant": tenant}
+
+    async def op_tenants_changed(self, _params: dict[str, Any]) -> dict[str, list[str]]:
+        """Serve the tenants that policy has now; who stays notices nothing.
+
+        A tenant that is gone must have been stopped; its agents are ended and its key is forgotten. Of the rest of the
+        policy nothing is taken up: that needs a start.
+        """
+        async with self._changing:
+            found = await asyncio.to_thread(Settings.load, self.paths)
+            wanted = found.enabled_tenants()
+            gone = [name for name, kind in self.kinds.items() if name not in wanted or wanted[name].kind != kind]
+            for name in gone:
+                await self.sockets.close(name)
+                self.keys.pop(name, None)
+                await self.store.drop_key(name)
+                await self.pool.end_all(tenant=name)
+                del self.kinds[name], self.threads_groups[name]
+            tenants = {"tenants": found.policy.tenants}
+            self.settings = replace(self.settings, policy=self.settings.policy.model_copy(update=tenants))
+            new = [name for name in wanted if name not in self.kinds]
+            for name in new:
+                await asyncio.to_thread(give_folders, self.paths, name, found.user_of(name))
+                self.kinds[name], self.threads_groups[name] = wanted[name].kind, wanted[name].threads_group
+                await self.sockets.open(name, wanted[name].kind, found.user_of(name))
+            self.notices.speak_by(found.notices_tenant())
+            if new:
+                await self.sign_ins.write_views()
+            _log.info("gateway.tenants_changed", added=new, removed=gone)
+            return {"added": new, "removed": gone}
 
     async def take_key(self, key: TenantKey) -> None:
         """Let a tenant in with a new key from now on, and with no other."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway.credentials.environment import load_env, prefix_of
 from gateway.egress.policy import SEARCH_KEY, EgressPolicy, load_egress
 from gateway.notices.policy import NoticesPolicy
+from gateway.tenants.names import TenantKind, decide_name
 from gateway.users import ServiceUser, service_user
 from gateway.workers.development import NAME as DEV_MOUNT
 from gateway.workers.development import checkout_of
@@ -25,7 +26,6 @@ from shared.config.toml import load_policy
 from shared.config.upstreams import Upstreams
 from shared.gatewayclient.models import Slug
 
-TenantKind = Literal["nanoclaw", "openclaw"]
 ModelRouteName = Literal["messages", "chat/completions", "responses", "copilot/responses", "copilot/messages"]
 
 _TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "COPILOT_MODEL")
@@ -125,6 +125,18 @@ class GatewayPolicy(_Section):
     notices: NoticesPolicy = NoticesPolicy()
     sandbox: bool = False
 
+    def enabled(self) -> dict[str, TenantPolicy]:
+        """Tenants to run, by name."""
+        return {name: tenant for name, tenant in self.tenants.items() if tenant.enabled}
+
+    @field_validator("tenants")
+    @classmethod
+    def _names_are_free(cls, value: dict[str, TenantPolicy]) -> dict[str, TenantPolicy]:
+        for name, tenant in value.items():
+            if reason := decide_name(name, tenant.kind):
+                raise ValueError(f"tenants.{name}: {reason}")
+        return value
+
     @model_validator(mode="after")
     def _notices_have_a_way(self) -> GatewayPolicy:
         name = self.notices.tenant
@@ -213,7 +225,7 @@ class Settings:
 
     def enabled_tenants(self) -> dict[str, TenantPolicy]:
         """Tenants to run, by name."""
-        return {name: tenant for name, tenant in self.policy.tenants.items() if tenant.enabled}
+        return self.policy.enabled()
 
     def user_of(self, tenant: str) -> ServiceUser | None:
         """The user a tenant runs as; None when it shares ours.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Result, Row, bindparam, case, func, select
+from sqlalchemy import Column, Connection, Result, Row, bindparam, case, delete, func, select
 
 from gateway.schema import budget_counter, budget_reservation, model_request, tenant_key
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -125,6 +125,12 @@ class GatewayStore:
         """Replace a tenant's key; the one of its last start is worthless from now on."""
         values = {"tenant": key.tenant, "sha256": key.sha256, "uid": key.uid, "created_at": self._clock.now()}
         await self._database.write(lambda connection: upsert(connection, tenant_key, values, key=["tenant"]))
+
+    async def drop_key(self, tenant: str) -> None:
+        """Forget a tenant's key: nobody comes in with it again."""
+        await self._database.write(
+            lambda connection: connection.execute(delete(tenant_key).where(tenant_key.c.tenant == tenant))
+        )
 
     async def keys(self) -> dict[str, TenantKey]:
         """All keys by tenant."""

@@ -271,7 +271,7 @@ def import_(source: Path, state: Path | None, tenant: str, *, dry_run: bool, as_
     from nanoclaw.importing.service import run_import
 
     paths = paths_of(state)
-    report = asyncio.run(run_import(source, tenant, paths, load(paths), dry_run=dry_run))
+    report = asyncio.run(run_import(source, tenant, paths, load(paths, tenant), dry_run=dry_run))
     if as_json:
         print_json({"dry_run": report.dry_run, "items": [asdict(item) for item in report.items]})
     else:

@@ -20,6 +20,9 @@ GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
+KIND = "nanoclaw"
+"""The first tenant's name, and of its policy file."""
+
 _DEFAULT_ZONE = "Asia/Seoul"
 
 NETWORK_TOOLS = frozenset({"WebFetch", "WebSearch"})
@@ -269,13 +272,13 @@ _FROM_ENV = {
 }
 
 
-def load(paths: Paths) -> NanoclawPolicy:
-    """Read the policy files.
+def load(paths: Paths, tenant: str = KIND) -> NanoclawPolicy:
+    """Read the policy files of a tenant.
 
     Raises:
         ConfigError: every problem with its file, line and key.
     """
-    return load_policy("nanoclaw", NanoclawPolicy, paths)
+    return load_policy(KIND, NanoclawPolicy, paths, tenant=tenant)
 
 
 def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> NanoclawPolicy:

@@ -413,7 +413,7 @@ async def run(name: str, paths: Paths) -> int:
         ConfigError: a file or setting must be fixed first; `Occupied` when another instance runs.
         Unavailable: the gateway did not come up in time.
     """
-    policy = load(paths)
+    policy = load(paths, name)
     logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL)  # what it reports we report, with the run's id
     async with tenant_process(name, paths) as (client, startup):
         effective = with_settings(policy, startup.settings)

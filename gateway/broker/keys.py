@@ -51,6 +51,12 @@ class KeyGiver:
         finally:
             os.umask(old_mask)
 
+    def remove(self, path: Path) -> None:
+        """Stop serving a tenant."""
+        if (server := self._servers.pop(path, None)) is not None:
+            server.close()
+            path.unlink(missing_ok=True)
+
     async def close(self) -> None:
         """Stop serving and remove the sockets."""
         for path, server in self._servers.items():

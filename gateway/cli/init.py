@@ -14,7 +14,9 @@ from shared.config.paths import Paths
 from shared.errors import GatewayError
 
 if TYPE_CHECKING:
+    from gateway.settings import Settings
     from gateway.setup.look import Found
+    from gateway.tenants.names import TenantKind
 
 _MARKS = {"done": "✓", "todo": "•", "failed": "✗"}
 _MOST_TOKEN_BYTES = 4096
@@ -26,9 +28,17 @@ _MOST_TOKEN_BYTES = 4096
 @click.option(
     "--token", "tokens", multiple=True, metavar="TENANT=@FILE", help="A bot's token, from a file or @- (a pipe)."
 )
-@click.option("--server", default="", help="A server OpenClaw answers in; its owner approves commands.")
+@click.option(
+    "--server", default="", metavar="[TENANT=]ID", help="A server OpenClaw answers in; its owner approves commands."
+)
 @click.option("--owner", default="", help="Another person who approves: a Discord user id.")
-@click.option("--main", "channel", default="", help="The channel from which NanoClaw is administered (it must run).")
+@click.option(
+    "--main",
+    "channel",
+    default="",
+    metavar="[TENANT=]ID",
+    help="The channel from which NanoClaw is administered (it must run).",
+)
 @click.option("--build", is_flag=True, help="Build the worker image if it is missing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and ask nothing.")
 def cli(
@@ -80,15 +90,24 @@ def _given(paths: Paths, tokens: tuple[str, ...], server: str, owner: str, chann
         click.echo(f"{tenant}: the token is {name}'s and is kept in the vault", err=True)
     settings = Settings.load(paths)
     if server:
-        for tenant in settings.tenants_of("openclaw"):
-            who = asyncio.run(act.allow_server(paths, tenant, server, owner))
-            click.echo(f"{tenant}: answers in {server}, {who} approves; it counts from its next start", err=True)
+        tenant, place = _whose(settings, "openclaw", server)
+        who = asyncio.run(act.allow_server(paths, tenant, place, owner))
+        click.echo(f"{tenant}: answers in {place}, {who} approves; it counts from its next start", err=True)
     if build:
         click.echo(asyncio.run(act.build_image(paths, lambda line: click.echo(line, err=True))), err=True)
     if channel:
-        for tenant in settings.tenants_of("nanoclaw")[:1]:
-            asyncio.run(act.make_main(paths, tenant, channel))
-            click.echo(f"{tenant}: {channel} is its main group, and it has said hello there", err=True)
+        tenant, place = _whose(settings, "nanoclaw", channel)
+        asyncio.run(act.make_main(paths, tenant, place))
+        click.echo(f"{tenant}: {place} is its main group, and it has said hello there", err=True)
+
+
+def _whose(settings: Settings, kind: TenantKind, given: str) -> tuple[str, str]:
+    """The tenant and the id of ``[TENANT=]ID``; without a tenant the first of the kind is meant."""
+    tenant, is_named, place = given.rpartition("=")
+    there = settings.tenants_of(kind)
+    if (is_named and tenant not in there) or not there:
+        raise click.UsageError(f"{given}: no {kind} of that name is on; there are: {', '.join(there) or 'none'}")
+    return tenant or there[0], place
 
 
 def _read(place: str) -> str:

@@ -26,6 +26,7 @@ MODULES: Final = {
     "posts": "gateway.cli.posts",
     "secrets": "gateway.cli.secrets",
     "status": "gateway.cli.status",
+    "tenants": "gateway.tenants.cli",
     "tunnel": "gateway.cli.tunnel",
     "uninstall": "gateway.cli.leave:uninstall",
     "usage": "gateway.cli.usage",

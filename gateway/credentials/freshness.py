@@ -21,13 +21,13 @@ class ThreadsBeforeStart:
 
     Args:
         refresher: keeps the tokens.
-        groups: the group of each tenant whose agents post to Threads.
+        groups: the group of each tenant whose agents post to Threads; may change.
         deadline_s: how long a start may wait, in seconds.
     """
 
     def __init__(self, refresher: Refresher, groups: Mapping[str, str], *, deadline_s: float = _DEADLINE_S) -> None:
         self._refresher = refresher
-        self._groups = dict(groups)
+        self._groups = groups
         self._deadline_s = deadline_s
 
     async def __call__(self, tenant: str, group: str) -> None:

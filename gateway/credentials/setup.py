@@ -56,7 +56,8 @@ def build_sign_ins(
         policy: addresses and identities.
         claude_file: Claude Code's ``.credentials.json``, shared with its command line.
         http: for token endpoints.
-        tenants: what each runs; each may have its own Threads and Instagram, and gets its views.
+        tenants: what each runs; each may have its own Threads and Instagram, and gets its views. One that is added
+            later gets views too, and sign-ins of its own at the gateway's next start.
         env: values of the gateway's ``.env``, for the apps of Threads and Instagram.
         store: keeps all but Claude's; the installation's vault when None.
         notify: told once when a person has to sign in again; must not block.
@@ -65,8 +66,8 @@ def build_sign_ins(
     """
     builder = _Builder(paths, store or open_vault(paths, clock=clock), notify, clock)
     builder.add_claude(ClaudeOAuth(policy.claude, http, clock=clock), claude_file)
-    views = partial(builder.write_views, dict(tenants or {}))
-    on_bearer = partial(builder.note_bearer, dict(tenants or {}))
+    views = partial(builder.write_views, tenants or {})
+    on_bearer = partial(builder.note_bearer, tenants or {})
     builder.add(SHARED_TENANT, CodexOAuth(policy.codex, http, clock=clock), views)
     builder.add(SHARED_TENANT, CopilotOAuth(policy.copilot, http, clock=clock), views)
     absent: dict[tuple[str, str], GatewayError] = {}
@@ -131,7 +132,7 @@ class _Builder:
         """What follows a new token; problems are logged, because the token itself is safe."""
         # One after the other: what an earlier writer knew must not replace what a later one wrote.
         async with self._writing:
-            for tenant, kind in tenants.items():
+            for tenant, kind in list(tenants.items()):
                 tokens = await self._tokens(tenant)
                 for problem in await after_renewal(
                     self._paths,

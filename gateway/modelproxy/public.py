@@ -46,17 +46,16 @@ def listener_identity() -> ModelIdentity:
     return ModelIdentity(tenant=LISTENER, group="", worker_id="", routes=LISTENER_ROUTES)
 
 
-def pacing_gate(pacer: Pacer, *, light_tenants: Iterable[str] = ()) -> Gate:
+def pacing_gate(pacer: Pacer, *, is_light: Callable[[str], bool] = lambda _tenant: False) -> Gate:
     """One queue for the listener and for the LIGHT route of some tenants; all other calls pass at once.
 
     Args:
         pacer: the queue.
-        light_tenants: tenants whose own chat completions share it, which is NanoClaw's LIGHT route.
+        is_light: whether a tenant's own chat completions share it, which is NanoClaw's LIGHT route.
     """
-    light = frozenset(light_tenants)
 
     async def gate(identity: ModelIdentity, route: str, _model: str) -> None:
-        if identity.tenant == LISTENER or (identity.tenant in light and route == "chat/completions"):
+        if identity.tenant == LISTENER or (route == "chat/completions" and is_light(identity.tenant)):
             await pacer.turn()
 
     return gate

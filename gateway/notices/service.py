@@ -44,6 +44,11 @@ class Notices:
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
 
+    def speak_by(self, tenant: str) -> None:
+        """From now on another tenant says them."""
+        self._tenant = tenant
+        self._news.set()
+
     async def forget(self) -> int:
         """Forget what is long over; says how many."""
         return await self._store.forget(self._clock.now() - _KEPT)

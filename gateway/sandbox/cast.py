@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.sandbox.discord.world import World
@@ -30,8 +31,13 @@ class Cast:
     bot_tokens: dict[str, str]
 
 
-def cast_of(world: World) -> Cast:
-    """Put everybody on the stage; whoever is there already stays as they are."""
+def cast_of(world: World, further: Iterable[str] = ()) -> Cast:
+    """Put everybody on the stage; whoever is there already stays as they are.
+
+    Args:
+        world: where.
+        further: tenants beside the first two, which have a bot too.
+    """
     owner = world.add_user(PEOPLE[0])
     owner.nitro = True
     guild = world.add_guild(GUILD, owner=owner)
@@ -40,7 +46,7 @@ def cast_of(world: World) -> Cast:
     for person in people.values():
         world.join(guild, person)
     applications = {}
-    for tenant, name in BOTS.items():
+    for tenant, name in {**{name: name for name in further}, **BOTS}.items():
         applications[tenant] = world.add_application(tenant, display_name=name)
         world.join(guild, applications[tenant])
     return Cast(

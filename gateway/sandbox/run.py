@@ -173,6 +173,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
             egress=_egress(web),
             engine={"kind": "process"} if engine is None else {"kind": "docker", "host": engine.docker_host},
             ports=ports,
+            further_ports=_further_ports(paths) if not options.ports.control_ui else {},
             guild_id=discord.cast.guild_id if discord else None,
         )
 
@@ -233,7 +234,7 @@ async def _discord(
     if not options.emulates_discord:
         return None
     world = World(paths.state / "world.json")
-    cast = cast_of(world)
+    cast = cast_of(world, Settings.policy_of(paths).enabled())
     emulator = DiscordEmulator(world, faults, port=options.ports.discord, people_port=options.ports.page)
     await emulator.start()
     stack.push_async_callback(emulator.stop)
@@ -268,6 +269,11 @@ def _slack_ready(slack: SandboxSlack, bot_id: str) -> dict[str, str]:
 def _concrete(ports: Ports) -> dict[str, int]:
     """Ports of the product itself; free ones are looked up here because they go into policy files."""
     return {"control_ui": ports.control_ui or free_port(), "model_api": ports.model_api or free_port()}
+
+
+def _further_ports(paths: Paths) -> dict[str, int]:
+    tenants = Settings.policy_of(paths).enabled()
+    return {name: free_port() for name, tenant in tenants.items() if tenant.kind == "openclaw" and name != "openclaw"}
 
 
 def free_port() -> int:
@@ -362,6 +368,7 @@ def _ready(
 ) -> dict[str, Any]:
     ui = f"http://{_LOCALHOST}:{ports['control_ui']}"
     ready: dict[str, Any] = {
+        **{tenant: {"bot_id": bot} for (tenant, platform), bot in bots.items() if platform == "discord"},
         "state": str(options.state),
         "openclaw": {
             "http_url": f"{ui}/",

@@ -7,15 +7,17 @@ which happen to name emulators.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.credentials.environment import load_env
+from gateway.credentials.environment import load_env, prefix_of
 from gateway.credentials.meta import REDIRECTS, env_names
 from gateway.credentials.views import Kind
 from gateway.sandbox.meta import MetaWorld
 from gateway.sandbox.meta.tokens import App, Network
+from gateway.sandbox.options import BOT_TENANTS
 from shared.config.envfile import read_env
 from shared.config.envwrite import write_back
 from shared.config.paths import Paths
@@ -76,10 +78,8 @@ def seed_env(
     """
     usual = {"OPENCLAW_GATEWAY_TOKEN": secrets.token_hex(24), "ASSISTANT_NAME": "J", "TZ": "Asia/Seoul"}
     slack = {name: token.reveal() for name, token in (slack_tokens or {}).items()}
-    bots = {
-        "DISCORD_BOT_TOKEN": bot_tokens["nanoclaw"].reveal() if "nanoclaw" in bot_tokens else "",
-        "OPENCLAW_DISCORD_BOT_TOKEN": bot_tokens["openclaw"].reveal() if "openclaw" in bot_tokens else "",
-    }
+    bots = {_token_name(name): bot_tokens[name].reveal() if name in bot_tokens else "" for name in BOT_TENANTS}
+    bots |= {_token_name(name): token.reveal() for name, token in bot_tokens.items()}
     present = read_env(paths.env_file)
     missing = {name: value for name, value in usual.items() if name not in present}
     slack |= {name: "" for name in present if name.startswith("SLACK_") and name not in slack}  # of an earlier start
@@ -87,6 +87,10 @@ def seed_env(
         write_back(paths.env_file, (name,), Secret(value))
     # The person may have put another one into the vault meanwhile.
     return load_env(paths)["OPENCLAW_GATEWAY_TOKEN"]
+
+
+def _token_name(tenant: str) -> str:
+    return "DISCORD_BOT_TOKEN" if tenant == "nanoclaw" else f"{prefix_of(tenant)}DISCORD_BOT_TOKEN"
 
 
 def register_apps(paths: Paths, meta: MetaWorld) -> dict[str, str]:
@@ -115,6 +119,7 @@ def seed_policies(
     egress: dict[str, Any],
     engine: dict[str, str],
     ports: dict[str, int],
+    further_ports: Mapping[str, int],
     guild_id: str | None,
 ) -> None:
     """Lay the sandbox's keys over the operator's copies of the policy files.
@@ -126,6 +131,7 @@ def seed_policies(
         egress: what agents may read of the web.
         engine: the ``[engine]`` table.
         ports: ``control_ui`` and ``model_api``.
+        further_ports: of OpenClaws beside the first, by name; those left out keep theirs.
         guild_id: the emulated server; None when another Discord server is used, whose ids are not known.
     """
     logins = CredentialPaths.of(paths)
@@ -152,3 +158,5 @@ def seed_policies(
     )
     overlay_file(operator_file("nanoclaw", paths), {"chats": {"register": "on_mention"}})
     overlay_file(operator_file("openclaw", paths), {"port": ports["control_ui"], "discord": discord})
+    for name, port in further_ports.items():
+        overlay_file(operator_file(name, paths), {"port": port})

@@ -9,7 +9,7 @@ from gateway.credentials.vault import open_vault
 from gateway.settings import Settings, engine_address
 from gateway.setup.discord import DiscordSetup
 from shared.config.paths import Paths
-from shared.config.toml import operator_file, policy_values
+from shared.config.toml import policy_files, policy_values
 from shared.config.tomlwrite import overlay_file
 from shared.errors import Conflict, Invalid, NotFound
 from shared.http.client import HttpPool
@@ -76,10 +76,10 @@ async def allow_server(paths: Paths, tenant: str, server: str, owner: str = "") 
         settings, token = await _token(paths, tenant)
         async with HttpPool() as http:
             owner = await DiscordSetup(http, settings.upstreams.discord.api_base).owner_of(token, server)
-    policy = policy_values("openclaw", paths)
+    policy = policy_values("openclaw", paths, tenant=tenant)
     approvers = list(policy.get("approvals", {}).get("approvers", ()))
     overlay_file(
-        operator_file("openclaw", paths),
+        policy_files("openclaw", paths, tenant=tenant)[-1],
         {
             "discord": {"guilds": {server: policy.get("discord", {}).get("guilds", {}).get(server, {})}},
             "approvals": {"approvers": [*approvers, *([owner] if owner not in approvers else [])]},

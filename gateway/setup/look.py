@@ -59,6 +59,7 @@ async def look(paths: Paths, sign_ins: Sequence[Mapping[str, Any]]) -> Found:
     steps += _models(sign_ins)
     for tenant in settings.tenants_of("openclaw"):
         steps.append(_who_may_ask(paths, tenant))
+    steps.append(_notices(settings))
     steps += await asyncio.to_thread(_running, settings)
     return Found(tuple(steps), bots)
 
@@ -131,7 +132,7 @@ def _models(sign_ins: Sequence[Mapping[str, Any]]) -> list[Step]:
 
 
 def _who_may_ask(paths: Paths, tenant: str) -> Step:
-    policy = policy_values("openclaw", paths)
+    policy = policy_values("openclaw", paths, tenant=tenant)
     servers = policy.get("discord", {}).get("guilds", {})
     approvers = [one for one in policy.get("approvals", {}).get("approvers", ()) if one != "operator"]
     option = paths.state_option
@@ -140,13 +141,27 @@ def _who_may_ask(paths: Paths, tenant: str) -> Step:
             f"access.{tenant}",
             "todo",
             "no server is on its allowlist, so it answers in none",
-            f"clawgate init{option} --server SERVER_ID",
+            f"clawgate init{option} --server {_mine(tenant, 'openclaw')}SERVER_ID",
             needed=False,
         )
     decided = (
         f"; commands are approved by {', '.join(approvers)}" if approvers else "; nobody on Discord approves commands"
     )
     return Step(f"access.{tenant}", "done", f"it answers in {len(servers)} server(s){decided}", needed=False)
+
+
+def _mine(tenant: str, kind: str) -> str:
+    """What goes before an id that is not for the first tenant of its kind."""
+    return "" if tenant == kind else f"{tenant}="
+
+
+def _notices(settings: Settings) -> Step:
+    wanted, tenant = settings.policy.notices, settings.notices_tenant()
+    if not tenant:
+        fix = "name a tenant and a chat under [notices] in policies/gateway.toml (docs/notices.md)"
+        return Step("notices", "todo", "nobody tells the owner what needs a person", fix, needed=False)
+    place = wanted.chat or "its main group"
+    return Step("notices", "done", f"{tenant} tells the owner what needs a person, in {place}", needed=False)
 
 
 def _running(settings: Settings) -> list[Step]:
@@ -169,6 +184,6 @@ def _main_group(paths: Paths, tenant: str) -> Step:
     groups = call(paths.control_socket(tenant), "groups.list", timeout_s=5.0)
     main = next((group for group in groups if group["folder"] == "main"), None)
     if main is None:
-        fix = f"clawgate init{paths.state_option} --main CHANNEL_ID"
+        fix = f"clawgate init{paths.state_option} --main {_mine(tenant, 'nanoclaw')}CHANNEL_ID"
         return Step(f"main.{tenant}", "todo", "no channel is its main group, from which you administer it", fix)
     return Step(f"main.{tenant}", "done", f"{main['name'] or main['chat']} is its main group")

@@ -14,6 +14,7 @@ from gateway.broker.auth import hash_key
 from gateway.settings import Settings
 from gateway.supervisor.child import Child, ChildSpec
 from gateway.supervisor.sources import POLL_S, watch
+from gateway.tenants.names import TenantKind
 from gateway.workers.development import NAME as DEV_MOUNT
 from gateway.workers.settings import CONTAINER_SETTINGS
 from shared.config.process import environment as environment_of
@@ -63,8 +64,14 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._control = ControlServer(
             self._paths.control_socket(UP),
-            {"status": self._op_status, "restart": self._op_restart, "stop": self._op_stop},
+            {
+                "status": self._op_status,
+                "restart": self._op_restart,
+                "stop": self._op_stop,
+                "tenants_changed": self._op_tenants_changed,
+            },
         )
+        self._changing = asyncio.Lock()
         self.stop_requested = asyncio.Event()
 
     async def start(self) -> None:
@@ -87,18 +94,7 @@ class Supervisor:
             await self.stop()
             raise _not_started(GATEWAY, code)
         for name, tenant in self._settings.enabled_tenants().items():
-            user = self._settings.user_of(name)
-            home = {"HOME": str(self._paths.tenant(name))} if user else {}
-            self._add(
-                ChildSpec(
-                    name,
-                    self._command(_ENTRY_POINTS[tenant.kind], "run", "--tenant", name),
-                    {**self._environment, **home},
-                    before_start=lambda name=name: self._issue_key(name),  # type: ignore[misc] # bound now
-                    user=(user.uid, user.gid) if user else None,
-                    log_file=self._log_file(name),
-                )
-            )
+            self._add_tenant(name, tenant.kind)
         await asyncio.gather(*(child.wait_ready(_READY_TIMEOUT_S) for child in self._children.values()))
         if (checkout := self._settings.checkout) is not None:
             sources = {
@@ -107,6 +103,20 @@ class Supervisor:
             }
             self._tasks.start(watch(sources, self._restart), name="sources")
             _log.warning("development.watching", checkout=str(checkout), every_s=POLL_S)
+
+    def _add_tenant(self, name: str, kind: TenantKind) -> Child:
+        user = self._settings.user_of(name)
+        home = {"HOME": str(self._paths.tenant(name))} if user else {}
+        return self._add(
+            ChildSpec(
+                name,
+                self._command(_ENTRY_POINTS[kind], "run", "--tenant", name),
+                {**self._environment, **home},
+                before_start=lambda: self._issue_key(name),
+                user=(user.uid, user.gid) if user else None,
+                log_file=self._log_file(name),
+            )
+        )
 
     def _add(self, spec: ChildSpec) -> Child:
         if self._patient:
@@ -171,11 +181,29 @@ class Supervisor:
         return {"restarted": name}
 
     async def _restart(self, name: str) -> None:
-        child = self._children[name]
+        child = self._children.get(name)
+        if child is None:
+            return  # a tenant that was removed meanwhile
         if child.ended:
             self._tasks.start(child.run(), name=name)  # a person has fixed what it failed of
         else:
             await child.restart()
+
+    async def _op_tenants_changed(self, _params: dict[str, Any]) -> dict[str, list[str]]:
+        """Stop tenants that policy has no more, start those that are new; the others go on undisturbed."""
+        async with self._changing:
+            found = await asyncio.to_thread(Settings.load, self._paths)
+            before, wanted = self._settings.enabled_tenants(), found.enabled_tenants()
+            running = {name for name in self._children if name != GATEWAY}
+            gone = [name for name in running if name not in wanted or before[name].kind != wanted[name].kind]
+            await asyncio.gather(*(self._children.pop(name).stop() for name in gone))
+            await asyncio.to_thread(call, self._paths.control_socket(GATEWAY), "tenants_changed", timeout_s=60.0)
+            self._settings = found
+            new = {name: tenant for name, tenant in wanted.items() if name not in self._children}
+            added = [self._add_tenant(name, tenant.kind) for name, tenant in new.items()]
+            await asyncio.gather(*(child.wait_ready(_READY_TIMEOUT_S) for child in added))
+            _log.info("supervisor.tenants_changed", added=sorted(new), removed=gone)
+            return {"added": sorted(new), "removed": sorted(gone)}
 
     async def _op_stop(self, _params: dict[str, Any]) -> dict[str, bool]:
         self.stop_requested.set()

@@ -132,9 +132,9 @@ class WorkerPool:
                 await worker.stream.close()  # no exit event: a reader comes back to the next gateway
         self._workers.clear()
 
-    async def end_all(self, *, reason: EndReason = "stopped") -> int:
-        """End every worker of this installation; returns how many there were."""
-        live = [worker for worker in self._workers.values() if worker.is_alive]
+    async def end_all(self, *, tenant: str = "", reason: EndReason = "stopped") -> int:
+        """End every worker of this installation, or of one tenant; returns how many there were."""
+        live = [w for w in self._workers.values() if w.is_alive and tenant in {"", w.tenant}]
         await asyncio.gather(*(self._end(worker, reason) for worker in live))
         return len(live)
 

@@ -25,6 +25,8 @@ from shared.config.paths import Paths
 from shared.config.toml import load_policy
 
 MODEL_REF = r"^[a-z][a-z0-9-]{0,40}/[A-Za-z0-9._:-]{1,80}$"
+KIND: Final = "openclaw"
+"""The first tenant's name, and of its policy file."""
 OPERATOR: Final = "operator"
 """The name of whoever uses this machine's command line, in the list of approvers."""
 Approver = Annotated[str, Field(pattern=r"^(operator|[0-9]{1,20})$")]
@@ -341,10 +343,10 @@ def _checked_networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def load_config(paths: Paths) -> OpenClawPolicy:
-    """The policy in force.
+def load_config(paths: Paths, tenant: str = KIND) -> OpenClawPolicy:
+    """The policy in force for a tenant.
 
     Raises:
         ConfigError: each problem with file, line, key and the nearest valid key.
     """
-    return load_policy("openclaw", OpenClawPolicy, paths)
+    return load_policy(KIND, OpenClawPolicy, paths, tenant=tenant)

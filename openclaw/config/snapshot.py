@@ -9,12 +9,12 @@ from pathlib import Path as FilePath
 from openclaw.config.document import Document, parse_document, read_document, read_variables
 from openclaw.config.effective import Ceiling, Decision, decide_effective
 from openclaw.config.issues import ROOT, Issue, Place, told
-from openclaw.config.policy import OpenClawPolicy, load_config
+from openclaw.config.policy import KIND, OpenClawPolicy, load_config
 from openclaw.config.sections.root import OpenClawJson
 from openclaw.config.unused import unused
 from openclaw.config.validate import validate
 from shared.config.paths import Paths
-from shared.config.toml import operator_values
+from shared.config.toml import operator_file, operator_values, policy_files
 from shared.errors import ConfigError
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 
@@ -86,8 +86,8 @@ class Source:
         return cls(
             paths.openclaw_config(tenant),
             paths.tenant_env(tenant),
-            lambda: load_ceiling(paths),
-            tuple(paths.policies / f"{name}.toml" for name in ("openclaw", "exec")),
+            lambda: load_ceiling(paths, tenant),
+            (*policy_files(KIND, paths, tenant=tenant), operator_file("exec", paths)),
         )
 
     @classmethod
@@ -124,11 +124,11 @@ class Source:
         return Checked(document, snapshot)
 
 
-def load_ceiling(paths: Paths) -> Ceiling:
-    """The reviewed policy.
+def load_ceiling(paths: Paths, tenant: str = KIND) -> Ceiling:
+    """The reviewed policy of a tenant.
 
     Raises:
         ConfigError: each problem with file, line and key.
     """
-    own = {name: operator_values(name, paths) for name in ("openclaw", "exec")}
-    return Ceiling(load_config(paths), load_exec_policy(paths), own)
+    own = {KIND: operator_values(KIND, paths, tenant=tenant), "exec": operator_values("exec", paths)}
+    return Ceiling(load_config(paths, tenant), load_exec_policy(paths), own)

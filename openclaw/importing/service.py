@@ -192,7 +192,7 @@ class _Work:
         await self._db.write(lambda c: store.save_device(c, row))
 
     async def _jobs(self) -> list[Item]:
-        jobs = CronJobs(self._db, load_config(self._paths).cron, self._clock)
+        jobs = CronJobs(self._db, load_config(self._paths, self._tenant).cron, self._clock)
         problems = []
         for job_id, spec in self._plan.jobs.items():
             try:

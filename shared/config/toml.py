@@ -6,7 +6,8 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -18,6 +19,15 @@ from shared.config.tomlwrite import merge
 from shared.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
+
+OF_ONE_TENANT = {
+    "nanoclaw": (("groups",),),
+    "openclaw": (("port",), ("metrics",), ("control_ui", "allowed_origins"), ("discord", "guilds")),
+}
+"""What the operator's file of a kind says for the first tenant alone, by kind: chats, servers, origins, ports.
+
+A further tenant that had them too would answer in the first one's chats, or fight for its port.
+"""
 
 _TABLE = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+?)\s*=")
@@ -67,19 +77,20 @@ def _read(path: str, text: str) -> _Source:
         raise ConfigError(f"{path} is not valid TOML: {error}", code="config.syntax") from None
 
 
-def load_policy(name: str, model: type[M], paths: Paths) -> M:
+def load_policy(name: str, model: type[M], paths: Paths, *, tenant: str = "") -> M:
     """Load ``policies/<name>.toml`` with the operator's copy from the state directory laid over it.
 
     Args:
         name: file name without ``.toml``.
         model: a frozen pydantic model with ``extra="forbid"``.
         paths: where the operator's copy lies.
+        tenant: whose; one beside the first of its kind has a file of its own, ``<tenant>.toml``, laid over the others.
 
     Raises:
-        ConfigError: every problem of both files at once, each with file, line, key and, for an unknown key, the
+        ConfigError: every problem of all files at once, each with file, line, key and, for an unknown key, the
             nearest valid one.
     """
-    sources = _sources(name, paths)
+    sources = _sources(name, paths, tenant)
     try:
         return model.model_validate(_merged(sources))
     except ValidationError as error:
@@ -87,22 +98,40 @@ def load_policy(name: str, model: type[M], paths: Paths) -> M:
         raise ConfigError("\n".join(problems), code="config.policy") from None
 
 
-def policy_values(name: str, paths: Paths) -> dict[str, Any]:
+def policy_values(name: str, paths: Paths, *, tenant: str = "") -> dict[str, Any]:
     """A policy file's values as `load_policy` sees them, unchecked: for one application that asks about another's.
 
     Raises:
         ConfigError: a file is not TOML.
     """
-    return _merged(_sources(name, paths))
+    return _merged(_sources(name, paths, tenant))
 
 
-def _sources(name: str, paths: Paths) -> list[_Source]:
+def policy_names() -> frozenset[str]:
+    """Names of all policy files, without ``.toml``."""
+    names = (entry.name for entry in files("policies").iterdir())
+    return frozenset(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def _sources(name: str, paths: Paths, tenant: str) -> list[_Source]:
     shipped = files("policies") / f"{name}.toml"
     sources = [_read(f"policies/{name}.toml", shipped.read_text(encoding="utf-8"))]
-    own = operator_file(name, paths)
-    if own.exists():
-        sources.append(_read(str(own), own.read_text(encoding="utf-8")))
+    own = [path for path in policy_files(name, paths, tenant=tenant) if path.exists()]
+    sources += [_read(str(path), path.read_text(encoding="utf-8")) for path in own]
+    if tenant not in {"", name} and len(sources) > 1 and sources[1].path == str(operator_file(name, paths)):
+        sources[1] = replace(sources[1], values=_without(sources[1].values, OF_ONE_TENANT.get(name, ())))
     return sources
+
+
+def _without(values: Mapping[str, Any], keys: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    kept = deepcopy(dict(values))
+    for *tables, key in keys:
+        node: Any = kept
+        for table in tables:
+            node = node.get(table, {}) if isinstance(node, dict) else {}
+        if isinstance(node, dict):
+            node.pop(key, None)
+    return kept
 
 
 def _merged(sources: list[_Source]) -> dict[str, Any]:
@@ -148,11 +177,18 @@ def operator_file(name: str, paths: Paths) -> Path:
     return paths.policies / f"{name}.toml"
 
 
-def operator_values(name: str, paths: Paths) -> dict[str, Any]:
-    """What the operator's copy of a policy file says itself, unchecked; empty without one.
+def policy_files(name: str, paths: Paths, *, tenant: str = "") -> tuple[Path, ...]:
+    """The operator's files that are laid over a shipped one, in their order, there or not.
+
+    The first tenant of a kind bears the kind's name and has ``<kind>.toml`` alone; a further one's own file comes last.
+    """
+    return tuple(operator_file(one, paths) for one in dict.fromkeys((name, tenant or name)))
+
+
+def operator_values(name: str, paths: Paths, *, tenant: str = "") -> dict[str, Any]:
+    """What the operator's files say themselves, unchecked; empty without one.
 
     Raises:
-        ConfigError: it is not valid TOML.
+        ConfigError: one is not valid TOML.
     """
-    own = operator_file(name, paths)
-    return _read(str(own), own.read_text(encoding="utf-8")).values if own.exists() else {}
+    return _merged(_sources(name, paths, tenant)[1:])

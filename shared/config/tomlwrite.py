@@ -42,13 +42,29 @@ def overlay_file(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: the file is there and is not valid TOML.
     """
-    current: dict[str, Any] = {}
-    if path.exists():
-        try:
-            current = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is not valid TOML: {error}", code="config.syntax") from None
-    write_private(path, to_toml(merge(current, values)), mode=0o644)
+    write_private(path, to_toml(merge(_current(path), values)), mode=0o644)
+
+
+def drop_table(path: Path, *location: str) -> None:
+    """Take a table out of a TOML file and keep the rest (comments are lost); one that is not there is no matter.
+
+    Raises:
+        ConfigError: the file is there and is not valid TOML.
+    """
+    current = node = _current(path)
+    for part in location[:-1]:
+        node = node.get(part, {})
+    if node.pop(location[-1], None) is not None:
+        write_private(path, to_toml(current), mode=0o644)
+
+
+def _current(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", code="config.syntax") from None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,12 @@ class _With(_Body):
     other: str = Field(alias="with")
 
 
+class _Bot(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
+
+
 class _Click(_Body):
     custom_id: str
     values: list[str] | None = None
@@ -154,6 +160,7 @@ class PeopleServer:
                 ("GET", "faults", self._list_faults),
                 ("POST", "faults", self._add_faults),
                 ("DELETE", "faults", self._clear_faults),
+                ("POST", "bots", self._make_bot),
                 ("POST", "bots/*/disrupt", self._disrupt),
             )
         ]
@@ -395,6 +402,13 @@ class PeopleServer:
 
     async def _clear_faults(self, _ask: _Ask) -> Json:
         return {"removed": self._faults.clear()}
+
+    async def _make_bot(self, ask: _Ask) -> Json:
+        """A further bot in the server, as somebody makes one at the developer page; its token is shown."""
+        application = self._world.add_application(_read(_Bot, ask).name)
+        for guild in self._world.state.guilds.values():
+            self._world.join(guild, application)
+        return {"id": str(application.id), "token": self._world.bot_token(application)}
 
     async def _disrupt(self, ask: _Ask) -> Json:
         body, bot = _read(_Drill, ask), self._user(ask.params[0])

@@ -48,7 +48,7 @@ class GraphDoor:
         self._service = service
         self._authority = authority
         self._keys = keys
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[Path, asyncio.Server] = {}
         self._open: set[asyncio.StreamWriter] = set()
 
     async def add(self, tenant: str, path: Path) -> None:
@@ -60,13 +60,19 @@ class GraphDoor:
 
         old_mask = os.umask(0o117)
         try:
-            self._servers.append(await asyncio.start_unix_server(serve, path, limit=_HEAD_BYTES))
+            self._servers[path] = await asyncio.start_unix_server(serve, path, limit=_HEAD_BYTES)
         finally:
             os.umask(old_mask)
 
+    def remove(self, path: Path) -> None:
+        """Stop listening for a tenant; what it has open ends within its own time."""
+        if (server := self._servers.pop(path, None)) is not None:
+            server.close()
+            path.unlink(missing_ok=True)
+
     async def close(self) -> None:
         """Stop listening and hang up."""
-        for server in self._servers:
+        for server in self._servers.values():
             server.close()
         for writer in list(self._open):
             writer.close()

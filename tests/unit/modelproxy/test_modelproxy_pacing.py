@@ -126,7 +126,7 @@ async def test_no_spacing_lets_everybody_through() -> None:
 
 async def test_the_listener_and_the_light_route_share_one_queue_and_openclaw_does_not() -> None:
     pacer = Pacer(SPACING, wait=False, clock=FakeClock())
-    gate = pacing_gate(pacer, light_tenants={"nanoclaw"})
+    gate = pacing_gate(pacer, is_light=lambda tenant: tenant == "nanoclaw")
     nano, claw = (ModelIdentity(name, "", "", frozenset()) for name in ("nanoclaw", "openclaw"))
     await gate(listener_identity(), "embeddings", "m")
     with pytest.raises(RateLimited):

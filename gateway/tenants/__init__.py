@@ -1,0 +1,1 @@
+"""Tenants of an installation: which there are, adding one, removing one."""
