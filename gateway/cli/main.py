@@ -19,6 +19,7 @@ MODULES: Final = {
     "egress": "gateway.cli.egress",
     "install": "gateway.units.cli",
     "export": "gateway.cli.leave:export",
+    "host": "gateway.host.cli",
     "init": "gateway.cli.init",
     "logs": "gateway.cli.logs",
     "maintenance": "gateway.maintenance.cli",
