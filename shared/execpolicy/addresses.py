@@ -59,8 +59,10 @@ def judge_url(text: str) -> tuple[Endpoint | None, Finding | None]:
         return None, Finding("deny", "url-scheme", f"only http and https URLs are allowed, not {scheme[:20]}:")
     try:
         parts = urlsplit(text)
-        port = parts.port or _PORTS[scheme.lower()]
+        port = _PORTS[scheme.lower()] if parts.port is None else parts.port
     except ValueError:
+        port = 0
+    if not port:
         return None, Finding("ask", "url-form", f"the URL {text[:80]!r} cannot be read")
     host = parts.hostname or ""
     if problem := _judge_host(host, parts):

@@ -12,18 +12,26 @@ from shared.execpolicy.models import Endpoint, Finding
 from shared.execpolicy.shell import Word
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[kKmMgGtTpP]|/[smhd])?")
-_METHOD = re.compile(r"[A-Za-z]{1,20}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HELP_CATEGORY = re.compile(r"[a-z]{1,20}")
+_FRAMING_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade"})
+"""Headers that say where a request goes or where it ends, instead of what it asks for."""
 _CURL_GLOB = frozenset("[]{}")
 _NEEDS_NO_URL = frozenset({"help", "version", "manual"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """One option as it stands on a command line."""
+    """One option as it stands on a command line.
+
+    Attributes:
+        is_off: written with ``--no-``.
+    """
 
     option: CurlOption
     spelling: str
     value: Word | None = None
+    is_off: bool = False
 
 
 def judge_curl(words: Sequence[Word], denied_flags: Sequence[str]) -> tuple[list[Finding], list[Endpoint]]:
@@ -51,7 +59,9 @@ def judge_curl(words: Sequence[Word], denied_flags: Sequence[str]) -> tuple[list
                 urls.append(item.value)
         else:
             urls.append(item)
-    is_literal = any(use.option.name == "globoff" for use in uses)
+    is_literal = _takes_brackets_literally(uses)
+    if any(use.option.name == "help" for use in uses):
+        urls = [word for word in urls if not _HELP_CATEGORY.fullmatch(word.text)]
     for url in urls:
         endpoint, problem = judge_url(url.text)
         findings += [problem] if problem else []
@@ -62,6 +72,12 @@ def judge_curl(words: Sequence[Word], denied_flags: Sequence[str]) -> tuple[list
     if not urls and not any(use.option.name in _NEEDS_NO_URL for use in uses):
         findings.append(Finding("ask", "curl-no-url", "it names no URL"))
     return findings, endpoints
+
+
+def _takes_brackets_literally(uses: Sequence[_Use]) -> bool:
+    """Whether ``-g`` holds for every URL: it ends at ``--next``, and ``--no-globoff`` takes it back."""
+    spelled = [use for use in uses if use.option.name in {"globoff", "next"}]
+    return bool(spelled) and all(use.option.name == "globoff" and not use.is_off for use in spelled)
 
 
 def _long_of(flag: str) -> str:
@@ -95,12 +111,12 @@ def _long(text: str, rest: Iterator[Word]) -> Iterator[_Use | Finding]:
         yield Finding("deny", "curl-unknown-option", f"curl has no option {text[:40]!r} that we know{could}")
         return
     value = next(rest, None) if found.takes_value and not equals else None
-    yield _Use(found, f"--{found.name}", value)
+    yield _Use(found, f"--{found.name}", value, is_off=name.startswith("no-") and name != found.name)
     if equals:
         yield Finding("deny", "curl-unknown-option", f"curl takes no value after '=': write --{found.name} VALUE")
     elif name not in {found.name, f"no-{found.name}"}:
         yield Finding("ask", "curl-abbreviation", f"{text[:40]} is short for --{found.name}: write it out")
-    if found.takes_value and value is None and not equals and found.name != "help":
+    if found.takes_value and value is None and not equals:
         yield Finding("ask", "curl-missing-value", f"--{found.name} needs a value")
 
 
@@ -117,21 +133,22 @@ def _cluster(text: str, rest: Iterator[Word]) -> Iterator[_Use | Finding]:
         attached = text[position + 1 :]
         value = Word(attached) if attached else next(rest, None)
         yield _Use(option, f"-{letter}", value)
-        if value is None and option.name != "help":
+        if value is None:
             yield Finding("ask", "curl-missing-value", f"-{letter} needs a value")
         return
 
 
 def _judge_use(use: _Use, denied: set[str]) -> list[Finding]:
     option = use.option
+    named = use.spelling if use.spelling.startswith("--") else f"{use.spelling} (--{option.name})"
     if option.name in denied:
-        return [Finding("deny", "denied-flag", f"{use.spelling} (--{option.name}) is denied by policies/exec.toml")]
+        return [Finding("deny", "denied-flag", f"{named} is denied by policies/exec.toml")]
     if option.kind == "deny":
         why = option.why or "it reads or writes files, or takes the connection elsewhere"
-        return [Finding("deny", "curl-option", f"{use.spelling} (--{option.name}) is refused: {why}")]
+        return [Finding("deny", "curl-option", f"{named} is refused: {why}")]
     if option.kind == "ask":
         why = option.why or "it is not among the options known to be harmless"
-        return [Finding("ask", "curl-option", f"{use.spelling} (--{option.name}): {why}")]
+        return [Finding("ask", "curl-option", f"{named}: {why}")]
     check = _CHECKS.get(option.kind)
     if check is None or use.value is None:
         return []
@@ -151,11 +168,16 @@ def _number(value: str) -> str:
 
 
 def _method(value: str) -> str:
-    return "" if _METHOD.fullmatch(value) else "its value is not an HTTP method"
+    return "" if value.upper() in _METHODS else "its value is not a method that everyday calls use"
 
 
 def _header(value: str) -> str:
-    return "its value reads a file" if value.startswith("@") else _one_line(value)
+    if value.startswith("@"):
+        return "its value reads a file"
+    name = re.split("[:;]", value, maxsplit=1)[0].strip().lower()
+    if name in _FRAMING_HEADERS or name.startswith("proxy-"):
+        return f"the header {name} changes where the request goes or where it ends"
+    return _one_line(value)
 
 
 def _body(value: str) -> str:

@@ -45,11 +45,11 @@ class CurlOption:
 _FLAGS: Mapping[Kind, str] = {
     "harmless": """
         basic compressed digest disable disable-eprt disable-epsv disallow-username-in-url fail fail-early
-        fail-with-body form-escape get globoff head http1.0 http1.1 http2 http2-prior-knowledge http3
+        fail-with-body form-escape get globoff head help http1.0 http1.1 http2 http2-prior-knowledge http3
         http3-only include ipv4 ipv6 location manual no-buffer no-progress-meter buffer keepalive alpn sessionid
         progress-meter path-as-is post301 post302 post303 progress-bar raw retry-all-errors retry-connrefused
-        show-error show-headers silent ssl-reqd styled-output suppress-connect-headers tcp-fastopen tcp-nodelay tlsv1
-        tlsv1.0 tlsv1.1 tlsv1.2 tlsv1.3 tr-encoding trace-ids trace-time verbose version cert-status false-start npn
+        show-error show-headers silent ssl-reqd styled-output suppress-connect-headers tcp-fastopen tcp-nodelay
+        tlsv1.2 tlsv1.3 tr-encoding trace-ids trace-time verbose version cert-status false-start npn
         no-keepalive no-alpn no-npn no-sessionid ca-native tls-earlydata
     """,
     "ask": """
@@ -58,7 +58,7 @@ _FLAGS: Mapping[Kind, str] = {
         list-only location-trusted mail-rcpt-allowfails metalink mptcp negotiate ntlm ntlm-wb out-null parallel
         parallel-immediate sasl-ir socks5-basic socks5-gssapi socks5-gssapi-nec ssl ssl-allow-beast
         ssl-auto-client-cert ssl-no-revoke ssl-revoke-best-effort sslv2 sslv3 tftp-no-options use-ascii follow
-        ftp-ssl ftp-ssl-reqd skip-existing
+        ftp-ssl ftp-ssl-reqd skip-existing tlsv1 tlsv1.0 tlsv1.1
     """,
     "deny": """
         create-dirs doh-insecure netrc netrc-optional proxy-anyauth proxy-basic proxy-ca-native proxy-digest
@@ -70,8 +70,7 @@ _FLAGS: Mapping[Kind, str] = {
 }
 _VALUES: Mapping[Kind, str] = {
     "text": """
-        ciphers curves login-options oauth2-bearer referer tls-max tls13-ciphers user user-agent range
-        sigalgs service-name
+        login-options oauth2-bearer referer user user-agent range service-name
     """,
     "number": """
         connect-timeout expect100-timeout happy-eyeballs-timeout-ms keepalive-time keepalive-cnt limit-rate
@@ -86,13 +85,13 @@ _VALUES: Mapping[Kind, str] = {
     "cookie": "cookie",
     "format": "write-out",
     "url": "url",
-    "harmless": "help",
     "ask": """
         aws-sigv4 continue-at create-file-mode delegation ech ftp-account ftp-alternative-to-user ftp-method
         ftp-ssl-ccc-mode hostpubmd5 hostpubsha256 ip-tos ipfs-gateway krb local-port mail-auth mail-from mail-rcpt
         parallel-max parallel-max-host pass pinnedpubkey proto proto-default proto-redir request-target sasl-authzid
         telnet-option tftp-blksize time-cond tlsauthtype tlspassword tlsuser upload-flags vlan-priority
-        haproxy-clientip dns-ipv4-addr dns-ipv6-addr trace-config cert-type key-type
+        haproxy-clientip dns-ipv4-addr dns-ipv6-addr trace-config cert-type key-type ciphers curves sigalgs tls-max
+        tls13-ciphers
     """,
     "deny": """
         abstract-unix-socket alt-svc cacert capath cert config connect-to cookie-jar crlfile dns-interface
@@ -172,6 +171,7 @@ _WHY: Mapping[str, str] = {
     "insecure": "-k accepts any certificate",
     "parallel": "many transfers at once",
     "location-trusted": "it sends credentials on to other hosts",
+    "ciphers": "some ciphers check no certificate",
     "config": "it reads further options from a file",
     "proxy": "it sends the request through another host",
     "resolve": "the gateway itself decides which address a name has",

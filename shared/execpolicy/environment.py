@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from shared.execpolicy.models import Finding
 
 _HARMLESS = re.compile(r"LANG|LANGUAGE|LC_[A-Z]{2,20}|TZ|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|COLUMNS|LINES")
+_PLAIN_VALUE = re.compile(r"(?!.*\.\.)(?:[A-Za-z0-9+][A-Za-z0-9_.,:@+=/-]*)?")
+"""No path: a time zone, terminal or language with one in it reads that file."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _NEVER = re.compile(
     r"LD_.*|DYLD_.*|BASH_.*|GIT_.*|NODE_.*|NPM_.*|PYTHON.*|PERL.*|RUBY.*|GEM_.*|JAVA_.*|_JAVA_.*|OPENSSL_.*|SSL_.*|"
@@ -30,4 +32,6 @@ def judge_environment(env: Mapping[str, str]) -> list[Finding]:
             findings.append(Finding("deny", "env-forbidden", reason))
         elif not _HARMLESS.fullmatch(name):
             findings.append(Finding("ask", "env-unknown", f"the variable {name} is not among the harmless ones"))
+        elif not _PLAIN_VALUE.fullmatch(value):
+            findings.append(Finding("ask", "env-value", f"the value of {name} is not one such a variable usually has"))
     return findings
