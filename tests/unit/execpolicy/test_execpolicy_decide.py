@@ -73,7 +73,7 @@ EVERYDAY = [
     f"curl -d 'text=👩‍👩‍👧 & friends' {THREADS}/me/threads",
     f'curl -sS --fail-with-body --retry 3 --json \'{{"text":"hi","media_type":"TEXT"}}\' {THREADS}/me/threads',
     f"curl -sS -H 'Content-Type: application/json' --data-binary '{{\"a\":[1,2]}}' {INSTAGRAM}/me/media",
-    f"curl -sS --fail-with-body --retry 2 --retry-connrefused -F image_url=https://m.example.org/a {INSTAGRAM}/me/media",
+    f"curl -sS --fail-with-body --retry 2 --retry-connrefused -F media_type=REELS {INSTAGRAM}/me/media",
     f"curl -X POST --data-urlencode 'text=a&b=c' --fail-with-body {THREADS}/me/threads",
     f"curl -sS -H 'Expect:' -H 'X-Request-Id: 1' -d 'caption=a b' -m 30 {INSTAGRAM}/1789",
     "curl 'https://graph.threads.net/v1.0/oembed?url=https%3A%2F%2Fwww.threads.net%2F%40u%2Fpost%2FC1'",
