@@ -5,16 +5,23 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from openclaw.config.issues import Issue, Place, dotted
 from openclaw.config.sections.base import REDACTED
-from openclaw.config.shape import is_secret
-from shared.config.json5 import Path
+from openclaw.config.shape import is_secret, nodes_at, words
+from shared.config.json5 import Json5Error, Path, parse_json5
 
 _NAMES: Final = re.compile(r"(token|secret|password|passphrase|api_?key|private_?key|credential)s?$", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
+_LITERAL: Final = re.compile(
+    r"""(?P<remark>//[^\n]*|/\*.*?\*/)|(?P<quote>["'])(?:\\.|(?!(?P=quote))[^\\])*(?P=quote)(?P<name>\s*:)?""",
+    re.DOTALL,
+)
+
+Hides = Callable[[Path, object], bool]
+"""Whether the value at a path is hidden."""
 
 
 def is_secret_value(path: Path, value: object) -> bool:
@@ -25,37 +32,64 @@ def is_secret_value(path: Path, value: object) -> bool:
     return bool(_NAMES.search(name)) or is_secret(path)
 
 
-def secrets_in(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:  # noqa: ANN401 - any JSON value
-    """Every secret's text with its path."""
+def may_be_secret(path: Path, value: object) -> bool:
+    """The same for a file that is not valid: what stands where the schema knows nothing may be a misspelt secret.
+
+    One of the schema's own words, such as ``pairing``, is none.
+    """
+    if is_secret_value(path, value):
+        return True
+    is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return is_text and value not in words() and not _REFERENCE.fullmatch(str(value)) and not nodes_at(path)
+
+
+def secrets_in(value: Any, path: Path = (), hides: Hides = is_secret_value) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401
+    """Every hidden value with its path."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from secrets_in(item, (*path, name))
+            yield from secrets_in(item, (*path, name), hides)
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from secrets_in(item, (*path, position))
-    elif is_secret_value(path, value):
+            yield from secrets_in(item, (*path, position), hides)
+    elif value != REDACTED and hides(path, value):
         yield path, value
 
 
-def masked(value: Any, path: Path = ()) -> Any:  # noqa: ANN401 - any JSON value
+def masked(value: Any, path: Path = (), hides: Hides = is_secret_value) -> Any:  # noqa: ANN401 - any JSON value
     """A copy with every secret hidden."""
     if isinstance(value, Mapping):
-        return {name: masked(item, (*path, name)) for name, item in value.items()}
+        return {name: masked(item, (*path, name), hides) for name, item in value.items()}
     if isinstance(value, list):
-        return [masked(item, (*path, position)) for position, item in enumerate(value)]
-    return REDACTED if is_secret_value(path, value) else value
+        return [masked(item, (*path, position), hides) for position, item in enumerate(value)]
+    return REDACTED if hides(path, value) else value
 
 
-def masked_text(text: str, parsed: Mapping[str, Any]) -> str:
-    """The file's own text with every secret hidden; written anew when one cannot be found in it."""
-    secrets = sorted({secret for _, secret in secrets_in(parsed)}, key=len, reverse=True)
-    for secret in secrets:
-        inner = json.dumps(secret, ensure_ascii=False)[1:-1]
-        for quote in "\"'":
-            text = text.replace(f"{quote}{inner}{quote}", f"{quote}{REDACTED}{quote}")
-    if any(secret in text for secret in secrets):
-        return json.dumps(masked(parsed), indent=2, ensure_ascii=False) + "\n"
-    return text
+def masked_text(text: str, parsed: Mapping[str, Any], hides: Hides = is_secret_value) -> str:
+    """The file's own text with every secret hidden; written anew when one is not between quotes in it."""
+    hidden = {value for _, value in secrets_in(parsed, hides=hides)}
+    shown = _LITERAL.sub(lambda match: _hidden_literal(match, hidden), text)
+    secrets = [value for _, value in secrets_in(parsed)]
+    if any(secret in shown for secret in secrets) or _still_told(shown, hides):
+        return json.dumps(masked(parsed, hides=hides), indent=2, ensure_ascii=False) + "\n"
+    return shown
+
+
+def _hidden_literal(match: re.Match[str], hidden: set[Any]) -> str:
+    if match["remark"] or match["name"]:
+        return match[0]
+    try:
+        value = parse_json5(match[0]).value
+    except Json5Error:
+        return match[0]
+    return f"{match['quote']}{REDACTED}{match['quote']}" if value in hidden else match[0]
+
+
+def _still_told(text: str, hides: Hides) -> bool:
+    """Whether a text has something in it that is to be hidden, however it is written there."""
+    try:
+        return any(True for _ in secrets_in(parse_json5(text).value, hides=hides))
+    except Json5Error:
+        return True
 
 
 def restored(value: Any, kept: Any, place: Place) -> tuple[Any, list[Issue]]:  # noqa: ANN401 - any JSON value

@@ -114,6 +114,14 @@ def is_secret(path: Path) -> bool:
 
 
 @cache
+def words() -> frozenset[str]:
+    """Every word that some setting may be, and the empty text."""
+    nodes = [choice for _, node in walk() for choice in _choices(node)]
+    found = {word for node in nodes for word in (*node.get("enum", ()), node.get("const")) if isinstance(word, str)}
+    return frozenset(found | {""})
+
+
+@cache
 def walk() -> tuple[tuple[Path, Node], ...]:
     """Every path of the schema with its node; ``*`` stands for any name or position."""
     return tuple(_walk(json_schema(), ()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from openclaw.config.masking import masked, masked_text
+from openclaw.config.masking import masked, masked_text, may_be_secret
 from openclaw.config.shape import Node, json_schema, label, walk
 from openclaw.config.snapshot import Checked, Snapshot
 from openclaw.config.unused import is_used
@@ -16,7 +16,10 @@ UNUSED_TAG = "unused"
 
 
 def config_view(checked: Checked, warnings: list[dict[str, Any]]) -> dict[str, Any]:
-    """The file as it is on disk, secrets hidden everywhere; of one that is not valid only what is wrong with it."""
+    """The file as it is on disk, secrets hidden everywhere; of one that is not valid only what is wrong with it.
+
+    Whoever may mend it is shown more: see `mending_view`.
+    """
     document, snapshot = checked.document, checked.snapshot
     view: dict[str, Any] = {
         "path": str(document.path),
@@ -39,6 +42,22 @@ def config_view(checked: Checked, warnings: list[dict[str, Any]]) -> dict[str, A
             "config": masked(told_config(snapshot)),
             "effective": [decision.as_json() for decision in snapshot.decisions],
         }
+    return view
+
+
+def mending_view(checked: Checked, current: Snapshot) -> dict[str, Any]:
+    """What an administrator is shown of a file that is not valid, so that it can be mended.
+
+    A file that reads as JSON5 is shown with its secrets hidden, and with everything hidden that stands under a name the
+    schema does not know: it may be a misspelt secret. Of a text that does not read nobody can say where a secret begins
+    and ends, so it is not shown. In both cases there is the last valid text to begin from.
+    """
+    document, last = checked.document, current.document
+    text = masked_text(last.text, last.parsed) if last.exists else "{}\n"
+    view: dict[str, Any] = {"lastValid": {"raw": text, "hash": last.hash}}
+    if document.parsed:
+        view["raw"] = masked_text(document.text, document.parsed, may_be_secret)
+        view["parsed"] = masked(document.parsed, hides=may_be_secret)
     return view
 
 

@@ -156,6 +156,42 @@ async def test_settings_are_saved_refused_at_their_line_and_never_overwritten_un
         await conflict.get_by_role("button", name="Take theirs").click()
         await expect(editor).to_have_value('{"cron": {"maxConcurrentRuns": 2}}')
         file.write_text("{cron: {maxConcurrentRuns: -1}}")
-        await expect(page.get_by_text("The text is not shown while it is not valid")).to_be_visible()
+        await expect(editor).to_have_value("{cron: {maxConcurrentRuns: -1}}")
         await visit(page, "overview")
         await expect(page.get_by_role("heading", name="The configuration on disk is not valid")).to_be_visible()
+        file.write_text("{cron: {maxConcurrentRuns: 'no end}}")
+        await visit(page, "configuration")
+        await page.get_by_role("button", name="Begin from the last valid one").click()
+        await editor.fill("{cron: {maxConcurrentRuns: 3}}")
+        await page.get_by_role("button", name="Save changes").click()
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        assert file.read_text() == "{cron: {maxConcurrentRuns: 3}}"
+
+
+async def test_a_file_of_the_agent_is_not_overwritten_unseen(page: Page, tmp_path: Path):
+    async with running_rig(tmp_path) as rig:
+        memory = tmp_path / "workspace" / "MEMORY.md"
+        memory.parent.mkdir()
+        memory.write_text("# What to remember\n")
+        await open_ui(page, rig, "agent")
+        await page.get_by_role("button", name="Edit: MEMORY.md").click()
+        text = page.get_by_role("textbox", name="The text of MEMORY.md")
+        await text.fill("# What to remember\n\n- tea, not coffee\n")
+        memory.write_text("# What to remember\n\n- written by the assistant\n")
+        await page.get_by_role("button", name="Save").click()
+        conflict = page.get_by_role("alert")
+        await expect(conflict).to_contain_text("- written by the assistant")
+        assert "assistant" in memory.read_text()
+        await conflict.get_by_role("button", name="Put mine over it").click()
+        await expect(conflict).to_have_count(0)
+        assert "tea, not coffee" in memory.read_text()
+
+
+async def test_what_was_said_is_counted_by_day(page: Page, tmp_path: Path):
+    async with running_rig(tmp_path) as rig:
+        await open_ui(page, rig)
+        await say(page, "hello")
+        await expect(answers(page)).to_contain_text("echo: hello")
+        await visit(page, "usage")
+        await expect(page.get_by_text("14 tokens: 11 read, 0 read again, 3 written")).to_be_visible()
+        await expect(page.get_by_role("region", name="By session")).to_contain_text("2 messages")

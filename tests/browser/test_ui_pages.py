@@ -89,6 +89,24 @@ async def test_a_decision_that_just_appeared_under_the_pointer_cannot_be_pressed
         await expect(allow).to_be_enabled()
 
 
+async def test_when_one_decision_goes_the_next_cannot_be_pressed_by_the_same_click(page: Page):
+    async with stand_in() as gateway:
+        await page.clock.install()
+        await enter(page, gateway, "approvals")
+        await page.clock.pause_at((now_ms() + 5000) / 1000)
+        for command in ("uptime", "rm -r /srv"):
+            await gateway.pages.ask(command)
+        allow = page.get_by_role("button", name="Allow once")
+        await expect(allow).to_have_count(2)
+        await page.clock.run_for(1000)
+        await allow.nth(0).click()
+        await expect(allow).to_have_count(1)
+        await expect(allow).to_be_disabled()
+        await page.clock.run_for(1000)
+        await expect(allow).to_be_enabled()
+        assert len(asked(gateway, "exec.approval.resolve")) == 1
+
+
 async def test_always_is_asked_for_once_more_and_can_be_withdrawn(page: Page):
     async with stand_in() as gateway:
         gateway.pages.allowlist = [{"id": "g1", "pattern": "curl https://example.org/"}]
@@ -253,6 +271,55 @@ async def test_channels_are_probed(page: Page):
         await expect(page.get_by_role("region", name="Discord")).to_contain_text("fewer than 100 servers")
 
 
+async def test_the_agents_files_are_edited_and_skills_shown(page: Page):
+    async with stand_in() as gateway:
+        missing = {"bins": ["the program gnuplot"]}
+        skill = {"name": "plot", "description": HOSTILE, "baseDir": "b", "filePath": "skills/plot/SKILL.md"}
+        gateway.pages.skills = [skill | {"source": "openclaw-managed", "eligible": False, "missing": missing}]
+        await enter(page, gateway, "agent")
+        skills = page.get_by_role("region", name="Skills")
+        for text in (HOSTILE, "lacks the program gnuplot", "cannot be used", "shared"):
+            await expect(skills).to_contain_text(text)
+        await page.get_by_role("button", name="Edit: SOUL.md").click()
+        text = page.get_by_role("textbox", name="The text of SOUL.md")
+        await expect(text).to_be_focused()
+        await text.fill("# Manner\n\nShort.\n")
+        await page.get_by_role("button", name="Edit: USER.md").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_role("button", name="Cancel").click()
+        await text.press("Control+s")
+        await expect(page.get_by_role("button", name="Save")).to_be_disabled()
+        assert gateway.pages.texts["SOUL.md"] == "# Manner\n\nShort.\n"
+        await page.get_by_role("button", name="Edit: USER.md").click()
+        await page.get_by_role("textbox", name="The text of USER.md").fill("Minji")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_text("What you save counts from the next answer on.")).to_be_visible()
+        assert [params["baseHash"] == "" for params in asked(gateway, "agents.files.set")] == [False, True]
+        await page.get_by_role("button", name="Close").click()
+        await expect(page.get_by_role("textbox")).to_have_count(0)
+
+
+async def test_use_is_shown_by_day_model_and_session(page: Page):
+    async with stand_in() as gateway:
+        await enter(page, gateway, "usage")
+        await expect(page.get_by_text("Nothing was used in the last 30 days.")).to_be_visible()
+        gateway.pages.tokens = {0: 1000, 2: 4000, 40: 90_000}
+        await page.get_by_role("button", name="Refresh").click()
+        await expect(page.get_by_text("5K tokens: 1.5K read, 3K read again, 500 written")).to_be_visible()
+        bars = page.get_by_role("img", name="Tokens on each of the last 30 days").locator("rect.read")
+        heights = [float(await bars.nth(at).get_attribute("height") or 0) for at in (27, 28, 29)]
+        assert heights[0] == pytest.approx(4 * heights[2])
+        assert heights[1] == 0
+        await page.get_by_text("The days as a table").click()
+        await expect(page.get_by_role("row")).to_have_count(3)
+        await expect(page.get_by_role("region", name="By model")).to_contain_text("openai-codex/gpt-5.1")
+        await expect(page.get_by_role("region", name="By session")).to_contain_text("Discord channel 1")
+        await page.get_by_role("button", name="90 days").click()
+        await expect(page.get_by_text("95K tokens")).to_be_visible()
+        spans = [(params["days"], params["mode"]) for params in asked(gateway, "usage.cost")]
+        assert spans == [(30, "specific"), (30, "specific"), (90, "specific")]
+
+
 async def test_the_log_is_followed_filtered_and_held(page: Page):
     async with stand_in() as gateway:
         line = '{"event": "run.ended", "level": "%s", "timestamp": "2026-11-26T10:00:00Z", "note": "%s"}'
@@ -314,6 +381,19 @@ async def test_a_file_is_refused_at_its_line_and_a_conflict_shows_both(page: Pag
         await conflict.get_by_role("button", name="Put mine over it").click()
         await expect(conflict).to_have_count(0)
         assert gateway.pages.config["gateway"]["port"] == 18790
+
+
+async def test_a_file_that_cannot_be_read_is_replaced_from_the_last_valid_one(page: Page):
+    async with stand_in() as gateway:
+        gateway.pages.unreadable = True
+        gateway.pages.issues = [{"path": "", "message": "line 3: a text is not closed", "line": 3}]
+        await enter(page, gateway, "config")
+        await expect(page.get_by_role("heading", name="The text cannot be shown")).to_be_visible()
+        await page.get_by_role("button", name="Begin from the last valid one").click()
+        await expect(page.get_by_role("textbox", name="The text of openclaw.json")).to_have_value(gateway.pages.raw)
+        await page.get_by_role("button", name="Save changes").click()
+        await expect(page.get_by_label("Port", exact=True)).to_be_visible()
+        assert [params["raw"] for params in asked(gateway, "config.set")] == [gateway.pages.raw]
 
 
 async def test_a_page_without_the_right_or_the_method_says_so(page: Page):

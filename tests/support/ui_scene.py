@@ -77,10 +77,31 @@ async def scene(gateway: StandIn) -> None:
             "lastOutboundAt": now_ms() - 4 * MINUTE_MS,
             "tokenSource": "vault",
             "lastError": None,
-            "probe": {"ok": True, "elapsedMs": 41, "bot": {"username": "OpenClaw#0420"}},
+            "probe": {
+                "ok": True,
+                "elapsedMs": 41,
+                "bot": {"username": "OpenClaw"},
+                "application": {"id": "1", "intents": {"messageContent": "limited"}},
+            },
             "lastProbeAt": now_ms() - 2 * MINUTE_MS,
         }
     ]
+    pages.texts |= {"USER.md": "# The person you work for\n", "MEMORY.md": "# What to remember\n"}
+    pages.tokens = {ago: (ago * 7919 % 31 + 4) * 9000 for ago in range(28) if ago % 7 not in (3, 4)}
+    skill = {"source": "openclaw-workspace", "eligible": True, "disabled": False, "missing": {"bins": []}}
+    pages.skills = [
+        skill | {"name": "garden-post", "description": "Writes the weekly post about the garden.", "baseDir": "a"},
+        skill
+        | {
+            "name": "plot",
+            "description": "Draws figures with gnuplot.",
+            "baseDir": "b",
+            "eligible": False,
+            "missing": {"bins": ["the program gnuplot"]},
+        },
+    ]
+    for one in pages.skills:
+        one["filePath"] = f"/state/openclaw/workspace/skills/{one['name']}/SKILL.md"
     pages.credentials = [
         {
             "id": "copilot",

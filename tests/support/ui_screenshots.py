@@ -17,7 +17,10 @@ from playwright.async_api import Browser, Page, async_playwright
 from tests.support.ui_scene import CHECKLIST, REQUEST, device, scene
 from tests.support.ui_stand_in import Json, Refusal, StandIn, stand_in
 
-PAGES = ("overview", "approvals", "posts", "sessions", "cron", "channels", "models", "devices", "logs", "config")
+PAGES = (
+    *("overview", "approvals", "posts", "sessions", "cron", "agent", "channels", "models", "usage", "devices", "logs"),
+    "config",
+)
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class StandIn:
     _group: asyncio.TaskGroup | None = None
 
     def __post_init__(self) -> None:
-        self.pages = Pages(self.emit)
+        self.pages = Pages(emit=self.emit)
 
     @property
     def url(self) -> str:

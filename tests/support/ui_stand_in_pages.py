@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.ui_stand_in_agent import AgentPages
+
 Json = dict[str, Any]
 Emit = Callable[[str, Json], Awaitable[None]]
 
@@ -96,8 +98,8 @@ def _config() -> Json:
     }
 
 
-@dataclass
-class Pages:
+@dataclass(kw_only=True)
+class Pages(AgentPages):
     """State behind the pages, and their methods.
 
     Attributes:
@@ -117,6 +119,7 @@ class Pages:
     posts: list[Json] = field(default_factory=list)
     config: Json = field(default_factory=_config)
     issues: list[Json] = field(default_factory=list)
+    unreadable: bool = False
     resting: str = ""
     missing: set[str] = field(default_factory=set)
     forbidden: dict[str, str] = field(default_factory=dict)
@@ -336,6 +339,8 @@ class Pages:
     async def _config_get(self, _params: Json) -> Json:
         head = {"path": "/state/openclaw/openclaw.json", "exists": True, "raw": self.raw, "hash": _hash(self.raw)}
         valid = not self.issues
+        if self.unreadable:
+            return {**head, "raw": None, "valid": False, "issues": self.issues, "lastValid": {"raw": self.raw}}
         return {
             **head,
             "parsed": self.config,
@@ -358,7 +363,7 @@ class Pages:
         unknown = next((key for key in new if key not in SCHEMA["properties"]), None)
         if unknown:
             raise Refused("invalid config", issues=[{"path": unknown, "message": f"Unrecognized key: {unknown}"}])
-        self.config, self.issues = new, []
+        self.config, self.issues, self.unreadable = new, [], False
         return {"ok": True, "path": "", "config": new}
 
     async def _config_patch(self, params: Json) -> Json:

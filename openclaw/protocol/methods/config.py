@@ -18,11 +18,11 @@ from openclaw.config.files import CHANGED, Writer, render
 from openclaw.config.issues import Issue, Place, told
 from openclaw.config.masking import masked, restored
 from openclaw.config.snapshot import Checked, Snapshot
-from openclaw.config.view import config_view, schema_view, told_config
+from openclaw.config.view import config_view, mending_view, schema_view, told_config
 from openclaw.protocol.errors import ProtocolError, invalid
 from openclaw.protocol.frames import SERVER_VERSION, Wire
 from openclaw.protocol.registry import Call, Method, NoParams
-from openclaw.protocol.scopes import ADMIN, READ
+from openclaw.protocol.scopes import ADMIN, READ, allows
 from shared.clock import unix_ms
 from shared.config.json5 import Json5Error, parse_json5
 from shared.errors import Conflict
@@ -52,6 +52,8 @@ async def _get(call: Call, _params: object) -> object:
     checked = await asyncio.to_thread(config.source.check)
     warnings = checked.snapshot.warnings() if checked.snapshot is not None else []
     view = config_view(checked, [issue.as_json() for issue in warnings])
+    if checked.snapshot is None and allows(call.grant.scopes, ADMIN):
+        view |= mending_view(checked, config.current)
     return view | {"pending": config.state()}
 
 
@@ -61,14 +63,14 @@ def _schema(call: Call, _params: object) -> object:
 
 async def _set(call: Call, params: SetParams) -> object:
     checked = await _base(call, params)
-    snapshot = await _store(call, await _whole(checked, params.raw), checked)
+    snapshot = await _store(call, await _whole(call, checked, params.raw), checked)
     return {"ok": True, "path": str(call.services.config.path), "config": _shown(snapshot)}
 
 
 async def _apply(call: Call, params: ApplyParams) -> object:
     _spend(call)
     checked = await _base(call, params)
-    return await _and_restart(call, params, await _whole(checked, params.raw), checked)
+    return await _and_restart(call, params, await _whole(call, checked, params.raw), checked)
 
 
 async def _patch(call: Call, params: ApplyParams) -> object:
@@ -80,7 +82,7 @@ async def _patch(call: Call, params: ApplyParams) -> object:
     if not isinstance(patch, dict):
         raise invalid("config.patch raw must be an object")
     merged = merge_patch(checked.document.parsed, patch)
-    return await _and_restart(call, params, _with_secrets(merged, checked), checked)
+    return await _and_restart(call, params, _with_secrets(call, merged, checked), checked)
 
 
 # --- parts -----------------------------------------------------------------------------
@@ -104,14 +106,17 @@ def _parsed(raw: str) -> Any:  # noqa: ANN401 - any JSON value
         raise invalid(f"raw is not JSON5: {error.detail}") from None
 
 
-async def _whole(checked: Checked, raw: str) -> str:
+async def _whole(call: Call, checked: Checked, raw: str) -> str:
     values = _parsed(raw)
-    text = _with_secrets(values, checked)
+    text = _with_secrets(call, values, checked)
     return raw if json.loads(text) == values else text
 
 
-def _with_secrets(values: Any, checked: Checked) -> str:  # noqa: ANN401 - any JSON value
-    whole, issues = restored(values, checked.document.parsed, Place(str(checked.document.path)))
+def _with_secrets(call: Call, values: Any, checked: Checked) -> str:  # noqa: ANN401 - any JSON value
+    kept: Any = checked.document.parsed
+    if checked.snapshot is None:  # who mends it may have begun from the last valid text
+        kept = merge_patch(call.services.config.current.document.parsed, kept)
+    whole, issues = restored(values, kept, Place(str(checked.document.path)))
     if issues:
         raise _rejected(issues)
     return render(whole)

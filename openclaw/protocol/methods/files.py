@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -41,9 +42,13 @@ class FileParams(AgentParams):
 
 
 class WriteParams(FileParams):
-    """``agents.files.set``."""
+    """``agents.files.set``; `base_hash` is the `hash` of what the caller has read, empty for a file that is not there.
+
+    It is ours: the agent writes these files, too, and neither may overwrite the other unseen.
+    """
 
     content: str
+    base_hash: str | None = None
 
 
 def _workspace(call: Call, agent_id: str) -> Path:
@@ -80,14 +85,28 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError:
         raise NotFound(f"{path.name} cannot be read", code="agents.file") from None
     with os.fdopen(descriptor, "rb") as handle:
-        return {**about, "content": handle.read(_MAX_BYTES).decode(errors="replace")}
+        data = handle.read(_MAX_BYTES + 1)
+    try:
+        if len(data) > _MAX_BYTES:
+            raise ValueError
+        # What cannot be shown as it is must not come back changed.
+        return {**about, "content": data.decode(), "hash": _hash(data)}
+    except ValueError:
+        detail = f"{path.name} is larger than {_MAX_BYTES} bytes or no UTF-8 text: change it on the machine"
+        raise Invalid(detail, code="agents.file_size") from None
 
 
-def _write(path: Path, content: str) -> dict[str, Any]:
+def _write(path: Path, content: str, base_hash: str | None) -> dict[str, Any]:
     if len(data := content.encode(errors="replace")) > _MAX_BYTES:
         raise Invalid(f"{path.name} may hold {_MAX_BYTES} bytes at most", code="agents.file_size")
+    if base_hash is not None and base_hash != _read(path).get("hash", ""):
+        raise invalid(f"{path.name} changed since it was read; read it again")
     write_private(path, data)
-    return {**describe(path), "content": content}
+    return {**describe(path), "content": content, "hash": _hash(data)}
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 async def _list(call: Call, params: AgentParams) -> object:
@@ -103,7 +122,7 @@ async def _get(call: Call, params: FileParams) -> object:
 
 async def _set(call: Call, params: WriteParams) -> object:
     path = _path(call, params)
-    written = await asyncio.to_thread(_write, path, params.content)
+    written = await asyncio.to_thread(_write, path, params.content, params.base_hash)
     return {"ok": True, "agentId": AGENT_ID, "workspace": str(path.parent), "file": written}
 
 

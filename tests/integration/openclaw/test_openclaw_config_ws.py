@@ -148,7 +148,7 @@ async def test_an_edit_is_taken_up_and_a_bad_one_waits(tmp_path):
         assert (health["config"]["issues"][0]["line"], health["config"]["issues"][0]["path"]) == (2, "channels.discord")
         assert (await ui.request("status"))["config"]["state"] == "pending-invalid"
         found = await ui.request("config.get")
-        assert (found["valid"], found["raw"], found["config"]) == (False, None, {})
+        assert (found["valid"], found["raw"], found["config"]) == (False, file.read_text(), {})
         assert found["issues"][0]["path"] == "channels.discord"
         async with asyncio.timeout(5):
             async for event in events:
@@ -212,3 +212,53 @@ async def test_what_changes_while_it_is_read_is_taken_up_next(tmp_path):
     file.write_text("{agents: {defaults: {timeoutSeconds: 11}}}")
     await until(lambda: config.current.policy.agent.timeout_s == 22)
     await watching.close()
+
+
+async def test_who_may_only_read_is_not_shown_a_file_that_is_not_valid(tmp_path):
+    file = tmp_path / "openclaw.json"
+    async with running_rig(tmp_path) as rig, rig.client(scopes=("operator.read",)) as reader:
+        file.write_text("{channels: {discord: {dmPolcy: 'open'}}}")
+        await until(lambda: rig.gateway.services.config.pending)
+        found = await reader.request("config.get")
+    assert found["raw"] is None
+    assert "lastValid" not in found
+
+
+async def test_a_file_that_is_not_valid_is_mended_with_its_secrets_hidden(tmp_path):
+    file = tmp_path / "openclaw.json"
+    text = """{ // mine
+      gateway: {auth: {token: "first-secret", tokn: "misspelt-secret"}, prot: 4711},
+      channels: {discord: {dmPolcy: "open"}}}"""
+    async with running_rig(tmp_path) as rig, rig.ui() as ui:
+        file.write_text(text)
+        await until(lambda: rig.gateway.services.config.pending)
+        found = await ui.request("config.get")
+        assert not any(word in json.dumps(found) for word in ("first-secret", "misspelt-secret", "4711"))
+        file.write_text(text.replace("prot: 4711", "port: '18789x'"))
+        found = await ui.request("config.get")
+        assert not any(word in json.dumps(found) for word in ("first-secret", "misspelt-secret"))
+        assert "// mine" in found["raw"]
+        assert 'dmPolcy: "open"' in found["raw"]
+        assert "port: '18789x'" in found["raw"]
+        mended = found["raw"].replace("dmPolcy", "dmPolicy").replace("'18789x'", "18789").replace("open", "disabled")
+        mended = mended.replace(f', tokn: "{REDACTED}"', "")
+        await ui.request("config.set", {"raw": mended, "baseHash": found["hash"]})
+        assert rig.gateway.services.policy.discord.dm_policy == "disabled"
+        assert json.loads(file.read_text())["gateway"] == {"auth": {"token": "first-secret"}, "port": 18789}
+
+
+async def test_from_a_text_that_cannot_be_read_the_last_valid_one_leads_back(tmp_path):
+    file = tmp_path / "openclaw.json"
+    file.write_text("{gateway: {auth: {token: 'first-secret'}}, channels: {discord: {dmPolicy: 'disabled'}}}")
+    async with running_rig(tmp_path) as rig, rig.ui() as ui:
+        file.write_text("{gateway: {auth: {token: 'first-secret}, channels: {discord: {dmPolicy: 'open'}}}")
+        await until(lambda: rig.gateway.services.config.pending)
+        found = await ui.request("config.get")
+        assert found["raw"] is None
+        assert "first-secret" not in json.dumps(found)
+        raw = found["lastValid"]["raw"].replace("disabled", "pairing")
+        await ui.request("config.set", {"raw": raw, "baseHash": found["hash"]})
+        kept = json.loads(file.read_text())
+        assert kept["gateway"]["auth"]["token"] == "first-secret"
+        assert kept["channels"]["discord"]["dmPolicy"] == "pairing"
+        assert (tmp_path / "openclaw.json.bak").exists(), "what was broken is kept as well"

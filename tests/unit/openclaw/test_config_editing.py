@@ -260,6 +260,14 @@ def test_the_raw_text_keeps_its_comments_and_loses_its_secrets():
     assert simple == f"{{ // note\n gateway: {{auth: {{token: '{REDACTED}'}}}}}}"
 
 
+@pytest.mark.parametrize("written", ['"\\u0061bcd"', "'\\x61bcd'", '"ab\\\ncd"'])
+def test_a_secret_is_hidden_however_it_is_written(written):
+    text = f"{{// note\n gateway: {{auth: {{token: {written}}}, 'abcd': 1}}}}"
+    shown = masked_text(text, {"gateway": {"auth": {"token": "abcd"}, "abcd": 1}})
+    assert written not in shown
+    assert REDACTED in shown
+
+
 def test_a_mark_without_a_secret_behind_it_is_refused():
     _, issues = restored({"gateway": {"auth": {"token": REDACTED}}}, {}, Place("f"))
     assert [issue.path for issue in issues] == ["gateway.auth.token"]

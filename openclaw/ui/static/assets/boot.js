@@ -1,6 +1,7 @@
 /** Starts the page: theme, token from the address, device key, stores, connection. */
 
 import './app.js';
+import {AgentStore} from './agent-store.js';
 import {AllowlistStore} from './allowlist-store.js';
 import {ApprovalsStore} from './approvals-store.js';
 import {ChannelsStore} from './channels-store.js';
@@ -19,6 +20,7 @@ import {PostsStore} from './posts-store.js';
 import {adoptPath, readRoute} from './route.js';
 import {SessionsStore} from './sessions-store.js';
 import {applyTheme} from './theme.js';
+import {UsageStore} from './usage-store.js';
 
 /** The socket lives where the page lives, whatever prefix a proxy puts before it. */
 function socketUrl() {
@@ -60,6 +62,8 @@ async function boot() {
     credentials: new CredentialsStore(connection),
     logs: new LogsStore(connection),
     posts: new PostsStore(connection),
+    agent: new AgentStore(connection),
+    usage: new UsageStore(connection),
   };
   sessions.set({current: readRoute(location.hash).session});
   addEventListener('hashchange', () => {

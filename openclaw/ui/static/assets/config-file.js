@@ -8,7 +8,7 @@ import {View} from './view.js';
 
 export class ConfigFile extends View {
   static watches = /** @type {const} */ (['config', 'gateway']);
-  static properties = {draft: {state: true}, place: {state: true}};
+  static properties = {draft: {state: true}, place: {state: true}, offered: {attribute: false}};
 
   static styles = [
     common,
@@ -78,10 +78,16 @@ export class ConfigFile extends View {
     /** @type {string | null} null as long as nothing was changed */
     this.draft = null;
     this.place = {line: 1, column: 1};
+    /** @type {string} a text to begin from instead of the one in the file */
+    this.offered = '';
   }
 
   get #stored() {
     return String(this.stores.config.state.snapshot?.raw ?? '');
+  }
+
+  get #text() {
+    return this.draft ?? (this.offered || this.#stored);
   }
 
   get #field() {
@@ -90,8 +96,8 @@ export class ConfigFile extends View {
 
   render() {
     const {config, gateway} = this.stores;
-    const text = this.draft ?? this.#stored;
-    const changed = this.draft !== null && this.draft !== this.#stored;
+    const text = this.#text;
+    const changed = text !== this.#stored;
     const busy = config.state.busy.size > 0;
     const numbers = Array.from({length: text.split('\n').length}, (_, index) => index + 1).join('\n');
     return html`<div class="editor">
@@ -157,8 +163,9 @@ export class ConfigFile extends View {
 
   async #save() {
     const {config, gateway} = this.stores;
-    if (this.draft === null || this.draft === this.#stored || config.state.busy.size || !gateway.canAsk) return;
-    if (await config.save({method: 'config.set', raw: this.draft})) this.revert();
+    const raw = this.#text;
+    if (raw === this.#stored || config.state.busy.size || !gateway.canAsk) return;
+    if (await config.save({method: 'config.set', raw})) this.revert();
   }
 }
 

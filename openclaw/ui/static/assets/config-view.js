@@ -15,7 +15,7 @@ import {Page} from './view.js';
 export class ConfigView extends Page {
   static watches = /** @type {const} */ (['config', 'gateway']);
   static reads = /** @type {any} */ (['config']);
-  static properties = {mode: {state: true}};
+  static properties = {mode: {state: true}, mending: {state: true}};
 
   static styles = [
     common,
@@ -72,6 +72,8 @@ export class ConfigView extends Page {
     super();
     /** @type {'form' | 'raw'} */
     this.mode = 'form';
+    /** The file cannot be shown, and is written anew from the last valid one. */
+    this.mending = false;
   }
 
   render() {
@@ -85,7 +87,7 @@ export class ConfigView extends Page {
           </div>
           ${typeof snapshot?.raw === 'string' ? this.#modes() : nothing}
         </header>
-        ${outcome(config)} ${this.#problems()}
+        ${outcome(config)} ${this.#problems()} ${this.#partlyHidden()}
         ${conflict ? html`<oc-config-conflict .stores=${this.stores} @settled=${this.#settled}></oc-config-conflict>` : nothing}
         ${whenReady(config, () => this.#editor())}
       </div>`;
@@ -115,12 +117,22 @@ export class ConfigView extends Page {
     return html`<oc-config-form .stores=${this.stores}></oc-config-form>`;
   }
 
-  /** The gateway gives no text that it could not take the secrets out of. */
+  /** The gateway gives no text that it could not take the secrets out of; of the last valid one it could. */
   #hidden() {
+    const last = this.stores.config.state.snapshot?.lastValid?.raw;
+    const offered = typeof last === 'string';
+    if (offered && this.mending) {
+      return html`<p class="note warn">${t('config.mendingText')}</p>
+        <oc-config-file .stores=${this.stores} .offered=${last}></oc-config-file>`;
+    }
     return html`<div class="card problems">
       <h2>${t('config.hiddenTitle')}</h2>
       <p class="soft">${t('config.hiddenText')}</p>
       <oc-copy text="openclaw config validate" label=${t('connect.copyCommand')}></oc-copy>
+      ${offered
+        ? html`<p class="soft">${t('config.lastValidText')}</p>
+            <div class="row"><button @click=${() => (this.mending = true)}>${t('config.lastValid')}</button></div>`
+        : nothing}
     </div>`;
   }
 
@@ -141,6 +153,13 @@ export class ConfigView extends Page {
     ${warnings.length
       ? html`<div class="note warn problems"><ul class="issues">${warnings.map((/** @type {any} */ issue) => this.#issue(issue))}</ul></div>`
       : nothing}`;
+  }
+
+  /** Of a file that is not valid more is hidden than is secret. */
+  #partlyHidden() {
+    const {snapshot} = this.stores.config.state;
+    if (snapshot?.valid !== false || typeof snapshot.raw !== 'string') return nothing;
+    return html`<p class="note">${t('config.partlyHidden')}</p>`;
   }
 
   /** @param {import('./config-store.js').Issue} issue */

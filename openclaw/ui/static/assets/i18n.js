@@ -3,6 +3,7 @@
 import {readSettings, writeSettings} from './credentials.js';
 import {Store} from './store.js';
 import {LitElement} from './vendor/lit.js';
+import agent from './words/agent.js';
 import app from './words/app.js';
 import approvals from './words/approvals.js';
 import channels from './words/channels.js';
@@ -16,13 +17,14 @@ import models from './words/models.js';
 import overview from './words/overview.js';
 import posts from './words/posts.js';
 import sessions from './words/sessions.js';
+import usage from './words/usage.js';
 
 export const LANGUAGES = /** @type {const} */ (['en', 'ko']);
 
 /** @typedef {typeof LANGUAGES[number]} Language */
 
 /** @type {Record<string, Record<string, string[]>>} by area and name: one text a language, in the order of LANGUAGES */
-const TABLES = {app, approvals, channels, chat, config, connect, cron, devices, logs, models, overview, posts, sessions};
+const TABLES = {agent, app, approvals, channels, chat, config, connect, cron, devices, logs, models, overview, posts, sessions, usage};
 
 /** @returns {Language} what was chosen, else what the browser speaks */
 function initial() {

@@ -25,6 +25,8 @@ export const outIcon = icon(svg`<path d="M8 4H5a1 1 0 0 0-1 1v10a1 1 0 0 0 1 1h3
 export const approvalsIcon = icon(svg`<path d="M10 2.800 16 5v4.500c0 3.600-2.400 6.300-6 7.700-3.600-1.400-6-4.100-6-7.700V5l6-2.200Z"/><path d="m7.300 9.800 2 2 3.500-3.800"/>`);
 export const postsIcon = icon(svg`<path d="M3.500 8.500v3a1 1 0 0 0 1 1H7l6.500 3.500v-12L7 7.500H4.500a1 1 0 0 0-1 1ZM7 12.500v3.500h2v-2.500M16 8a3 3 0 0 1 0 4"/>`);
 export const sessionsIcon = icon(svg`<path d="M6.500 3.500h9a1 1 0 0 1 1 1v6.500a1 1 0 0 1-1 1"/><path d="M4.500 7h8a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H8l-2.500 2.500V14h-1a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1Z"/>`);
+export const agentIcon = icon(svg`<path d="M6 3.500h7l3 3v9a1 1 0 0 1-1 1H6a1 1 0 0 1-1-1v-11a1 1 0 0 1 1-1Z"/><path d="M12.500 3.500V7H16M8 10h5M8 13h5"/>`);
+export const usageIcon = icon(svg`<path d="M3.500 16.500h13M6 13.500v-3M10 13.500v-9M14 13.500V8"/>`);
 export const channelsIcon = icon(svg`<circle cx="10" cy="10" r="1.800"/><path d="M6.500 13.500a5 5 0 0 1 0-7M13.500 6.500a5 5 0 0 1 0 7M4.300 15.700a8 8 0 0 1 0-11.400M15.700 4.300a8 8 0 0 1 0 11.400"/>`);
 export const modelsIcon = icon(svg`<rect x="5.500" y="5.500" width="9" height="9" rx="1.500"/><path d="M8 3v2.500M12 3v2.500M8 14.500V17M12 14.500V17M3 8h2.500M3 12h2.500M14.500 8H17M14.500 12H17"/>`);
 export const cronIcon = icon(svg`<circle cx="10" cy="10" r="6.700"/><path d="M10 6v4.200l2.800 1.800"/>`);

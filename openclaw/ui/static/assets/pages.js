@@ -1,7 +1,8 @@
 /** The pages there are: picture, key, and the module that a page is loaded from when it is first opened. */
 
 import {
-  approvalsIcon, channelsIcon, chatIcon, configIcon, cronIcon, devicesIcon, logsIcon, modelsIcon, overviewIcon, postsIcon, sessionsIcon,
+  agentIcon, approvalsIcon, channelsIcon, chatIcon, configIcon, cronIcon, devicesIcon, logsIcon, modelsIcon, overviewIcon, postsIcon,
+  sessionsIcon, usageIcon,
 } from './icons.js';
 import {html} from './vendor/lit.js';
 
@@ -58,6 +59,13 @@ export const PAGES = {
     load: () => import('./cron-view.js'),
     draw: (stores) => html`<oc-cron .stores=${stores}></oc-cron>`,
   },
+  agent: {
+    icon: agentIcon,
+    letter: 'w',
+    near: false,
+    load: () => import('./agent-view.js'),
+    draw: (stores) => html`<oc-agent .stores=${stores}></oc-agent>`,
+  },
   channels: {
     icon: channelsIcon,
     letter: 'h',
@@ -71,6 +79,13 @@ export const PAGES = {
     near: false,
     load: () => import('./models-view.js'),
     draw: (stores) => html`<oc-models .stores=${stores}></oc-models>`,
+  },
+  usage: {
+    icon: usageIcon,
+    letter: 'u',
+    near: false,
+    load: () => import('./usage-view.js'),
+    draw: (stores) => html`<oc-usage .stores=${stores}></oc-usage>`,
   },
   devices: {
     icon: devicesIcon,

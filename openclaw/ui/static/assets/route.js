@@ -1,13 +1,13 @@
 /** Where in the page we are: `#/overview`, `#/chat/<session key>`. */
 
 export const VIEWS = /** @type {const} */ ([
-  'overview', 'chat', 'approvals', 'posts', 'sessions', 'cron', 'channels', 'models', 'devices', 'logs', 'config',
+  'overview', 'chat', 'approvals', 'posts', 'sessions', 'cron', 'agent', 'channels', 'models', 'usage', 'devices', 'logs', 'config',
 ]);
 
 /** @typedef {typeof VIEWS[number]} ViewName */
 
 /** @type {Record<string, ViewName>} what pages of the original are here */
-const NAMES_OF_THE_ORIGINAL = {instances: 'overview', nodes: 'devices', usage: 'models'};
+const NAMES_OF_THE_ORIGINAL = {instances: 'overview', nodes: 'devices', agents: 'agent', skills: 'agent'};
 
 /** @typedef {{view: ViewName, session: string}} Route */
 

@@ -19,6 +19,8 @@ import {Watch} from './store.js';
  * @property {import('./config-store.js').ConfigStore} config
  * @property {import('./credentials-store.js').CredentialsStore} credentials
  * @property {import('./posts-store.js').PostsStore} posts
+ * @property {import('./agent-store.js').AgentStore} agent
+ * @property {import('./usage-store.js').UsageStore} usage
  */
 
 export class View extends Localized {
@@ -60,6 +62,10 @@ const ARMED_AFTER_MS = 500;
 export class Decision extends View {
   static properties = {armed: {state: true}};
 
+  /** @type {Set<Decision>} all that are on screen */
+  static #shown = new Set();
+  #timer = 0;
+
   constructor() {
     super();
     this.armed = false;
@@ -67,8 +73,31 @@ export class Decision extends View {
 
   connectedCallback() {
     super.connectedCallback();
+    Decision.#moved(this);
+    Decision.#shown.add(this);
+    this.#arm();
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    Decision.#shown.delete(this);
+    Decision.#moved(this);
+  }
+
+  #arm() {
+    clearTimeout(this.#timer);
     this.armed = false;
-    setTimeout(() => (this.armed = true), ARMED_AFTER_MS);
+    this.#timer = setTimeout(() => (this.armed = true), ARMED_AFTER_MS);
+  }
+
+  /**
+   * One came or went, so that the others may have moved under the pointer. Who is at one by keyboard stays there.
+   * @param {Decision} cause
+   */
+  static #moved(cause) {
+    for (const one of Decision.#shown) {
+      if (one !== cause && !one.renderRoot.querySelector(':focus-visible')) one.#arm();
+    }
   }
 }
 
