@@ -59,3 +59,17 @@ def test_decisions_are_numbered_without_gaps() -> None:
 def test_every_figure_is_documented():
     text = (ROOT / "docs" / "http.md").read_text()
     assert [name for name in NAMES if name not in text] == []
+
+
+def shape(document: str) -> tuple[list[str], list[str], list[str]]:
+    """Levels of its headings, its code blocks, and its pictures."""
+    text = (ROOT / document).read_text()
+    blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^#+(?= )", prose, re.MULTILINE), blocks, re.findall(r"!\[[^]]*\]\(([^)]+)\)", prose)
+
+
+def test_the_korean_readme_has_the_same_headings_code_and_pictures_as_the_english_one() -> None:
+    assert shape("README.ko.md") == shape("README.md")
+    assert "](README.ko.md)" in (ROOT / "README.md").read_text()
+    assert "](README.md)" in (ROOT / "README.ko.md").read_text()
