@@ -30,6 +30,7 @@ from gateway.egress.service import Egress
 from gateway.egress.store import EgressStore
 from gateway.ledger import Ledger
 from gateway.maintenance.jobs import GatewayParts, build_maintenance
+from gateway.metrics import Counts, GatewayFigures
 from gateway.modelproxy.apps import tenant_models, worker_app
 from gateway.modelproxy.catalogue import ModelCatalogue
 from gateway.modelproxy.client_keys import ClientKeys
@@ -75,6 +76,7 @@ from shared.lifecycle.notify import keep_watchdog, notify
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.lifecycle.tasks import TaskPool
+from shared.metrics.serving import serving_metrics
 from shared.obs.log import configure_logging, get_logger
 from shared.providers.catalog import load_catalog
 from shared.secrets.files import Secret
@@ -127,6 +129,7 @@ class Gateway:
         self.keys: dict[str, TenantKey] = {}
         self.model_api_port = 0
         self.media_port = 0
+        self.metrics_port = 0
         self.graph_authority = ""
         enabled = settings.enabled_tenants()
         self.kinds = {name: tenant.kind for name, tenant in enabled.items()}
@@ -191,7 +194,10 @@ class Gateway:
         budget = load_budget(self.store, paths, run_of=self.run_of, on_exhausted=self.on_budget_exhausted)
         await budget.recover()
         stack.push_async_callback(budget.close)
-        ledger = Ledger(self.store, budget=budget)
+        counts = Counts()
+        ledger = Ledger(
+            self.store, budget=budget, calls=counts.calls if settings.policy.metrics.port is not None else None
+        )
         stack.push_async_callback(ledger.close)
         api = settings.policy.model_api
         pacer = Pacer(api.rate_limit_s, wait=api.wait, max_waiting=api.queue_max)
@@ -255,6 +261,7 @@ class Gateway:
                 social=self.social,
                 backups=backups,
                 sign_ins=self.sign_ins.refresher.status,
+                leases=counts.leases,
             ),
             keys=self.keys,
             routes_of=self.routes_of,
@@ -298,6 +305,22 @@ class Gateway:
         await self.maintenance.start()
         tasks.start(self.maintenance.run(), name="maintenance")
         tasks.start(keep_watchdog(database.breathe), name="watchdog")
+
+        if (port := settings.policy.metrics.port) is not None:
+            figures = GatewayFigures(
+                counts=counts,
+                store=self.store,
+                budgets=budget.policy,
+                sign_ins=self.sign_ins.refresher.status,
+                pool=self.pool,
+                max_workers=settings.policy.workers.max_workers,
+                posts=self.social.store.counts,
+                egress=self.egress_store,
+                notices=NoticeStore(database),
+                maintenance=self.maintenance,
+                paths=paths,
+            )
+            self.metrics_port = await stack.enter_async_context(serving_metrics(figures, "clawgate", port))
 
         control = ControlServer(
             paths.control_socket("gateway"),
@@ -372,7 +395,8 @@ class Gateway:
         key = Secret(self.settings.env.get(SEARCH_KEY, ""))
         search = None if policy.search.backend == "off" else SearchBackend(http, policy.search, key)
         web = WebClient(max_bytes=policy.max_bytes, allow_loopback=policy.allow_loopback)
-        egress = Egress(policy, EgressStore(database), web, search, run_of=self.run_of_group)
+        self.egress_store = EgressStore(database)
+        egress = Egress(policy, self.egress_store, web, search, run_of=self.run_of_group)
         await egress.recover()
         return egress
 
@@ -389,6 +413,7 @@ class Gateway:
             "workers": workers,
             "model_api_port": self.model_api_port,
             "media_port": self.media_port,
+            "metrics_port": self.metrics_port,
         }
 
     async def op_tenant_key(self, params: dict[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.budget.models import Reservation
 from gateway.budget.policy import SCALE, BucketPolicy, BudgetsPolicy, LimitPolicy, load_budgets
 from gateway.budget.service import Budget
+from gateway.modelproxy.counts import ModelCalls
 from gateway.modelproxy.identity import RequestRecord
 from gateway.reading import existing_database
 from gateway.store import Counter, GatewayStore
@@ -30,10 +31,19 @@ class Ledger:
         store: where rows go.
         clock: for their time.
         budget: settles reservations; one by the shipped policy, without limits of its own, when left out.
+        calls: counts them for the figures.
     """
 
-    def __init__(self, store: GatewayStore, clock: Clock = SYSTEM_CLOCK, *, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        store: GatewayStore,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        budget: Budget | None = None,
+        calls: ModelCalls | None = None,
+    ) -> None:
         self._store = store
+        self._calls = calls
         self._budget = budget or Budget(store, _shipped_policy(), clock=clock)
         self._tasks = TaskPool("ledger")
 
@@ -50,6 +60,8 @@ class Ledger:
             first_byte_ms=round(record.first_byte_ms, 1),
             total_ms=round(record.total_ms, 1),
         )
+        if self._calls is not None:
+            self._calls.count(record, self._budget.tariff.of_record(record).usd / SCALE["usd"])
         if reservation is None:
             spent = self._budget.tariff.of_record(record)
             self._tasks.start(self._store.record(self._budget.entry(record, spent)), name="write")
@@ -77,13 +89,7 @@ async def usage_report(
         tenant: only its calls and budgets.
     """
     buckets = [await _bucket_row(store, name, bucket, now) for name, bucket in policy.buckets.items() if bucket.enabled]
-    counters = {(counter.name, counter.scope): counter for counter in await store.counters()}
-    budgets = []
-    for name, limit in policy.budgets.items():
-        mine = [counter for (of, _), counter in counters.items() if of == name and _concerns(counter.scope, tenant)]
-        budgets += [_budget_row(name, limit, counter, now) for counter in mine]
-        if not mine and limit.tenant and tenant in {"", limit.tenant}:
-            budgets.append(_budget_row(name, limit, None, now))
+    budgets = await budget_rows(store, policy, now, tenant=tenant)
     calls = await store.usage(since=since, tenant=tenant)
     return {
         "now": now.isoformat(),
@@ -92,6 +98,27 @@ async def usage_report(
         "buckets": buckets,
         "budgets": budgets,
     }
+
+
+async def budget_rows(
+    store: GatewayStore, policy: BudgetsPolicy, now: datetime, *, tenant: str = ""
+) -> list[dict[str, Any]]:
+    """Every budget's counters: how much is used, set aside and left.
+
+    Args:
+        store: the gateway's database.
+        policy: the budgets.
+        now: aware UTC.
+        tenant: only its budgets.
+    """
+    counters = {(counter.name, counter.scope): counter for counter in await store.counters()}
+    budgets = []
+    for name, limit in policy.budgets.items():
+        mine = [counter for (of, _), counter in counters.items() if of == name and _concerns(counter.scope, tenant)]
+        budgets += [_budget_row(name, limit, counter, now) for counter in mine]
+        if not mine and limit.tenant and tenant in {"", limit.tenant}:
+            budgets.append(_budget_row(name, limit, None, now))
+    return budgets
 
 
 async def read_usage(paths: Paths, now: datetime, *, since: datetime | None = None, tenant: str = "") -> dict[str, Any]:

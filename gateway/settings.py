@@ -25,6 +25,7 @@ from shared.config.paths import Paths
 from shared.config.toml import load_policy
 from shared.config.upstreams import Upstreams
 from shared.gatewayclient.models import Slug
+from shared.metrics.policy import MetricsPolicy
 
 ModelRouteName = Literal["messages", "chat/completions", "responses", "copilot/responses", "copilot/messages"]
 
@@ -114,6 +115,7 @@ class GatewayPolicy(_Section):
     """The gateway's reviewed ceiling.
 
     Attributes:
+        metrics: the gateway's figures (docs/metrics.md).
         sandbox: set by the sandbox alone; permits the process engine.
     """
 
@@ -123,6 +125,7 @@ class GatewayPolicy(_Section):
     engine: EngineSettings = EngineSettings()
     workers: WorkerPolicy = WorkerPolicy()
     notices: NoticesPolicy = NoticesPolicy()
+    metrics: MetricsPolicy = MetricsPolicy()
     sandbox: bool = False
 
     def enabled(self) -> dict[str, TenantPolicy]:

@@ -15,6 +15,7 @@ from shared.config.paths import Paths
 from shared.config.toml import load_policy
 from shared.errors import ConfigError
 from shared.gatewayclient.models import WorkerMount
+from shared.metrics.policy import MetricsPolicy
 
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}$")]
@@ -227,6 +228,7 @@ class NanoclawPolicy(_Table):
         assistant_name: the assistant's name; the trigger is ``@`` and this name (policy N2).
         trigger_pattern: a regular expression instead of the derived trigger.
         model: asked by the agents; empty means the command line's default.
+        metrics: this tenant's figures (docs/metrics.md).
     """
 
     assistant_name: str = Field(default="J", min_length=1, max_length=80)
@@ -240,6 +242,7 @@ class NanoclawPolicy(_Table):
     attachments: AttachmentsPolicy = AttachmentsPolicy()
     light: LightPolicy = LightPolicy()
     tasks: TasksPolicy = TasksPolicy()
+    metrics: MetricsPolicy = MetricsPolicy()
     groups: dict[GroupName, GroupPolicy] = Field(default_factory=dict)
 
     @model_validator(mode="after")

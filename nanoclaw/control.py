@@ -75,6 +75,7 @@ class _Control:
             "tasks": await tenant.tasks.read(lambda rows: rows.counts()),
             "inbox": inbox,
             "outbox": outbox,
+            "metrics_port": tenant.metrics_port,
         }
 
     async def groups_list(self, _params: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,13 +39,20 @@ class RoutingLine:
 
 
 class RoutingLog:
-    """Appends lines; opens the file anew for each, so that rotation may rename it at any time."""
+    """Appends lines; opens the file anew for each, so that rotation may rename it at any time.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        count: is shown each line, for the figures.
+    """
+
+    def __init__(self, path: Path, count: Callable[[RoutingLine], None] = lambda _line: None) -> None:
         self._path = path
+        self._count = count
 
     async def append(self, line: RoutingLine) -> None:
         """Write one line. A full disk costs the line, never the answer."""
+        self._count(line)
         data = json.dumps(asdict(line), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         try:
             await asyncio.to_thread(self._write, data)

@@ -26,6 +26,7 @@ from nanoclaw.channels import Channels, Connectors, Platform, connectors_of
 from nanoclaw.commands import COMMANDS, Commands
 from nanoclaw.config import NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
+from nanoclaw.figures import NanoclawFigures, RunCounts
 from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
 from nanoclaw.intake import Intake
 from nanoclaw.lanes import DONE, Lanes, LaneView, Turn
@@ -67,6 +68,7 @@ from shared.maintenance.jobs import process_logs, tenant_jobs
 from shared.maintenance.logs import LogFolder
 from shared.maintenance.policy import MaintenancePolicy
 from shared.maintenance.service import Maintenance
+from shared.metrics.serving import serving_metrics
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.posting.cards import CardGateway, PostCards
@@ -120,6 +122,8 @@ class Tenant:
         self.clock = clock
         self.started_at = clock.now()
         self.stop_requested = asyncio.Event()
+        self.metrics_port = 0
+        self._run_counts = RunCounts()
         tables, kept = declare(), MaintenancePolicy.load(paths)
         self.db = Database(paths.tenant_db(name), migrations=MIGRATIONS)
         self.store = Store(self.db, tables, clock)
@@ -174,7 +178,7 @@ class Tenant:
             store=self.store,
             residents=self.residents,
             light=LightRoute(gateway, policy.light, assistant_name=policy.assistant_name, clock=clock),
-            metrics=RoutingLog(paths.routing_metrics(name)),
+            metrics=RoutingLog(paths.routing_metrics(name), self._run_counts.count),
             policy=policy,
             schedule=self.schedule,
             admit=self.intake.admit,
@@ -255,6 +259,11 @@ class Tenant:
             stack.push_async_callback(self.queue_notes.close)
             stack.push_async_callback(self.lanes.close)
             await self.maintenance.start()
+            if (port := self.policy.metrics.port) is not None:
+                figures = NanoclawFigures(self, self._run_counts)
+                self.metrics_port = await stack.enter_async_context(
+                    serving_metrics(figures, "nanoclaw", port, self.clock)
+                )
             control = ControlServer(self.paths.control_socket(self.name), operations(self))
             await control.start()
             stack.push_async_callback(control.stop)

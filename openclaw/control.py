@@ -25,6 +25,7 @@ def operations(gateway: RunningGateway, secret: Secret, inbox: Inbox, stop: asyn
             "summary": f"{summary_line(report)}; Control UI on {gateway.http_url}",
             "ready": gateway.ready,
             "http_url": gateway.http_url,
+            "metrics_port": gateway.metrics_port,
             "channels": [{"name": "discord", **report.status.as_json()}],
             "connections": len(services.hub.connections),
             "runs": services.runs.active_count,

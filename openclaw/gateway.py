@@ -30,7 +30,7 @@ from openclaw.cron.service import CronJobs
 from openclaw.devices import Devices
 from openclaw.hub import Hub
 from openclaw.limiter import AttemptLimiter
-from openclaw.metrics import Counts, serving_metrics
+from openclaw.metrics import Counts, FillMore, OpenClawFigures, nothing_more
 from openclaw.pairing import DmPairing
 from openclaw.presence import Presence
 from openclaw.protocol.methods.approvals import telling
@@ -43,6 +43,7 @@ from shared.channels.base import ChannelStatus
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.http.unixserver import AsgiListeners
 from shared.lifecycle.tasks import TaskPool
+from shared.metrics.serving import serving_metrics
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
 from shared.storage import Database
@@ -76,6 +77,7 @@ class GatewayOptions:
         cron: scheduled jobs; likewise.
         delivery: takes the answers of scheduled jobs.
         workspace: what the agent's workspace adds to the prompt of a session.
+        figures: fills in those of the tenant's own parts.
         config: loaded already; without one, `openclaw.json` in the folder under `policy` as its fixed ceiling.
     """
 
@@ -97,6 +99,7 @@ class GatewayOptions:
     delivery: Delivery = field(default_factory=NoDelivery)
     workspace: Callable[[str], WorkspaceTexts] = lambda _key: WorkspaceTexts()
     config: ConfigService | None = None
+    figures: FillMore = nothing_more
 
 
 @dataclass(slots=True)
@@ -211,8 +214,9 @@ async def running_gateway(options: GatewayOptions, db: Database) -> AsyncIterato
         await stack.enter_async_context(listeners)
         gateway.port = await listeners.add_tcp(options.policy.bind, policy.port, state={})
         if policy.metrics.port is not None:
-            figures = serving_metrics(services, counts, policy.metrics.port)
-            gateway.metrics_port = await stack.enter_async_context(figures)
+            figures = OpenClawFigures(services, counts, options.figures)
+            page = serving_metrics(figures, "openclaw", policy.metrics.port, clock)
+            gateway.metrics_port = await stack.enter_async_context(page)
         hub.start()
         watching.start(config.run(), name="watch")
         await runs.recover()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -44,6 +45,7 @@ from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.errors import Busy, GatewayError, Invalid
 from shared.ids import new_id
 from shared.lifecycle.tasks import TaskPool
+from shared.metrics.figures import Durations
 from shared.obs.log import get_logger
 from shared.providers import ToolCall
 from shared.storage import Database
@@ -55,6 +57,7 @@ _log = get_logger(__name__)
 DELTA_INTERVAL_S: Final = 0.15
 _HISTORY_ENTRIES: Final = 1000
 _KEEP_RUNS: Final = timedelta(days=7)
+_TOOK_BOUNDS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 
 Emit = Callable[[str, dict[str, Any]], None]
 
@@ -123,6 +126,8 @@ class Runs:
         self._tasks = TaskPool("runs")
         self._slots = asyncio.Semaphore(policy.max_concurrent)
         self._stopping = False
+        self.outcomes: Counter[str] = Counter()
+        self.took = Durations(_TOOK_BOUNDS)
 
     def apply(self, policy: RunPolicy) -> None:
         """Another policy for the runs that begin from now on; how many run at once stays until the next start."""
@@ -236,6 +241,8 @@ class Runs:
         self._by_id.pop(run.row.run_id, None)
         if not run.done.done():
             run.done.set_result(outcome)
+            self.outcomes[outcome.state] += 1
+            self.took.observe((self._clock.now() - run.row.created_at).total_seconds(), outcome.state)
 
     def _refuse_when_stopping(self) -> None:
         if self._stopping:

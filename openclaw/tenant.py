@@ -66,6 +66,8 @@ from shared.lifecycle.tasks import TaskPool
 from shared.maintenance.jobs import process_logs, tenant_jobs
 from shared.maintenance.policy import MaintenancePolicy
 from shared.maintenance.service import Maintenance
+from shared.metrics.figures import Sheet
+from shared.metrics.parts import fill_chat, fill_jobs
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.posting.cards import PostCards
@@ -222,6 +224,7 @@ class Tenant:
             cron=self.cron,
             delivery=ChatDelivery(self.outbox, lambda: self._channel, self._sessions, self._webhooks),
             config=self._config,
+            figures=self._fill_figures,
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.close)
@@ -265,6 +268,10 @@ class Tenant:
         if self._posting is not None:
             tell = telling_of_posts(gateway.services.hub.broadcast)
             self._cards = PostCards(self._posting.gateway, self.outbox, changed=tell, clock=self._clock)
+
+    async def _fill_figures(self, sheet: Sheet) -> None:
+        await fill_chat(sheet, "openclaw", self.inbox, self.outbox, self._clock)
+        fill_jobs(sheet, "openclaw", await self.maintenance.listing())
 
     async def _on_press(self, press: ButtonPress) -> str:
         said = await self._cards.on_press(press) if self._cards is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from litestar import Request, WebSocket, delete, get, post, websocket
@@ -23,6 +23,7 @@ from gateway.egress.service import Egress
 from gateway.notices.service import Notices
 from gateway.social.service import Social
 from gateway.workers.pool import WorkerPool
+from shared.clock import SYSTEM_CLOCK
 from shared.errors import GatewayError, NotFound
 from shared.gatewayclient.models import NoticeMessage, TenantStartup, WorkerEvent, WorkerInfo, WorkerRequest
 from shared.gatewayclient.stream import LINE_HEADER_BYTES
@@ -34,6 +35,7 @@ from shared.gatewayclient.web import (
     WebhookRequest,
     WebSearchRequest,
 )
+from shared.metrics.figures import Durations
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class BrokerServices:
     Attributes:
         startup: reads files; called in a thread.
         before_lease: given tenant and group before a worker is leased; never raises, and soon returns.
+        leases: how long leases took, for the figures.
     """
 
     pool: WorkerPool
@@ -56,6 +59,7 @@ class BrokerServices:
     social: Social
     backups: Backups
     sign_ins: Callable[[], Awaitable[list[CredentialStatus]]]
+    leases: Durations = field(default_factory=lambda: Durations(()))
 
 
 _TAKEN = WorkerEvent(event="taken").model_dump_json()
@@ -83,9 +87,15 @@ async def lease(request: Request[Any, Any, Any], state: State, data: JSONBody[Wo
     """The worker of one of the tenant's groups, started if need be."""
     caller, services = _caller(request), _services(state)
     await services.before_lease(caller.tenant, data.group)
-    return await services.pool.lease(
-        caller.tenant, data, uid=caller.uid, gid=caller.gid, name_prefix=services.name_prefix(caller.tenant)
-    )
+    began_s, result = SYSTEM_CLOCK.monotonic(), "none"
+    try:
+        worker = await services.pool.lease(
+            caller.tenant, data, uid=caller.uid, gid=caller.gid, name_prefix=services.name_prefix(caller.tenant)
+        )
+        result = "running" if worker.reused else "started"
+    finally:
+        services.leases.observe(SYSTEM_CLOCK.monotonic() - began_s, result)
+    return worker
 
 
 @get("/v1/workers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -38,6 +39,7 @@ class EgressStore:
         self._database = database
         self._clock = clock
         self._table = request_table()
+        self.decisions: Counter[str] = Counter()
 
     async def begin(self, wanted: Wanted, *, most_bytes: int, run_requests: int, run_bytes: int) -> int | None:
         """Note that a request begins, if its run's budget has room for it; returns its id, else None.
@@ -68,7 +70,10 @@ class EgressStore:
                 return None
             return int(c.execute(insert(table).values(values).returning(table.c.id)).scalar_one())
 
-        return await self._database.write(work)
+        request_id = await self._database.write(work)
+        if request_id is None:
+            self.decisions["denied"] += 1
+        return request_id
 
     async def settle(
         self, request_id: int, decision: RequestDecision, *, reason: str = "", status: int = 0, size_bytes: int = 0
@@ -77,11 +82,13 @@ class EgressStore:
         table = self._table
         values = {"state": "done", "decision": decision, "reason": reason, "status": status, "bytes": size_bytes}
         await self._database.write(lambda c: c.execute(update(table).where(table.c.id == request_id).values(values)))
+        self.decisions[decision] += 1
 
     async def deny(self, wanted: Wanted, reason: str) -> None:
         """Note a request that was refused before anything was sent."""
         values = self._values(wanted) | {"state": "done", "decision": "denied", "reason": reason, "bytes": 0}
         await self._database.write(lambda c: c.execute(insert(self._table).values(values)))
+        self.decisions["denied"] += 1
 
     async def recover(self, *, older_than: datetime) -> None:
         """At start: requests cut by the end of an earlier process keep their full price; old rows go."""

@@ -234,6 +234,11 @@ class SocialStore:
                 statement = statement.where(column == value)
         return await self._database.read(lambda c: [_job_of(row) for row in c.execute(statement)])
 
+    async def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        statement = select(_job.state, func.count()).group_by(_job.state)
+        return await self._database.read(lambda c: dict(c.execute(statement).tuples().all()))
+
     async def events(self, job_id: str) -> list[Event]:
         """A job's history, the oldest first."""
         columns = social_event.c

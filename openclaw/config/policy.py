@@ -23,6 +23,7 @@ from openclaw.agent.policy import (
 )
 from shared.config.paths import Paths
 from shared.config.toml import load_policy
+from shared.metrics.policy import MetricsPolicy
 
 MODEL_REF = r"^[a-z][a-z0-9-]{0,40}/[A-Za-z0-9._:-]{1,80}$"
 KIND: Final = "openclaw"
@@ -169,16 +170,6 @@ class AccessPolicy(_Table):
         if self.team_domain and not self.audiences:
             raise ValueError("audiences must name the application's audience tag, else every application would do")
         return self
-
-
-class MetricsPolicy(_Table):
-    """Figures for Prometheus, on a listener of their own that is always 127.0.0.1.
-
-    Attributes:
-        port: where; left out: off, 0: any free one.
-    """
-
-    port: int | None = Field(default=None, ge=0, le=65535)
 
 
 class DiscordPolicy(_Table):

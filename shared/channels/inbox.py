@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.channels import store
@@ -230,6 +230,10 @@ class Inbox:
     async def counts(self) -> dict[str, int]:
         """How many messages are in each state."""
         return await self._db.read(lambda c: store.count_inbox(c, self._tables))
+
+    async def progress(self) -> tuple[int, datetime | None]:
+        """The newest message's number, and since when the oldest one waits for its answer."""
+        return await self._db.read(lambda c: store.inbox_progress(c, self._tables))
 
     async def cursors(self, platform: str = "dc") -> dict[ChatId, MessageId]:
         """Known chats with the newest message stored of each: what `ChannelHandlers.known_chats` wants."""

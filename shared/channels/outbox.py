@@ -258,6 +258,10 @@ class Outbox:
         """How many messages are in each state."""
         return await self._db.read(lambda c: store.count_outbox(c, self._tables))
 
+    async def progress(self) -> tuple[int, int]:
+        """The newest message's number, and how often those that are not sent yet were tried."""
+        return await self._db.read(lambda c: store.outbox_progress(c, self._tables))
+
     async def requeue(self, row_id: int) -> OutboxRow:
         """Send a failed or dead message after all.
 

@@ -523,6 +523,24 @@ def count_inbox(connection: Connection, tables: ChannelTables) -> dict[str, int]
     return {state: count for state, count in rows}  # noqa: C416 - rows are not tuples to the type checker
 
 
+def inbox_progress(connection: Connection, tables: ChannelTables) -> tuple[int, datetime | None]:
+    """The newest message's number, and when the oldest one came that has no answer yet."""
+    inbox = tables.inbox
+    newest = connection.execute(select(func.max(inbox.c.id))).scalar_one()
+    oldest = connection.execute(
+        select(func.min(inbox.c.received_at)).where(inbox.c.state.in_(["new", "claimed"]))
+    ).scalar_one()
+    return newest or 0, oldest
+
+
+def outbox_progress(connection: Connection, tables: ChannelTables) -> tuple[int, int]:
+    """The newest message's number, and how often those that are not sent yet were tried."""
+    outbox = tables.outbox
+    newest = connection.execute(select(func.max(outbox.c.id))).scalar_one()
+    tries = connection.execute(select(func.sum(outbox.c.attempts)).where(outbox.c.state == "pending")).scalar_one()
+    return newest or 0, tries or 0
+
+
 def cursors(connection: Connection, tables: ChannelTables, platform: str) -> dict[ChatId, MessageId]:
     """Every known chat of a platform with the newest message stored of it."""
     rows = connection.execute(
