@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import zip_longest
 from pathlib import Path
@@ -15,6 +16,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _ID = click.argument("post_id", metavar="ID")
 _CALL_S = 150.0
 _WORDS = 40
+_TAG_HELP = "Marks somebody (Instagram), X and Y from 0 to 1: `ana@0.5,0.2`; in the second picture: `2:ana@0.5,0.2`."
+_TAG = re.compile(r"(?:([0-9]{1,2}):)?@?([A-Za-z0-9._]{1,30})(?:@([0-9.]{1,8}),([0-9.]{1,8}))?")
 
 
 @click.group()
@@ -38,6 +41,10 @@ def cli() -> None:
 @click.option("--reply-to", default="", metavar="MEDIA_ID", help="The post it answers (Threads).")
 @click.option("--topic", default="", help="The post's topic (Threads).")
 @click.option("--link", default="", metavar="URL", help="Shown as a card under a text post (Threads).")
+@click.option("--tag", "tags", multiple=True, metavar="NAME[@X,Y]", help=_TAG_HELP)
+@click.option("--cover", default="", metavar="URL", help="A reel's cover: public address of a JPEG (Instagram).")
+@click.option("--cover-at", type=click.IntRange(0, 3_600_000), metavar="MS", help="The reel's cover is this moment.")
+@click.option("--share-to-feed/--reel-only", default=None, help="Whether a reel also shows among the posts.")
 @click.option("--at", default="", metavar="TIME", help="When, with its zone: 2030-05-01T09:00+02:00. Default: now.")
 @click.option("--idempotency-key", default=None, metavar="KEY", help="The same key and post is the same post, always.")
 @click.option("--allow-duplicate", is_flag=True, help="The same post within 24 hours is meant.")
@@ -54,10 +61,14 @@ def submit(
     reply_to: str,
     topic: str,
     link: str,
+    tags: tuple[str, ...],
+    cover: str,
+    cover_at: int | None,
     at: str,
     idempotency_key: str | None,
     state: Path | None,
     *,
+    share_to_feed: bool | None,
     story: bool,
     convert: bool,
     allow_duplicate: bool,
@@ -73,7 +84,14 @@ def submit(
         _ask(state, "posts_keep_file", tenant=tenant, path=str(file.resolve()), convert=convert)["url"]
         for file in files
     ]
-    media = [{"url": url, "alt_text": alt} for url, alt in zip_longest([*images, *kept], alts, fillvalue="")]
+    media: list[dict[str, Any]] = [
+        {"url": url, "alt_text": alt, "people": []} for url, alt in zip_longest([*images, *kept], alts, fillvalue="")
+    ]
+    for tag in tags:
+        number, person = _person(tag)
+        if not 1 <= number <= len(media):
+            raise click.BadParameter(f"{tag!r}: there is no picture {number}", param_hint="--tag")
+        media[number - 1]["people"].append(person)
     content: dict[str, Any] = {
         "network": network,
         "text": text,
@@ -83,6 +101,9 @@ def submit(
         "link": link,
         "story": story,
         "convert": convert,
+        "cover": {"url": cover} if cover else None,
+        "thumb_offset_ms": cover_at,
+        "share_to_feed": share_to_feed,
     }
     request = {
         "content": content,
@@ -216,6 +237,20 @@ def retry(post_id: str, state: Path | None, *, allow_duplicate: bool, as_json: b
 
 @cli.command()
 @_ID
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@state_option
+@_JSON
+def delete(post_id: str, state: Path | None, *, is_sure: bool, as_json: bool) -> None:
+    """Take a published post offline, at Threads; Instagram has no call for it. Asks first."""
+    post = _ask(state, "posts_show", id=post_id)
+    if not is_sure:
+        click.echo(f"{post['account']}: {_short(post['text'])}\n{post['permalink']}", err=True)
+        click.confirm("Delete it at the network? That cannot be taken back", abort=True, err=True)
+    _told(_ask(state, "posts_delete", id=post_id, digest=post["digest"]), as_json=as_json)
+
+
+@cli.command()
+@_ID
 @click.option("--posted", required=True, type=click.Choice(["yes", "no"]), help="Whether you see it at the network.")
 @click.option("--media-id", default="", help="Its id there, if you know it.")
 @state_option
@@ -276,6 +311,18 @@ def _told(post: dict[str, Any], *, as_json: bool) -> None:
         print_json(post)
     else:
         click.echo(f"{post['id']}: {post['summary']}")
+
+
+def _person(text: str) -> tuple[int, dict[str, Any]]:
+    """The number of the picture, and who is marked in it where."""
+    found = _TAG.fullmatch(text)
+    try:
+        place = {"x": float(found[3]), "y": float(found[4])} if found and found[3] else {}
+    except ValueError:
+        found = None
+    if found is None:
+        raise click.BadParameter(f"{text!r} is not like ana@0.5,0.2 or 2:ana@0.5,0.2", param_hint="--tag")
+    return int(found[1] or 1), {"username": found[2], **place}
 
 
 def _moment(text: str) -> str:

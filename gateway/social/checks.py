@@ -12,7 +12,7 @@ from gateway.social.policy import SocialPolicy
 from shared.errors import NotFound
 from shared.social.images import ImageFacts
 from shared.social.models import Content, Media
-from shared.social.validate import Findings, check_content, check_image, check_video
+from shared.social.validate import Findings, check_content, check_cover, check_fields, check_image, check_video
 from shared.social.videos import VideoFacts
 
 
@@ -60,6 +60,12 @@ class Checks:
                 problems = check_image(content.network, seen, place=f"picture {number}")
             _refuse(problems)
             found.warnings += problems.warnings
+        _refuse(check_fields(checked))
+        if content.cover is not None:
+            seen_cover, name = await self.look(tenant, content.cover)
+            _refuse(check_cover(seen_cover.facts))
+            cover = content.cover.model_copy(update={"sha256": seen_cover.sha256, "name": name})
+            checked = checked.model_copy(update={"cover": cover})
         return found, checked
 
     async def _one(

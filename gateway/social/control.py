@@ -92,6 +92,10 @@ def operations(social: Social) -> dict[str, Operation]:
         job = await social.resolve(_text(params, "id"), posted=posted, by=_OPERATOR, media_id=media_id)
         return info_of(job).model_dump(mode="json")
 
+    async def delete(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        job = await social.delete(_text(params, "id"), by=_OPERATOR, digest=str(params.get("digest") or ""))
+        return info_of(job).model_dump(mode="json")
+
     async def hold(_params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         await social.hold(by=_OPERATOR)
         return {"held_by": _OPERATOR}
@@ -112,6 +116,7 @@ def operations(social: Social) -> dict[str, Operation]:
         "posts_schedule": schedule,
         "posts_retry": retry,
         "posts_resolve": resolve,
+        "posts_delete": delete,
         "posts_hold": hold,
         "posts_release": release,
     }

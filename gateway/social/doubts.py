@@ -24,6 +24,8 @@ LOOK_AFTER = timedelta(seconds=30)
 """Between a publish call and the first look, and between two looks."""
 GIVE_UP_AFTER = timedelta(minutes=6)
 """Then a person decides."""
+SPAM_LOOKS = timedelta(minutes=5)
+"""So long both views must deny a post that was taken for spam; a view may be some readings behind."""
 AFTERCARE_TRIES = 5
 _CLOCK_SLACK = timedelta(seconds=5)
 
@@ -62,7 +64,8 @@ class Doubts:
         """Look once.
 
         Returns:
-            The job, and ``not_online`` when its container was seen unpublished twice and the list does not have it.
+            The job, and ``not_online`` when its container was seen unpublished at least twice, over `LOOK_AFTER` or
+            `SPAM_LOOKS`, and the list does not have it.
         """
         now = self._clock.now()
         if not job.is_unknown:
@@ -72,15 +75,20 @@ class Doubts:
                 return job, "open"
         state, reason = await _state_of(client, token, job.container_id)
         matches = await self.matches(job, client, token)
-        if matches is not None and len(matches) == 1:
+        # Without words any other post of that kind looks the same: the list alone then proves nothing.
+        is_told = bool(job.content.text.strip()) or state == "PUBLISHED"
+        if matches is not None and len(matches) == 1 and is_told:
             return await self.settle(job, work, matches[0]), "settled"
         if state == "PUBLISHED":
             return await self.settle(job, work, ""), "settled"
         if state != "FINISHED" or matches is None or matches:
-            reason = reason or ("several posts look like it" if matches else f"its container reads {state}")
+            alike = "a post looks like it" if len(matches or ()) == 1 else "several posts look like it"
+            reason = reason or (alike if matches else f"its container reads {state}")
             return await self.look_later(job, work, reason), "open"
         first_seen = job.finished_at or now
-        if now - first_seen < LOOK_AFTER or self._is_over(job):
+        # What a spam answer did not publish is given up, not published again: there both views have to be sure.
+        patience = SPAM_LOOKS if job.is_spam_block else LOOK_AFTER
+        if now - first_seen < patience or self._is_over(job):
             return await self.look_later(job, work, "not seen online yet", finished_at=first_seen), "open"
         return job, "not_online"
 

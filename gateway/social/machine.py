@@ -14,6 +14,7 @@ from typing import assert_never
 
 from gateway.social.checks import Checks
 from gateway.social.decide import HOLD_LOOK, PublicationFacts, decide_start
+from gateway.social.deletions import Deletions
 from gateway.social.doubts import LOOK_AFTER, Doubts
 from gateway.social.hosting.service import MediaHost
 from gateway.social.media import MediaProbe
@@ -95,6 +96,7 @@ class Machine:
         self._media = media
         self._clock = clock
         self._doubts = Doubts(store, clock)
+        self._deletions = Deletions(clock)
 
     async def step(self, job: Job, lease: Lease) -> Job:
         """Do the next thing for a job; at most one call that changes something at the network.
@@ -109,9 +111,9 @@ class Machine:
                 return await work.end(job, "rejected", "approval_rejected", "nobody approved it in time")
             case "queued" | "scheduled":
                 return await self._start(job, work)
-            case "creating" | "processing" | "ready" | "publishing" | "published":
+            case "creating" | "processing" | "ready" | "publishing" | "published" | "deleting":
                 return await self._call(job, work)
-            case "needs_attention" | "failed" | "rejected" | "cancelled":
+            case "needs_attention" | "failed" | "rejected" | "cancelled" | "deleted":
                 return await work.write(job, next_at=None)
         assert_never(job.state)
 
@@ -130,7 +132,7 @@ class Machine:
             return await work.end(job, "failed", decision.code or "posting_not_allowed", decision.reason)
         try:
             signed_in = await self._sign_in(job)
-            for media in job.content.media:
+            for media in job.content.files:
                 seen, name = await self._checks.look(job.tenant, media)
                 if seen.sha256 != media.sha256:
                     changed = f"the {media.kind} behind {(name or media.url)[:120]} is not the one that was accepted"
@@ -175,10 +177,14 @@ class Machine:
                 return await self._doubts.look_later(job, work, refused.detail)
             if job.state == "published":
                 return await work.write(job, next_at=None)
+            if job.state == "deleting":
+                return await self._deletions.give_up(job, work, refused.post_code, refused.detail)
             return await work.end(job, "failed", refused.post_code, refused.detail)
         except GatewayError as error:
             if job.state == "publishing":
                 return await self._doubts.look_later(job, work, error.detail)
+            if job.state == "deleting":
+                return await self._deletions.later(job, work, "upstream_unavailable", error.detail)
             return await work.again(job, "upstream_unavailable", error.detail)
         client = self._clients[job.network]
         match job.state:
@@ -191,6 +197,8 @@ class Machine:
             case "publishing":
                 job, found = await self._doubts.look(job, work, client, token)
                 return await self._repeat(job, work, client, token) if found == "not_online" else job
+            case "deleting":
+                return await self._deletions.step(job, work, client, token)
             case _:
                 return await self._doubts.complete(job, work, client, token)
 
@@ -210,6 +218,8 @@ class Machine:
             content = job.content
             if content.kind != "carousel" and content.media:
                 content = content.model_copy(update={"media": (await self._public(job, content.media[0]),)})
+            if content.cover is not None:
+                content = content.model_copy(update={"cover": await self._public(job, content.cover)})
             container = await client.create(token, content, job.children)
         except PostRefused as refused:
             return await work.end(job, "failed", refused.post_code, refused.detail)

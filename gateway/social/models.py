@@ -7,6 +7,8 @@
            ▼                    ▼                 ▼            ▼           ▼          ▼
        rejected             cancelled          failed       failed      failed     failed
 
+A `published` one is `deleting` and then `deleted` when a person wants it so.
+
 `publishing` is entered, durably, before the call that publishes. A job found there at a start has an unknown outcome.
 """
 
@@ -34,6 +36,8 @@ State = Literal[
     "failed",
     "rejected",
     "cancelled",
+    "deleting",
+    "deleted",
 ]
 
 WAITING: frozenset[State] = frozenset({"queued", "scheduled"})
@@ -41,7 +45,7 @@ ACTIVE: frozenset[State] = frozenset({"creating", "processing", "ready", "publis
 """Being made; at most one for each account."""
 DROPPED: frozenset[State] = frozenset({"failed", "rejected", "cancelled"})
 """Certainly not online through this job."""
-OVER: frozenset[State] = frozenset({"published", "rejected", "cancelled"})
+OVER: frozenset[State] = frozenset({"published", "rejected", "cancelled", "deleting", "deleted"})
 """Its files are needed no more; a failed one may be tried again."""
 
 

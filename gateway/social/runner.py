@@ -125,7 +125,7 @@ def _next_job(agenda: list[Job]) -> Job | None:
     if active is None:
         return others[0] if others else None
     # What does not publish anything need not wait for it.
-    quiet = next((job for job in others if job.state in {"awaiting_approval", "published"}), None)
+    quiet = next((job for job in others if job.state in {"awaiting_approval", "published", "deleting"}), None)
     if quiet is not None and quiet.next_at is not None and active.next_at is not None:
         return quiet if quiet.next_at < active.next_at else active
     return active

@@ -286,6 +286,30 @@ class Social:
         job = await self._in_state(post_id, "retry", {"failed"})
         return await self._changed(self.store.requeue(job, allow_duplicate=allow_duplicate))
 
+    async def delete(self, post_id: str, *, by: str, digest: str = "") -> Job:
+        """Take a published post offline, where the network has a call for that.
+
+        Args:
+            post_id: which.
+            by: who wants it so.
+            digest: of what that person saw; any when empty.
+
+        Raises:
+            Conflict: it is not online, or is not what was seen.
+            PostRefused: `permission_missing`: only a person at the network can delete it.
+        """
+        job = await self._in_state(post_id, "delete", {"published"})
+        if digest and not job.digest.startswith(digest):
+            raise Conflict(f"{job.id} is not the post that was looked at; look again", code="social.changed")
+        if not self._clients[job.network].can_delete or not job.media_id:
+            why = f"{TITLES[job.network]} has no call for it" if job.media_id else "its id at the network is not known"
+            where = f": {job.permalink}" if job.permalink else ""
+            raise PostRefused("permission_missing", f"{why}; delete it there by hand{where}")
+        detail = f"{by} wants it deleted"
+        return await self._changed(
+            self.store.update(job, state="deleting", error_code="", detail=detail, tries=0, next_at=self._clock.now())
+        )
+
     async def resolve(self, post_id: str, *, posted: bool, by: str, media_id: str = "") -> Job:
         """Settle a post of which nobody knew whether it is online.
 
@@ -330,6 +354,8 @@ class Social:
                 return await self.edit(post_id, change.text, by=change.by)
             case "retry":
                 return await self.retry(post_id, allow_duplicate=change.allow_duplicate)
+            case "delete":
+                return await self.delete(post_id, by=change.by, digest=change.digest)
             case "schedule":
                 if change.at is None:
                     raise PostRefused("invalid_field", "at is missing: a time with its offset")
@@ -348,7 +374,7 @@ class Social:
             SocialError: the network does not say.
         """
         token = await self.token(job.tenant, job.network)
-        return await self._clients[job.network].insights(token, job.media_id)
+        return await self._clients[job.network].insights(token, job.media_id, job.content.kind)
 
     async def token(self, tenant: str, network: Network) -> Secret:
         """A tenant's token, for reading in its name.
@@ -438,5 +464,6 @@ def _waiting(due_at: datetime, now: datetime) -> State:
 
 def _asked(content: Content) -> dict[str, Any]:
     """A request's content as it came, before pictures were looked at."""
-    media = [[item.source or item.url, item.alt_text] for item in content.media]
-    return {**content.model_dump(exclude={"media"}), "media": media}
+    media = [[item.source or item.url, item.alt_text, item.people] for item in content.media]
+    cover = content.cover and content.cover.url
+    return {**content.model_dump(exclude={"media", "cover"}), "media": media, "cover": cover}

@@ -15,6 +15,8 @@ _log = get_logger(__name__)
 
 MEASURED_FOR: Final = timedelta(days=30)
 _AGAIN_AFTER: Final = timedelta(hours=20)
+_STORY_LIFE: Final = timedelta(hours=24)
+"""A story's figures are gone with it."""
 
 
 class Upkeep:
@@ -33,6 +35,8 @@ class Upkeep:
         """Read how the posts of the last 30 days are doing; one that cannot be read is tried again the next day."""
         now, read, missed = self._social.now(), 0, 0
         for job in await self._social.store.to_measure(now - MEASURED_FOR, now - _AGAIN_AFTER):
+            if job.content.story and job.published_at is not None and now - job.published_at >= _STORY_LIFE:
+                continue
             try:
                 figures = await self._social.read_figures(job)
             except GatewayError as error:

@@ -28,7 +28,12 @@ def summary_of(job: Job) -> str:
         case "publishing":
             return "may be online, checking" if job.is_unknown else f"is being published at {title}"
         case "published":
-            return f"is online at {title}" + (f": {job.permalink}" if job.permalink else "")
+            where = f"is online at {title}" + (f": {job.permalink}" if job.permalink else "")
+            return f"{where} ({job.detail})" if job.error_code else where
+        case "deleting":
+            return f"is being deleted at {title}" + (f" ({job.detail})" if job.error_code else "")
+        case "deleted":
+            return f"was online at {title} and is deleted"
         case "needs_attention":
             return f"may be online at {title}; a person has to look: `clawgate posts resolve {job.id} --posted yes|no`"
         case "failed":
@@ -81,6 +86,14 @@ def _medium(media: Media) -> str:
 
 def _extras(content: Content) -> dict[str, str]:
     named = {"answers": content.reply_to, "topic": content.topic_tag, "link": content.link}
+    if content.cover is not None:
+        named["cover"] = _medium(content.cover)
+    if content.thumb_offset_ms is not None:
+        named["cover"] = f"the moment {content.thumb_offset_ms / 1000:g} s after its beginning"
+    if content.share_to_feed is not None:
+        named["among the posts too"] = "yes" if content.share_to_feed else "no"
+    for number, media in enumerate(content.media, start=1):
+        named[f"marked in {number}"] = ", ".join(f"@{tag.username}" for tag in media.people)
     texts = {f"alternative text {number}": media.alt_text for number, media in enumerate(content.media, start=1)}
     return {name: value for name, value in (named | texts).items() if value}
 

@@ -195,15 +195,17 @@ class PostChange(_Value):
         text: for ``edit``; whoever approved the old text is asked again.
         posted: for ``resolve``: what was seen at the network.
         allow_duplicate: for ``retry``.
+        digest: for ``edit`` and ``delete``: of the post that was looked at; any when empty.
     """
 
-    action: Literal["cancel", "schedule", "edit", "retry", "resolve"]
+    action: Literal["cancel", "schedule", "edit", "retry", "resolve", "delete"]
     by: Annotated[str, Field(max_length=100)] = "operator"
     at: AwareDatetime | None = None
     text: Annotated[str, Field(max_length=20_000)] = ""
     posted: bool | None = None
     media_id: Annotated[str, Field(pattern=r"^[0-9]{0,40}$")] = ""
     allow_duplicate: bool = False
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{0,64}$")] = ""
 
 
 class PostDetails(_Value):

@@ -21,6 +21,7 @@ _MARKS: Final = {
     "failed": "🔴",
     "rejected": "🔴",
     "cancelled": "⚪",
+    "deleted": "⚪",
     "needs_attention": "⚠️",
 }
 _UNDER_WAY: Final = "🔵"
@@ -86,6 +87,10 @@ def _headline(post: PostInfo) -> str:
             return f"Online at {title}"
         case "cancelled":
             return "Cancelled"
+        case "deleting":
+            return f"Being deleted at {title}"
+        case "deleted":
+            return f"Deleted at {title}"
         case "failed":
             return f"Not online at {title}"
         case "needs_attention":
@@ -94,7 +99,7 @@ def _headline(post: PostInfo) -> str:
 
 
 def _outcome(post: PostInfo) -> str:
-    if post.permalink and _media(post.permalink) == post.permalink:
+    if post.state == "published" and post.permalink and _media(post.permalink) == post.permalink:
         return f"{post.permalink} (approved by `{in_code(post.approved_by)}`)"
     # A summary may hold what others wrote, such as a reason.
     return f"`{in_code(post.summary.replace('`', ''))}`"

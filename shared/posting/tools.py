@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
@@ -25,6 +26,17 @@ POST_ID: Final[Mapping[str, Any]] = {
     "description": "Id of a post, as publish_post said; left out: the latest ones.",
 }
 _PICTURES: Final = 20
+_PERSON: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "username": {"type": "string", "minLength": 1, "maxLength": 31},
+        "picture": {"type": "integer", "minimum": 1, "maximum": _PICTURES, "description": "Which one; left out: 1."},
+        "x": {"type": "number", "minimum": 0, "maximum": 1},
+        "y": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    "required": ["username"],
+    "additionalProperties": False,
+}
 
 
 def publish_properties(networks: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -48,10 +60,30 @@ def publish_properties(networks: Collection[str]) -> dict[str, dict[str, Any]]:
             "items": _text("A path.", 1000),
             "maxItems": _PICTURES,
         },
+        "alts": {
+            "type": "array",
+            "description": "Alternative texts, in the order of images and files; an empty one for none.",
+            "items": {"type": "string", "maxLength": 1000},
+            "maxItems": _PICTURES,
+        },
+        "people": {
+            "type": "array",
+            "description": "Instagram: who is marked; x and y, from 0 to 1, say where in a picture.",
+            "items": _PERSON,
+            "maxItems": _PICTURES,
+        },
+        "cover": _text("Instagram: address of the JPEG that a video shows while it does not play.", 2000),
+        "thumb_offset_ms": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Instagram: in place of cover, the moment of the video that is shown.",
+        },
+        "share_to_feed": {"type": "boolean", "description": "Instagram: whether a video also shows among the posts."},
         "convert": {"type": "boolean", "description": "Make pictures of kinds the network refuses into JPEGs."},
         "story": {"type": "boolean", "description": "Instagram: one picture or video as a story, without text."},
         "reply_to": {"type": "string", "pattern": "^[0-9]{1,40}$", "description": "Threads: media id answered."},
         "topic": _text("Threads: the one topic of the post.", 50),
+        "link": _text("Threads: an address shown as a card under a text without pictures.", 2000),
         "at": _text("When, with its offset: 2030-05-01T09:00+02:00. Left out: now.", 40),
         "dry_run": {"type": "boolean", "description": "Only check; nothing is kept or posted."},
     }
@@ -105,16 +137,22 @@ def read_request(arguments: Mapping[str, Any], *, group: str, key: str, files: S
     Raises:
         Invalid: in words for the agent.
     """
+    urls = [*(str(url) for url in arguments.get("images") or ()), *(file.url for file in files)]
+    cover = str(arguments.get("cover") or "").strip()
     try:
         content = Content(
             network=arguments["network"],
             # Not trimmed: it is posted as it was written.
             text=str(arguments.get("text") or ""),
-            media=tuple(Media(url=str(url)) for url in (*(arguments.get("images") or ()), *(f.url for f in files))),
+            media=_media(urls, arguments),
             story=arguments.get("story") is True,
             convert=arguments.get("convert") is True,
             reply_to=str(arguments.get("reply_to") or "").strip(),
             topic_tag=str(arguments.get("topic") or "").strip(),
+            link=str(arguments.get("link") or "").strip(),
+            cover=Media(url=cover) if cover else None,
+            thumb_offset_ms=arguments.get("thumb_offset_ms"),
+            share_to_feed=arguments.get("share_to_feed"),
         )
         return PostRequest(
             content=content,
@@ -127,6 +165,22 @@ def read_request(arguments: Mapping[str, Any], *, group: str, key: str, files: S
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise Invalid(f"not posted: {place}: {first['msg']}") from None
+
+
+def _media(urls: Sequence[str], arguments: Mapping[str, Any]) -> tuple[Media, ...]:
+    alts, people = list(arguments.get("alts") or ()), list(arguments.get("people") or ())
+    if len(alts) > len(urls):
+        raise Invalid("not posted: alts: there are more alternative texts than pictures and videos")
+    marked: list[list[dict[str, Any]]] = [[] for _ in urls]
+    for person in people:
+        if not isinstance(person, dict):
+            raise Invalid("not posted: people: each is an object with a username")
+        number = person.get("picture", 1)
+        if not isinstance(number, int) or not 1 <= number <= len(urls):
+            raise Invalid(f"not posted: people: there is no picture {number}")
+        marked[number - 1].append({name: value for name, value in person.items() if name != "picture"})
+    shown = zip_longest(urls, alts, marked, fillvalue="")
+    return tuple(Media(url=url, alt_text=alt, people=tags) for url, alt, tags in shown)
 
 
 def refused(error: Invalid) -> Invalid:

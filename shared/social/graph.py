@@ -31,6 +31,11 @@ class SocialClient(Protocol):
         """Which network."""
         ...
 
+    @property
+    def can_delete(self) -> bool:
+        """Whether posts can be deleted by a call."""
+        ...
+
     async def create_item(self, token: Secret, media: Media) -> str:
         """Make a carousel's child; gives its container id."""
         ...
@@ -59,8 +64,12 @@ class SocialClient(Protocol):
         """How many posts are left."""
         ...
 
-    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
+    async def insights(self, token: Secret, media_id: str, kind: Kind) -> dict[str, int]:
         """How a post is doing, by the network's names; what it does not tell is left out."""
+        ...
+
+    async def delete(self, token: Secret, media_id: str) -> None:
+        """Take a post offline; asking again for one that is gone is refused as unreadable."""
         ...
 
 
@@ -94,6 +103,16 @@ class Graph:
         """
         answer = await self._call("POST", path, token, urlencode(form).encode(), operation)
         return self._id_of(answer, operation)
+
+    async def delete(self, path: str, token: Secret) -> None:
+        """Delete something.
+
+        Raises:
+            SocialError: with `unknown` when it may have happened.
+        """
+        answer = await self._call("DELETE", path, token, b"", "delete")
+        if answer.get("success") is not True:
+            raise lost_answer(self.network, "delete", "the answer does not say that it is done", reached=True)
 
     async def _call(self, method: str, path: str, token: Secret, body: bytes, operation: Operation) -> dict[str, Any]:
         headers = [(b"Authorization", f"Bearer {token.reveal()}".encode()), (b"Accept", b"application/json")]

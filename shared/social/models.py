@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,22 @@ HOSTED = "media:"
 TITLES: dict[Network, str] = {"threads": "Threads", "instagram": "Instagram"}
 
 
+class PersonTag(BaseModel):
+    """Somebody who is marked in a picture or video (Instagram).
+
+    Attributes:
+        username: without the @.
+        x: where in a picture, from its left edge, as a share of its width; a video has no such place.
+        y: the same from its top.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._]{1,30}$")]
+    x: Annotated[float, Field(ge=0, le=1)] | None = None
+    y: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
 class Media(BaseModel):
     """One picture or video of a post.
 
@@ -31,6 +47,7 @@ class Media(BaseModel):
         kind: what it was found to be when the post was accepted.
         source: the address that was asked for, when what is posted was converted from it.
         name: the file's, for people.
+        people: who is marked in it (Instagram).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +58,7 @@ class Media(BaseModel):
     kind: MediaKind = "image"
     source: Annotated[str, Field(max_length=2000)] = ""
     name: Annotated[str, Field(max_length=200)] = ""
+    people: Annotated[tuple[PersonTag, ...], Field(max_length=50)] = ()
 
     @property
     def hosted(self) -> str:
@@ -59,6 +77,9 @@ class Content(BaseModel):
         link: shown as a card under a text post (Threads).
         story: it is a story (Instagram), seen for a day.
         convert: pictures the network does not take may be made into JPEGs.
+        cover: a reel's picture while it does not play (Instagram).
+        thumb_offset_ms: the moment of a reel that is its cover, in milliseconds (Instagram).
+        share_to_feed: whether a reel also shows among the account's posts; the network's own choice when None.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +92,14 @@ class Content(BaseModel):
     link: Annotated[str, Field(max_length=2000)] = ""
     story: bool = False
     convert: bool = False
+    cover: Media | None = None
+    thumb_offset_ms: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
+    share_to_feed: bool | None = None
+
+    @property
+    def files(self) -> tuple[Media, ...]:
+        """Everything that the network fetches."""
+        return self.media if self.cover is None else (*self.media, self.cover)
 
     @property
     def list(self) -> List:
@@ -94,7 +123,7 @@ class Content(BaseModel):
 
     def digest(self, account: str) -> str:
         """Names exactly this post of an account, in hex: another text, picture or target is another digest."""
-        parts = [
+        parts: list[Any] = [
             account,
             self.network,
             self.kind,
@@ -103,6 +132,17 @@ class Content(BaseModel):
             self.reply_to,
             self.topic_tag,
             self.link,
+        ]
+        # Added later, and only where they are used: approvals of older posts keep counting.
+        parts += [
+            {name: value}
+            for name, value in (
+                ("people", [[tag.model_dump() for tag in media.people] for media in self.media]),
+                ("cover", self.cover and (self.cover.sha256 or self.cover.url)),
+                ("thumb_offset_ms", self.thumb_offset_ms),
+                ("share_to_feed", self.share_to_feed),
+            )
+            if value not in (None, [[] for _ in self.media])
         ]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 

@@ -22,7 +22,7 @@ Action = Literal["refused", "wait", "slow_down", "new_container", "again", "unkn
 ``unreadable``: the thing asked about could not be read, which proves nothing.
 """
 
-Operation = Literal["create", "publish", "read"]
+Operation = Literal["create", "publish", "read", "delete"]
 
 _MESSAGE_CHARS = 200
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
@@ -125,20 +125,21 @@ def lost_answer(network: Network, operation: Operation, detail: str, *, reached:
         reached: false when the request certainly never left.
     """
     action = _doubtful(operation) if reached else "again"
-    post_code: PostCode = "publish_outcome_unknown" if action == "unknown" else "upstream_unavailable"
+    post_code = _doubtful_code(operation) if reached else "upstream_unavailable"
     return SocialError(f"{TITLES[network]}: {detail}", action=action, post_code=post_code)
 
 
 def _doubtful(operation: Operation) -> Action:
     # A container nobody knows of is invisible and expires; a post is not.
-    return "unknown" if operation == "publish" else "again"
+    return "unknown" if operation in {"publish", "delete"} else "again"
+
+
+def _doubtful_code(operation: Operation) -> PostCode:
+    return "publish_outcome_unknown" if operation == "publish" else "upstream_unavailable"
 
 
 def _meaning(operation: Operation, status: int, code: int | None, subcode: int | None) -> tuple[Action, PostCode]:
-    doubt: tuple[Action, PostCode] = (
-        _doubtful(operation),
-        "publish_outcome_unknown" if operation == "publish" else "upstream_unavailable",
-    )
+    doubt = _doubtful(operation), _doubtful_code(operation)
     if operation == "publish" and status >= _SERVER_ERROR:
         return doubt
     if subcode == _SPAM:
@@ -146,7 +147,7 @@ def _meaning(operation: Operation, status: int, code: int | None, subcode: int |
     if code is None:
         return ("slow_down", "rate_limited") if status == _TOO_MANY_REQUESTS else doubt
     if subcode == _UNREADABLE and code == 100:
-        return ("unreadable", "container_not_found") if operation == "read" else doubt
+        return ("unreadable", "container_not_found") if operation in {"read", "delete"} else doubt
     if subcode is not None and (known := _BY_SUBCODE.get(subcode)):
         # A download that timed out is a matter of creating; after a publish it proves nothing.
         return doubt if operation == "publish" and known[0] == "again" else known

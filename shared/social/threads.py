@@ -24,6 +24,7 @@ class ThreadsClient:
     """
 
     network: Network = "threads"
+    can_delete = True
 
     def __init__(self, http: HttpPool, base: str) -> None:
         self._graph = Graph("threads", http, base)
@@ -69,6 +70,10 @@ class ThreadsClient:
         """How many posts are left."""
         return quota_of(await self._graph.get("/me/threads_publishing_limit", token, {"fields": "quota_usage,config"}))
 
-    async def insights(self, token: Secret, media_id: str) -> dict[str, int]:
+    async def insights(self, token: Secret, media_id: str, kind: Kind) -> dict[str, int]:  # noqa: ARG002 - protocol
         """How a post is doing."""
         return figures_of(await self._graph.get(f"/{media_id}/insights", token, {"metric": _METRICS}))
+
+    async def delete(self, token: Secret, media_id: str) -> None:
+        """Take a post offline; 100 a day, with the permission ``threads_delete``."""
+        await self._graph.delete(f"/{media_id}", token)

@@ -197,6 +197,15 @@ def _check_threads(content: Content, found: Findings) -> None:
         found.refuse("invalid_field", f"topic_tag {tag[:60]!r}: 1 to {_TOPIC} characters without '.' and '&'")
     if content.story:
         found.refuse("invalid_field", "story: Threads has no stories; leave it out")
+    only_instagram = {
+        "people": any(media.people for media in content.media),
+        "cover": content.cover is not None,
+        "thumb_offset_ms": content.thumb_offset_ms is not None,
+        "share_to_feed": content.share_to_feed is not None,
+    }
+    for name, is_there in only_instagram.items():
+        if is_there:
+            found.refuse("invalid_field", f"{name}: Threads has no such thing; leave it out")
     if content.link and content.media:
         found.refuse("invalid_field", "link: only a text post can show a link card; put the link into the text")
     if content.link and not _is_web_address(content.link):
@@ -217,6 +226,12 @@ def _check_instagram(content: Content, limits: InstagramLimits, found: Findings)
         found.refuse("too_many_hashtags", f"{count} hashtags; at most {limits.hashtags} on Instagram")
     if (count := len(_PERSON.findall(content.text))) > limits.tags:
         found.refuse("too_many_tags", f"{count} people named with @; at most {limits.tags} on Instagram")
+    if (count := sum(len(media.people) for media in content.media)) > limits.tags:
+        found.refuse("too_many_tags", f"{count} people marked; at most {limits.tags} on Instagram")
+    if content.cover is not None:
+        _check_media(content.cover, found)
+        if content.thumb_offset_ms is not None:
+            found.refuse("invalid_field", "cover and thumb_offset_ms: a reel has one cover; give one of the two")
 
 
 def _check_media(media: Media, found: Findings) -> None:
@@ -236,6 +251,38 @@ def _is_web_address(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isascii() and text.isprintable()
     except ValueError:
         return False
+
+
+def check_fields(content: Content) -> Findings:
+    """Check what depends on the kinds of the pictures and videos, which are known by now."""
+    found, kind = Findings(0, 0), content.kind
+    for name, value in (
+        ("cover", content.cover),
+        ("thumb_offset_ms", content.thumb_offset_ms),
+        ("share_to_feed", content.share_to_feed),
+    ):
+        if value is not None and kind != "reel":
+            found.refuse("invalid_field", f"{name}: only a reel, which is one video, has that; this is a {kind}")
+    for number, media in enumerate(content.media, start=1):
+        if media.people and kind == "carousel" and media.kind == "video":
+            found.refuse("invalid_field", f"people: nobody can be marked in video {number} of a carousel")
+        for tag in media.people:
+            is_placed = tag.x is not None and tag.y is not None
+            if media.kind == "image" and kind != "story" and not is_placed:
+                found.refuse("invalid_field", f"people: say where in picture {number} {tag.username} is (x and y)")
+            if kind == "reel" and (tag.x is not None or tag.y is not None):
+                found.refuse("invalid_field", f"people: {tag.username} has no place in a reel; leave x and y out")
+    return found
+
+
+def check_cover(facts: ImageFacts | VideoFacts) -> Findings:
+    """Check a reel's cover; its shape is Instagram's to cut."""
+    found = Findings(0, 0)
+    if facts.format != "jpeg":
+        found.refuse("media_format_unsupported", "the cover is no JPEG picture; Instagram takes nothing else there")
+    elif facts.size > _IMAGE_BYTES:
+        found.refuse("media_too_large", f"the cover has {facts.size} bytes; Instagram takes at most {_IMAGE_BYTES}")
+    return found
 
 
 def check_image(network: Network, facts: ImageFacts, *, place: str) -> Findings:
@@ -295,6 +342,9 @@ def check_video(content: Content, facts: VideoFacts, *, place: str) -> Findings:
         found.refuse(
             "media_format_unsupported", f"{lasts}; a {kind} on {title} has {limit.shortest_s:g} to {limit.longest_s:g}"
         )
+    if content.thumb_offset_ms is not None and content.thumb_offset_ms > facts.duration_s * 1000:
+        moment = f"thumb_offset_ms: {content.thumb_offset_ms} ms"
+        found.refuse("invalid_field", f"{moment} is after the end of {place} ({facts.duration_s:.1f} s)")
     if facts.width > _VIDEO_WIDTH:
         found.refuse("media_format_unsupported", f"{place} is {facts.width} pixels wide; at most {_VIDEO_WIDTH} go")
     return found

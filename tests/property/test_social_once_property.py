@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gateway.social.models import DROPPED, Job
 from gateway.social.runner import LEASE
 from shared.errors import GatewayError
-from tests.support.social_bed import OPEN, post, settle, social_bed, wish
+from tests.support.social_bed import OPEN, post, settle, social_bed
 from tests.support.social_kills import Guillotine, Killed, rig
+from tests.support.social_seeds import name_of, request
 
 FAULTS = st.sampled_from(
     [
@@ -27,13 +28,21 @@ FAULTS = st.sampled_from(
     ]
 )
 REFUSALS = st.sampled_from([(24, 4279009), (190, 463), (9, 2207042), (4, 0), (10, 0)])
-POLICY = {"tenants": {"nanoclaw": {"threads": {**OPEN, "mode": "approval"}}}}
+ASK = {**OPEN, "mode": "approval"}
+POLICY = {"tenants": {"nanoclaw": {"threads": ASK, "instagram": ASK}}}
+KINDS = ("text", "image", "video", "carousel", "reel", "story")
+"""A request's number chooses: the same request again is the same post."""
 
 
 def allow(error: GatewayError, *codes: str) -> None:
     """A command may come too late; anything else is a defect."""
     if error.code not in codes:
         raise error
+
+
+def name_of_job(job: Job) -> str:
+    """As `name_of` names its post."""
+    return job.content.text or job.content.media[0].url.rpartition("/")[2].removesuffix(".mp4").replace("-", " ")
 
 
 class Publications(RuleBasedStateMachine):
@@ -66,7 +75,7 @@ class Publications(RuleBasedStateMachine):
         await self._restart()
         await settle(self.social, self.bed.clock, most_s=2 * 86400)
         for job in await self.social.store.jobs(limit=500):
-            assert job.state in {"published", "needs_attention", *DROPPED}, job
+            assert job.state in {"published", "needs_attention", "deleted", *DROPPED}, job
         await self._check()
         await self.stack.aclose()
 
@@ -79,8 +88,11 @@ class Publications(RuleBasedStateMachine):
         async def work() -> None:
             self.requests += 0 if again and self.requests else 1
             number = self.requests
+            kind = KINDS[number % len(KINDS)]
+            network = "instagram" if kind in {"reel", "story"} else "threads"
+            wanted = request(self.bed, kind, network, f"post {number}", idempotency_key=f"key{number}")
             try:
-                info = await post(self.social, wish(f"post {number}", idempotency_key=f"key{number}"))
+                info = await post(self.social, wanted)
                 if approve and info.state == "awaiting_approval":
                     await self.social.approve(info.id, by="owner")
             except GatewayError as error:
@@ -92,15 +104,20 @@ class Publications(RuleBasedStateMachine):
     def pass_time(self, seconds: int) -> None:
         self.run(settle(self.social, self.bed.clock, most_s=seconds))
 
-    @rule(op=st.sampled_from(["publish", "publish", "create", "status", "list"]), fault=FAULTS, applied=st.booleans())
-    def break_a_call(self, op: str, fault: dict, applied: bool) -> None:
-        self.bed.fault(op, applied=applied, **fault)
+    @rule(
+        op=st.sampled_from(["publish", "publish", "create", "status", "list", "delete"]),
+        fault=FAULTS,
+        applied=st.booleans(),
+        upstream=st.sampled_from(["threads", "threads", "instagram"]),
+    )
+    def break_a_call(self, op: str, fault: dict, applied: bool, upstream: str) -> None:
+        self.bed.fault(op, applied=applied, upstream=upstream, **fault)
 
     @rule(refusal=REFUSALS)
     def refuse_a_publish(self, refusal: tuple[int, int]) -> None:
         self.bed.graph_fault("publish", *refusal)
 
-    @rule(at=st.integers(1, 40))
+    @rule(at=st.integers(1, 60))
     def die_and_start(self, at: int) -> None:
         async def work() -> None:
             rigged = rig(await self.bed.service(), Guillotine(at))
@@ -115,7 +132,7 @@ class Publications(RuleBasedStateMachine):
     def hold(self, held: bool) -> None:
         self.run(self.social.hold(by="owner") if held else self.social.release())
 
-    @rule(pick=st.integers(0, 9), what=st.sampled_from(["cancel", "retry", "approve", "resolve"]))
+    @rule(pick=st.integers(0, 9), what=st.sampled_from(["cancel", "retry", "approve", "resolve", "delete"]))
     def command(self, pick: int, what: str) -> None:
         async def work() -> None:
             jobs = await self.social.store.jobs(limit=500)
@@ -130,16 +147,21 @@ class Publications(RuleBasedStateMachine):
                         await self.social.retry(job.id)
                     case "approve":
                         await self.social.approve(job.id, by="owner")
+                    case "delete":
+                        await self.social.delete(job.id, by="owner")
                     case _:
                         # The person looks before answering.
                         await self.social.resolve(job.id, posted=self._online(job) > 0, by="owner")
             except GatewayError as error:
-                allow(error, "social.state", "social.expired", "duplicate_content")
+                allow(error, "social.state", "social.expired", "duplicate_content", "permission_missing")
 
         self.run(work())
 
     def _online(self, job: Job) -> int:
-        return Counter(item.text for item in self.bed.meta.posts.live)[job.content.text]
+        return self._live()[name_of_job(job)]
+
+    def _live(self) -> Counter[str]:
+        return Counter(name_of(item) for item in self.bed.meta.posts.live)
 
     @invariant()
     def states_tell_the_truth(self) -> None:
@@ -148,11 +170,11 @@ class Publications(RuleBasedStateMachine):
     async def _check(self) -> None:
         by_text: dict[str, list[Job]] = {}
         for job in await self.social.store.jobs(limit=500):
-            by_text.setdefault(job.content.text, []).append(job)
+            by_text.setdefault(name_of_job(job), []).append(job)
         for text, jobs in by_text.items():
-            online = Counter(item.text for item in self.bed.meta.posts.live)[text]
+            online = self._live()[text]
             published = sum(job.state == "published" for job in jobs)
-            doubtful = sum(job.state in {"publishing", "needs_attention"} for job in jobs)
+            doubtful = sum(job.state in {"publishing", "needs_attention", "deleting"} for job in jobs)
             assert published <= online <= published + doubtful, (text, online, [(j.state, j.detail) for j in jobs])
             assert online <= 1, (text, [(j.state, j.detail) for j in jobs])
 

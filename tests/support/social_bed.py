@@ -31,7 +31,13 @@ from shared.storage import Database
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 OPEN = {"groups": ["main"], "mode": "auto", "daily_cap": 250}
 EVERYTHING = {"tenants": {"nanoclaw": {"threads": OPEN, "instagram": OPEN}}}
-SCOPES = ("threads_basic", "threads_content_publish", "instagram_business_basic", "instagram_business_content_publish")
+SCOPES = (
+    "threads_basic",
+    "threads_content_publish",
+    "threads_delete",
+    "instagram_business_basic",
+    "instagram_business_content_publish",
+)
 
 
 def jpeg(width: int = 800, height: int = 800, *, mpf: bool = False, size: int = 0) -> bytes:
@@ -174,8 +180,11 @@ async def social_bed(folder: Path) -> AsyncIterator[Bed]:
 def wish(
     text: str = "Good morning", *, network: str = "threads", media: tuple[str, ...] = (), **more: Any
 ) -> PostRequest:
-    inner = {name: more.pop(name) for name in ("reply_to", "topic_tag", "link", "story", "convert") if name in more}
-    content = {"network": network, "text": text, "media": [{"url": url} for url in media], **inner}
+    named = ("reply_to", "topic_tag", "link", "story", "convert", "cover", "thumb_offset_ms", "share_to_feed")
+    inner = {name: more.pop(name) for name in named if name in more}
+    people = more.pop("people", {})
+    shown = [{"url": url, "people": people.get(number, [])} for number, url in enumerate(media, start=1)]
+    content = {"network": network, "text": text, "media": shown, **inner}
     return PostRequest.model_validate({"content": content, "group": "main", **more})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.social.service import Social
 
-CALLS = ("create_item", "create", "status", "publish", "recent", "permalink", "quota")
+CALLS = ("create_item", "create", "status", "publish", "recent", "permalink", "quota", "delete")
 WRITES = ("update", "accept", "acquire")
 
 

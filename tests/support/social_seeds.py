@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from gateway.sandbox.meta.posts import Post
 from gateway.social.models import DROPPED
 from gateway.social.runner import LEASE
 from shared.errors import GatewayError
@@ -17,13 +19,28 @@ from tests.support.social_kills import Guillotine, Killed, rig
 
 def request(bed: Bed, kind: str, network: str, text: str = "the one", **more: Any) -> PostRequest:
     """A wish for a post of a kind, with its pictures or video online."""
-    if kind == "video":
-        return wish(text, network=network, media=(bed.pictures.put("0.mp4", mp4(), "video/mp4"),), **more)
+    if kind in {"video", "reel", "story"}:
+        film = bed.pictures.put("0.mp4", mp4(), "video/mp4")
+        if kind == "story":
+            # A story has no words: which one it is, its film tells.
+            film = bed.pictures.put(f"{text}.mp4".replace(" ", "-"), film_of(text), "video/mp4")
+        return wish("" if kind == "story" else text, network=network, media=(film,), story=kind == "story", **more)
     count = {"text": 0, "image": 1, "carousel": 2}[kind]
     media = [bed.pictures.put(f"{n}.jpg", jpeg()) for n in range(count)]
     if kind == "carousel":
         media.append(bed.pictures.put("2.mp4", mp4(), "video/mp4"))
     return wish(text, network=network, media=tuple(media), **more)
+
+
+def film_of(text: str) -> bytes:
+    """Another one for every text, the same in every process."""
+    number = zlib.crc32(text.encode())
+    return mp4(10 + 0.1 * (number % 400), width=500 + number // 400 % 1000)
+
+
+def name_of(live: Post) -> str:
+    """Which of the accepted posts this is."""
+    return live.text or live.urls[0].rpartition("/")[2].removesuffix(".mp4").replace("-", " ")
 
 
 def random_fault(draw: random.Random, *, may_lie: bool) -> dict[str, Any]:
@@ -64,7 +81,9 @@ async def run_seed(folder: Path, seed: int) -> Counter[str]:
         for number in range(3):
             network = draw.choice(["threads", "threads", "instagram"])
             kind = draw.choice(
-                ["text", "image", "video", "carousel"] if network == "threads" else ["image", "video", "carousel"]
+                ["text", "image", "video", "carousel"]
+                if network == "threads"
+                else ["image", "video", "carousel", "story", "story"]
             )
             try:
                 info = await post(social, request(bed, kind, network, f"text {number}"))
@@ -81,7 +100,7 @@ async def run_seed(folder: Path, seed: int) -> Counter[str]:
         bed.clock.advance(LEASE.total_seconds() + 1)
         await settle(social, bed.clock)
 
-        live = Counter(item.text for item in bed.meta.posts.live)
+        live = Counter(name_of(item) for item in bed.meta.posts.live)
         jobs = {job.id: job for job in await social.store.jobs()}
         assert set(jobs) == set(accepted), seed
         for job in jobs.values():

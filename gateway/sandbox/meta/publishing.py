@@ -119,6 +119,8 @@ class Publishing:
             is_item=form.get("is_carousel_item") == "true",
         )
         problem = self._refuse(container) or await self._download(container)
+        if not problem and form.get("cover_url") and await self._fetch(form["cover_url"], is_video=False):
+            problem = graph_error("The cover could not be fetched or used", 9004, subcode=2207052)
         return problem or Reply.of({"id": self._posts.add(container).container_id})
 
     def _refuse(self, container: Container) -> Reply | None:
@@ -246,6 +248,9 @@ class Publishing:
         return Reply.of({"data": rows})
 
     async def _delete(self, request: Request) -> Reply:
+        grant = live_grant(self._tokens, self._network, request.bearer() or query_of(request).get("access_token", ""))
+        if isinstance(grant, Reply) or "threads_delete" not in grant.scopes:
+            return graph_error("Application does not have permission for this action", 10)
         post = self._posts.post(self._network, request.path.rpartition("/")[2])
         if post is None:
             return graph_error("Unsupported delete request", 100, subcode=33)

@@ -22,6 +22,7 @@ from gateway.sandbox.models.loopback import LoopbackWorld
 from gateway.sandbox.models.wire import Emulator, Operation
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import NotFound
+from shared.oauth.threads import ThreadsOAuthSettings
 
 VERSIONS: dict[Network, str] = {"threads": "v1.0", "instagram": "v25.0"}
 
@@ -80,7 +81,11 @@ class MetaWorld(LoopbackWorld):
     def endpoints(self, network: Network) -> dict[str, Any]:
         """The network's section of policies/oauth.toml that points here."""
         base = self.base(network)
-        return {"authorize_url": f"{base}/oauth/authorize", "token_base": base, "graph_base": base}
+        section: dict[str, Any] = {"authorize_url": f"{base}/oauth/authorize", "token_base": base, "graph_base": base}
+        if network == "threads":
+            # Not asked for by default: an app may not have it.
+            section["scopes"] = [*ThreadsOAuthSettings().scopes, "threads_delete"]
+        return section
 
     def new_app(self, network: Network, redirect_uri: str) -> App:
         """Register an app, as in Meta's dashboard."""

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from gateway.broker.auth import decide_caller
 from gateway.social.graph.authority import Authority
 from gateway.social.graph.models import GraphAnswer, GraphCall
-from gateway.social.graph.service import GraphService
+from gateway.social.graph.service import OWN_FILES, GraphService
 from gateway.store import TenantKey
 from shared.errors import GatewayError
 from shared.obs.log import get_logger
@@ -135,7 +135,8 @@ class GraphDoor:
         if network is None:
             return GraphAnswer.refusal("this is for the Graph hosts alone", 100)
         if body is None or "transfer-encoding" in headers:
-            return GraphAnswer.refusal(f"a body has at most {_BODY_BYTES} bytes and says its length", 100)
+            detail = f"a body has at most {_BODY_BYTES} bytes and says its length; {OWN_FILES}"
+            return GraphAnswer.refusal(detail, 100)
         url = urlsplit(target)
         kind = headers.get("content-type", "application/x-www-form-urlencoded").partition(";")[0].strip().lower()
         fields = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -145,7 +146,7 @@ class GraphDoor:
         elif body and kind == "application/x-www-form-urlencoded":
             fields |= dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         elif body:
-            return GraphAnswer.refusal(f"send a form or JSON, not {kind[:60]}", 100)
+            return GraphAnswer.refusal(f"send a form or JSON, not {kind[:60]}; {OWN_FILES}", 100)
         # Whatever stands for a token ends here; the real one is added behind this door.
         fields = {name: value for name, value in fields.items() if name.lower() not in _HIDDEN}
         call = GraphCall(tenant, network, method, unquote(url.path), fields)

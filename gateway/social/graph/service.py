@@ -7,6 +7,7 @@ policy, approval, quota and "once" are those of every other post, and publishing
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 from datetime import timedelta
@@ -29,6 +30,8 @@ from shared.social.models import TITLES, Content, Media, Network
 AGENT_GROUP: Final = "main"
 """Under this name policies/social.toml knows the agent whose commands call."""
 
+OWN_FILES: Final = "a file of your own is posted with the tool publish_post, which takes it in `files`"
+
 DRAFT_LIFE: Final = timedelta(hours=24)
 _WAIT_S: Final = 40.0
 _LOOK_S: Final = 0.5
@@ -44,7 +47,7 @@ _PUBLISH: Final = re.compile(rf"{_VERSION}/(?:me|\d+)/(?:threads|media)_publish"
 _NODE: Final = re.compile(rf"{_VERSION}/(\d+)")
 _TAKEN: Final = frozenset(
     {"media_type", "text", "caption", "image_url", "video_url", "alt_text", "is_carousel_item", "children"}
-    | {"reply_to_id", "topic_tag", "link_attachment"}
+    | {"reply_to_id", "topic_tag", "link_attachment", "user_tags", "cover_url", "thumb_offset", "share_to_feed"}
 )
 _BAD, _PERMISSION, _SERVICE, _TOKEN = 100, 10, 2, 190
 
@@ -80,7 +83,10 @@ class GraphService:
         except AuthRequired as error:
             return GraphAnswer.refusal(error.detail, _TOKEN)
         except GatewayError as error:
-            return GraphAnswer.refusal(f"{error.detail} ({error.code})", _BAD)
+            hint = f"; {OWN_FILES}" if error.code in {"media_unreachable", "media_required"} else ""
+            return GraphAnswer.refusal(f"{error.detail} ({error.code}){hint}", _BAD)
+        except json.JSONDecodeError:
+            return GraphAnswer.refusal('user_tags: a JSON list such as [{"username": "ana", "x": 0.5, "y": 0.2}]', _BAD)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -154,6 +160,9 @@ class GraphService:
             topic_tag=form.get("topic_tag", ""),
             link=form.get("link_attachment", ""),
             story=form.get("media_type") == "STORIES",
+            cover=Media(url=form["cover_url"]) if form.get("cover_url") else None,
+            thumb_offset_ms=form.get("thumb_offset") or None,
+            share_to_feed=form.get("share_to_feed") or None,
         )
 
     async def _publish(self, call: GraphCall) -> GraphAnswer:
@@ -192,7 +201,11 @@ class GraphService:
 
 def _media_of(form: dict[str, str]) -> list[Media]:
     url = form.get("image_url") or form.get("video_url")
-    return [Media(url=url, alt_text=form.get("alt_text", ""))] if url else []
+    if not url:
+        return []
+    # A wrong one is refused by the model, in words.
+    people = json.loads(form.get("user_tags") or "[]")
+    return [Media(url=url, alt_text=form.get("alt_text", ""), people=people)]
 
 
 def _published(job: Job) -> GraphAnswer:

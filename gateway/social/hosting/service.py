@@ -194,4 +194,4 @@ def read_facts(data: bytes) -> Facts:
 
 
 def _files_of(job: Job) -> set[str]:
-    return {media.hosted for media in job.content.media if media.hosted}
+    return {media.hosted for media in job.content.files if media.hosted}

@@ -59,6 +59,12 @@ class RetryParams(IdParams):
     allow_duplicate: bool = False
 
 
+class DeleteParams(IdParams):
+    """``posts.delete``; the digest is that of the post that was looked at."""
+
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
+
+
 class ResolveParams(IdParams):
     """``posts.resolve``."""
 
@@ -157,6 +163,10 @@ async def _retry(call: Call, params: RetryParams) -> object:
     return await _change(call, params.id, change)
 
 
+async def _delete(call: Call, params: DeleteParams) -> object:
+    return await _change(call, params.id, PostChange(action="delete", by=_who(call), digest=params.digest))
+
+
 async def _resolve(call: Call, params: ResolveParams) -> object:
     change = PostChange(action="resolve", by=_who(call), posted=params.posted, media_id=params.media_id)
     return await _change(call, params.id, change)
@@ -171,5 +181,6 @@ METHODS = (
     Method("posts.schedule", APPROVALS, _schedule, params=ScheduleParams, advertised=False),
     Method("posts.edit", APPROVALS, _edit, params=EditParams, advertised=False),
     Method("posts.retry", APPROVALS, _retry, params=RetryParams, advertised=False),
+    Method("posts.delete", APPROVALS, _delete, params=DeleteParams, advertised=False),
     Method("posts.resolve", APPROVALS, _resolve, params=ResolveParams, advertised=False),
 )

@@ -10,9 +10,10 @@ import pytest
 from gateway.social.runner import LEASE
 from tests.support.social_bed import post, settle, social_bed
 from tests.support.social_kills import Guillotine, Killed, rig
-from tests.support.social_seeds import request, run_seed
+from tests.support.social_seeds import name_of, request, run_seed
 
 SEEDS = 50
+NETWORK = {"reel": "instagram", "story": "instagram"}
 
 
 async def passed_points(folder: Path, kind: str) -> list[str]:
@@ -20,18 +21,19 @@ async def passed_points(folder: Path, kind: str) -> list[str]:
     async with social_bed(folder) as bed:
         guillotine = Guillotine()
         social = rig(await bed.service(), guillotine)
-        await post(social, request(bed, kind, "threads"))
+        await post(social, request(bed, kind, NETWORK.get(kind, "threads")))
         await settle(social, bed.clock)
         return guillotine.passed
 
 
-@pytest.mark.parametrize("kind", ["text", "video", "carousel"])
+@pytest.mark.parametrize("kind", ["text", "video", "carousel", "reel", "story"])
 async def test_death_at_every_point_of_a_post(tmp_path: Path, kind: str) -> None:
     points = await passed_points(tmp_path / "plain", kind)
-    assert {"before threads.publish", "after threads.publish", "after store.update"} <= set(points)
-    if kind != "text":
+    network = NETWORK.get(kind, "threads")
+    assert {f"before {network}.publish", f"after {network}.publish", "after store.update"} <= set(points)
+    if kind not in {"text", "story"}:
         # From there on it is as with a text.
-        points = points[: points.index("after threads.create") + 1]
+        points = points[: points.index(f"after {network}.create") + 1]
     # One world for all: each death concerns a post of its own.
     async with social_bed(tmp_path / "deaths") as bed:
         social = await bed.service()
@@ -39,15 +41,15 @@ async def test_death_at_every_point_of_a_post(tmp_path: Path, kind: str) -> None
             text, key = f"post {number}", f"key{number}"
             rigged = rig(await bed.service(), Guillotine(number))
             try:
-                await post(rigged, request(bed, kind, "threads", text, idempotency_key=key))
+                await post(rigged, request(bed, kind, network, text, idempotency_key=key))
                 await settle(rigged, bed.clock)
             except Killed:
                 bed.clock.advance(LEASE.total_seconds() + 1)
             # Whoever asked saw no answer and asks again.
-            await post(social, request(bed, kind, "threads", text, idempotency_key=key))
+            await post(social, request(bed, kind, network, text, idempotency_key=key))
             await settle(social, bed.clock)
             await bed._open.pop().close()
-        live = Counter(item.text for item in bed.meta.posts.posts("threads"))
+        live = Counter(name_of(item) for item in bed.meta.posts.posts(network))
         assert live == Counter({f"post {number}": 1 for number in range(1, len(points) + 1)}), points
         assert {job.state for job in await social.store.jobs(limit=500)} == {"published"}
 

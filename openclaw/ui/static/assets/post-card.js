@@ -109,6 +109,9 @@ export class PostCard extends Decision {
         </div>`;
     }
     if (state === 'failed') return html`<div class="row">${button(t('posts.retry'), () => posts.retry(this.post))}</div>`;
+    if (state === 'published' && this.post.network === 'threads' && this.post.mediaId) {
+      return html`<div class="row">${button(t('posts.delete'), () => this.#delete(), 'risk')}</div>`;
+    }
     return more === nothing ? nothing : html`<div class="row">${more}</div>`;
   }
 
@@ -121,6 +124,12 @@ export class PostCard extends Decision {
   async #cancel() {
     const question = {title: t('posts.sureCancel'), text: t('posts.sureCancelText'), action: t('posts.cancel')};
     if (await this.sure(question)) await this.stores.posts.cancel(this.post);
+  }
+
+  async #delete() {
+    const {post} = this;
+    const question = {title: t('posts.sureDelete'), text: t('posts.sureDeleteText', {network: this.#network}), action: t('posts.delete')};
+    if (await this.sure(question)) await this.stores.posts.delete(post);
   }
 
   /** @param {boolean} posted */

@@ -7,7 +7,7 @@ import {RemoteStore} from './remote-store.js';
 const WAITING = ['awaiting_approval', 'needs_attention', 'failed'];
 /** After this long a failure is history. */
 const FORGOTTEN_MS = 7 * 86_400_000;
-export const PAST = ['published', 'rejected', 'cancelled', 'failed'];
+export const PAST = ['published', 'rejected', 'cancelled', 'failed', 'deleting', 'deleted'];
 
 /** @extends {RemoteStore<{posts: any[]}>} */
 export class PostsStore extends RemoteStore {
@@ -53,6 +53,11 @@ export class PostsStore extends RemoteStore {
   /** @param {any} post */
   retry({id}) {
     return this.act(id, 'posts.retry', {id}, t('posts.saidChanged'));
+  }
+
+  /** @param {any} post with the digest of what was on screen */
+  delete({id, digest}) {
+    return this.act(id, 'posts.delete', {id, digest}, t('posts.saidDeleting'));
   }
 
   /**

@@ -46,5 +46,11 @@ export default {
   "needs_attention": ["may be online", "확인 필요"],
   "failed": ["failed", "실패"],
   "rejected": ["rejected", "거절됨"],
-  "cancelled": ["cancelled", "취소됨"]
+  "cancelled": ["cancelled", "취소됨"],
+  "deleting": ["being deleted", "삭제 중"],
+  "deleted": ["deleted", "삭제됨"],
+  "delete": ["Delete", "삭제"],
+  "sureDelete": ["Delete this post?", "이 게시물을 삭제할까요?"],
+  "sureDeleteText": ["It is taken offline at {network}. That cannot be taken back.", "{network}에서 삭제됩니다. 되돌릴 수 없습니다."],
+  "saidDeleting": ["The post is being deleted.", "게시물을 삭제하고 있습니다."]
 };
