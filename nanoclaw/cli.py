@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from nanoclaw.doctor.cli import doctor
 from nanoclaw.operator import ask as _ask
 from nanoclaw.operator import common as _common
 from nanoclaw.operator import json_option as _json
@@ -285,6 +286,7 @@ def import_(source: Path, state: Path | None, tenant: str, *, dry_run: bool, as_
 
 
 cli.add_command(tasks)
+cli.add_command(doctor)
 
 
 def main() -> None:

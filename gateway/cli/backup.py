@@ -61,7 +61,9 @@ def list_(state: Path | None, *, as_json: bool) -> int:
     """
     paths = paths_of(state)
     policy = _policy(paths)
-    rows = _rows(paths, policy)
+    from gateway.backup.report import backup_rows
+
+    rows = backup_rows(paths, policy)
     if as_json:
         print_json(rows)
     else:
@@ -210,36 +212,6 @@ def _run(paths: Paths, tenant: str) -> dict[str, Any]:
     except GatewayError as error:
         return {"tenant": tenant, "outcome": "failed", "detail": error.detail}
     return {"tenant": tenant, "outcome": done["outcome"], "detail": done["detail"]}
-
-
-def _rows(paths: Paths, policy: BackupPolicy) -> list[dict[str, Any]]:
-    from datetime import timedelta
-
-    from gateway.backup.store import read_records
-    from shared.clock import SYSTEM_CLOCK
-    from shared.storage import Database
-
-    try:
-        records = Database(paths.gateway_db, migrations="gateway.migrations").read_at_rest(read_records)
-    except NotFound:
-        records = []
-    known = {record.tenant: record for record in records}
-    oldest = SYSTEM_CLOCK.now() - timedelta(hours=policy.alert_after_hours)
-    rows = []
-    for tenant, remote in policy.remotes.items():
-        record = known.get(tenant)
-        blank = {
-            "tenant": tenant,
-            "at": None,
-            "ok_at": None,
-            "commit": "",
-            "files": 0,
-            "bytes": 0,
-            "detail": "has not run",
-        }
-        late = record is None or record.ok_at is None or record.ok_at < oldest
-        rows.append({**(record.as_json() if record else blank), "remote": remote.url, "late": late})
-    return rows
 
 
 def _require_absent(paths: Paths, tenant: str) -> None:

@@ -16,6 +16,7 @@ MODULES: Final = {
     "backup": "gateway.cli.backup",
     "completion": "gateway.cli.completion",
     "copilot-api": "gateway.cli.copilot_api",
+    "doctor": "gateway.doctor.cli",
     "egress": "gateway.cli.egress",
     "install": "gateway.units.cli",
     "export": "gateway.cli.leave:export",

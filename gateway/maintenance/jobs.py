@@ -35,6 +35,14 @@ from shared.maintenance.policy import MaintenancePolicy
 from shared.maintenance.service import Maintenance
 from shared.storage import Database
 
+GATEWAY_JOBS: Final = frozenset(
+    {
+        *("logs.rotate", "logs.delete", "database.check", "disk.watch", "tokens.check", "docker.prune", "backup"),
+        *("backup.drill", "backup.watch", "posts.insights", "posts.tidy", "ledger.forget"),
+    }
+)
+"""Names of `gateway_jobs`, for whoever checks a policy without a gateway."""
+
 _DISK: Final[frozenset[NoticeKind]] = frozenset({"disk_filling"})
 
 
@@ -103,7 +111,7 @@ def build_maintenance(parts: GatewayParts, zone_name: str) -> Maintenance:
     """
     policy, option = MaintenancePolicy.load(parts.paths), parts.paths.state_option
     jobs = gateway_jobs(parts, policy)
-    _require_known(jobs, policy, str(operator_file("maintenance", parts.paths)))
+    require_known(policy, parts.paths)
     return Maintenance(
         parts.database,
         jobs,
@@ -114,13 +122,13 @@ def build_maintenance(parts: GatewayParts, zone_name: str) -> Maintenance:
     )
 
 
-def _require_known(jobs: Sequence[Job], policy: MaintenancePolicy, where: str) -> None:
+def require_known(policy: MaintenancePolicy, paths: Paths) -> None:
     """Refuse times for jobs that no process has; the gateway checks for all of them.
 
     Raises:
         ConfigError: names what is unknown, and what there is.
     """
-    known = {*(job.name for job in jobs), *TENANT_JOBS}
+    known, where = GATEWAY_JOBS | TENANT_JOBS, operator_file("maintenance", paths)
     if unknown := sorted(set(policy.times) - known):
         raise ConfigError(
             f"{where}: [times] names no job: {', '.join(unknown)}. There are: {', '.join(sorted(known))}",

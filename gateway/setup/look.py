@@ -56,7 +56,7 @@ async def look(paths: Paths, sign_ins: Sequence[Mapping[str, Any]]) -> Found:
         discord = DiscordSetup(http, settings.upstreams.discord.api_base)
         for tenant in settings.enabled_tenants():
             steps += await _bot(settings, tenant, discord, bots)
-    steps += _models(sign_ins)
+    steps += sign_in_steps(sign_ins)
     for tenant in settings.tenants_of("openclaw"):
         steps.append(_who_may_ask(paths, tenant))
     steps.append(_notices(settings))
@@ -113,7 +113,8 @@ async def _bot(settings: Settings, tenant: str, discord: DiscordSetup, bots: dic
     return steps
 
 
-def _models(sign_ins: Sequence[Mapping[str, Any]]) -> list[Step]:
+def sign_in_steps(sign_ins: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """How the model providers stand, from `clawgate auth status` as JSON."""
     steps = []
     health = {str(line["provider"]): str(line["health"]) for line in sign_ins}
     for provider, whose in (

@@ -30,7 +30,7 @@ _log = get_logger(__name__)
 GATEWAY = "gateway"
 UP = "up"
 _READY_TIMEOUT_S = 60.0
-_ENTRY_POINTS = {"nanoclaw": "nanoclaw.cli", "openclaw": "openclaw.cli"}
+ENTRY_POINTS = {"nanoclaw": "nanoclaw.cli", "openclaw": "openclaw.cli"}
 
 
 class Supervisor:
@@ -110,7 +110,7 @@ class Supervisor:
         return self._add(
             ChildSpec(
                 name,
-                self._command(_ENTRY_POINTS[kind], "run", "--tenant", name),
+                self._command(ENTRY_POINTS[kind], "run", "--tenant", name),
                 {**self._environment, **home},
                 before_start=lambda: self._issue_key(name),
                 user=(user.uid, user.gid) if user else None,

@@ -10,8 +10,6 @@ from openclaw.cli_target import TENANT
 from shared.cli import paths_of, print_json, state_option
 from shared.errors import ExitCode
 
-_MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "fail": "FAIL"}
-
 
 @click.command()
 @click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
@@ -19,13 +17,14 @@ _MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "fail": "FAIL"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cli(tenant: str, state: Path | None, *, as_json: bool) -> int:
     """Examine OpenClaw with the code of its own start; exit 78 when a start refuses or old settings are in force."""
-    from openclaw.doctor.examine import Patient, examine
+    from openclaw.doctor.examine import EXAMINATIONS, Patient
+    from shared.doctor.rows import examine
 
-    rows = examine(Patient.of(paths_of(state), tenant))
+    rows = list(examine(EXAMINATIONS, Patient.of(paths_of(state), tenant)))
     failed = any(row.level == "fail" for row in rows)
     if as_json:
         print_json({"ok": not failed, "rows": [row.as_json() for row in rows]})
     else:
         for row in rows:
-            click.echo(f"{_MARKS[row.level]}  {row.detail}" + (f"\n      fix: {row.fix}" if row.fix else ""))
+            click.echo(row.told())
     return int(ExitCode.CONFIG) if failed else 0

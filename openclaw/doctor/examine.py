@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import sqlite3
-import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from openclaw.agent.mcp.policy import load_mcp_policy
 from openclaw.config.issues import told
 from openclaw.config.snapshot import Checked, Source
+from openclaw.gateway import MIGRATIONS
 from shared.config.paths import Paths
-from shared.errors import GatewayError, Invalid, Unavailable
+from shared.doctor.rows import Level, Row
+from shared.doctor.state import database_rows, folder_rows, lock_rows, port_rows
+from shared.errors import Invalid, Unavailable
 from shared.lifecycle.control import call
-
-Level = Literal["ok", "note", "warn", "fail"]
-"""``fail``: a start refuses, or what runs is not what is configured · ``warn``: works, not as meant · ``note``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One examination's result.
-
-    Attributes:
-        id: stable.
-        fix: what a person may do; empty when there is nothing to do.
-    """
-
-    id: str
-    level: Level
-    detail: str
-    fix: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {"id": self.id, "level": self.level, "detail": self.detail, "fix": self.fix or None}
+from shared.maintenance.policy import MaintenancePolicy
+from shared.storage import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +53,13 @@ def _config(patient: Patient) -> Iterator[Row]:
     checked = patient.checked
     if checked.snapshot is None:
         for issue in checked.issues:
-            yield Row("config.invalid", "fail", told([issue]), "openclaw config unset PATH, or edit the named line")
+            yield Row(
+                "config.invalid",
+                "fail",
+                told([issue]),
+                "openclaw config unset PATH, or edit the named line",
+                "config.openclaw_json",
+            )
         return
     known = "valid" if checked.document.exists else "not there: the policy's values hold"
     yield Row("config.valid", "ok", f"{checked.document.path}: {known}")
@@ -99,51 +84,32 @@ def _pending(patient: Patient) -> Iterator[Row]:
 
 
 def _folder(patient: Patient) -> Iterator[Row]:
-    folder = patient.folder
-    place = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(place, os.W_OK | os.X_OK):
-        yield Row(
-            "state.writable", "fail", f"{place} cannot be written by this user", f"chown it to user {os.geteuid()}"
-        )
-    elif folder.exists() and (mode := stat.S_IMODE(folder.stat().st_mode)) & (stat.S_IRWXO | stat.S_IWGRP):
-        yield Row("state.mode", "warn", f"{folder} has mode {mode:03o}", f"chmod 700 {folder}")
-    else:
-        yield Row("state.writable", "ok", str(folder))
+    return folder_rows(patient.folder)
+
+
+def _lock(patient: Patient) -> Iterator[Row]:
+    what = f"the tenant {patient.tenant}"
+    return lock_rows(patient.paths.pid_file(patient.tenant), what=what, answers=patient.running is not None)
 
 
 def _port(patient: Patient) -> Iterator[Row]:
     if patient.checked.snapshot is None:
         return
     policy = patient.checked.snapshot.policy
-    if patient.running is not None:
-        yield Row("port", "ok", f"serving on {patient.running['http_url']}")
-        return
-    family = socket.AF_INET6 if ":" in policy.bind else socket.AF_INET
-    with closing(socket.socket(family)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((policy.bind, policy.port))
-        except OSError as error:
-            detail = f"{policy.bind}:{policy.port} cannot be taken: {error.strerror}"
-            yield Row("port", "fail", detail, "stop what holds it, or set gateway.port")
-            return
-    yield Row("port", "ok", f"{policy.bind}:{policy.port} is free")
+    serves = f"serving on {patient.running['http_url']}" if patient.running is not None else ""
+    yield from port_rows(policy.bind, policy.port, serves=serves, setting="gateway.port")
+
+
+def _servers(patient: Patient) -> Iterator[Row]:
+    load_mcp_policy(patient.paths)
+    MaintenancePolicy.load(patient.paths)
+    yield Row("policies", "ok", "mcp.toml and maintenance.toml are valid")
 
 
 def _database(patient: Patient) -> Iterator[Row]:
     path = patient.paths.tenant_db(patient.tenant)
-    if not path.exists():
-        yield Row("database", "ok", "made at the first start")
-        return
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.DatabaseError as error:
-        answer = str(error)
-    if answer == "ok":
-        yield Row("database", "ok", str(path))
-    else:
-        yield Row("database", "fail", f"{path}: {answer}", "restore it from a backup")
+    restore = f"clawgate backup restore {patient.tenant} --to FOLDER"
+    return database_rows(Database(path, migrations=MIGRATIONS), path, restore=restore)
 
 
 def _models(patient: Patient) -> Iterator[Row]:
@@ -178,20 +144,10 @@ EXAMINATIONS: Final[tuple[Callable[[Patient], Iterable[Row]], ...]] = (
     _config,
     _pending,
     _folder,
+    _lock,
     _port,
+    _servers,
     _database,
     _models,
     _channels,
 )
-
-
-def examine(patient: Patient) -> list[Row]:
-    """Every examination's rows, in order."""
-    rows: list[Row] = []
-    for examination in EXAMINATIONS:
-        try:
-            rows += examination(patient)
-        except (GatewayError, OSError) as error:
-            name = getattr(examination, "__name__", "").lstrip("_")
-            rows.append(Row(name, "fail", f"could not be examined: {error}"))
-    return rows

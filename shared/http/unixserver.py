@@ -28,7 +28,7 @@ from uvicorn.server import ServerState
 from shared.errors import ConfigError, Occupied
 
 _PEER_FORMAT = "3i"
-_MAX_SOCKET_PATH_BYTES = 107
+MAX_SOCKET_PATH_BYTES = 107
 _HEADER_TIMEOUT_S = 30.0
 _MAX_HEADER_BYTES = 64 << 10
 _ABORT_GRACE_S = 1.0
@@ -293,9 +293,9 @@ class AsgiListeners:
 
 
 def _bind_unix(listener: socket.socket, path: Path, mode: int, owner: tuple[int, int] | None) -> None:
-    if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
         raise ConfigError(
-            f"socket path {path} is longer than {_MAX_SOCKET_PATH_BYTES} bytes: choose a shorter runtime directory",
+            f"socket path {path} is longer than {MAX_SOCKET_PATH_BYTES} bytes: choose a shorter runtime directory",
             code="config.socket_path",
         )
     with contextlib.suppress(FileNotFoundError):

@@ -9,6 +9,21 @@ from pathlib import Path
 from shared.errors import Occupied
 
 
+def holder_of(path: Path) -> str | None:
+    """Who holds an instance's lock right now: a process id, or ``unknown``; None when nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(descriptor)
+    return None
+
+
 class SingleInstance:
     """Holds ``host.pid`` for the life of the process; a stale file of a dead process is simply taken over."""
 

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from sqlite3 import DatabaseError
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from shared.errors import ConfigError, Internal, NotFound, Unavailable
@@ -29,6 +30,14 @@ T = TypeVar("T")
 _READERS = 2
 _SYNC_WITHIN_S = 1.0
 _REVISION_FILE = re.compile(r"(\d{4})_\w+\.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a database's schema stands: the revision it has, None before the first start, and the newest we know."""
+
+    current: str | None
+    known: str
 
 
 class Database:
@@ -81,17 +90,10 @@ class Database:
 
     def _migrate(self, engine: Engine) -> None:
         """Run Alembic only when the schema is behind: importing it costs a third of a second."""
-        known = self._revisions()
         with engine.connect() as connection:
-            current = self._revision(connection)
-        if current == known[-1]:
+            standing = self._standing(connection)
+        if standing.current == standing.known:
             return
-        if current is not None and current not in known:
-            raise ConfigError(
-                f"{make_url(self.url).render_as_string()} was written by a newer version (schema {current}; "
-                f"we know up to {known[-1]}): upgrade the program, or restore a backup from before the upgrade",
-                code="config.database_newer",
-            )
         from alembic import command
         from alembic.config import Config
 
@@ -100,6 +102,39 @@ class Database:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _standing(self, connection: Connection) -> Standing:
+        known, current = self._revisions(), self._revision(connection)
+        if current is not None and current not in known:
+            raise ConfigError(
+                f"{make_url(self.url).render_as_string()} was written by a newer version (schema {current}; "
+                f"we know up to {known[-1]}): upgrade the program, or restore a backup from before the upgrade",
+                code="config.database_newer",
+            )
+        return Standing(current, known[-1])
+
+    def examine(self) -> Standing:
+        """Whether `open` would succeed, and the file is undamaged; changes nothing, and its process may run meanwhile.
+
+        Raises:
+            ConfigError: as `open` does.
+            Internal: it is damaged.
+        """
+        url = make_url(self.url)
+        engine = create_engine(_read_only(url) if url.drivername.startswith("sqlite") else url, poolclass=NullPool)
+        try:
+            with engine.connect() as connection:
+                standing = self._standing(connection)
+                if engine.dialect.name == "sqlite":
+                    problems = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check(5)")]
+                    _require_whole(self.url, problems)
+                return standing
+        except DBAPIError as error:
+            raise ConfigError(
+                f"the database {url.render_as_string()} cannot be opened: {error.orig}", code="config.database"
+            ) from error
+        finally:
+            engine.dispose()
 
     def read_at_rest(self, work: Callable[[Connection], T]) -> T:
         """Run a query while the process that owns the database is down: for commands, without an event loop.
@@ -115,7 +150,7 @@ class Database:
             place = Path(url.database)
             if not place.exists():
                 raise NotFound(f"{place} does not exist: it is made at the first start", code="storage.none")
-            url = make_url(f"sqlite:///file:{quote(str(place))}?mode=ro&uri=true")
+            url = _read_only(url)
         engine = create_engine(url, poolclass=NullPool)
         try:
             with engine.connect() as connection:
@@ -206,12 +241,7 @@ class Database:
         return f"no damage; {moved}"
 
     def _check(self) -> None:
-        problems = [row[0] for row in self._pragma("quick_check(5)")]
-        if problems != ["ok"]:
-            raise Internal(
-                f"the database {self.url} is damaged: {'; '.join(problems)}. Stop the process and restore a backup",
-                code="storage.damaged",
-            )
+        _require_whole(self.url, [str(row[0]) for row in self._pragma("quick_check(5)")])
 
     def _checkpoint(self) -> str:
         """On the write thread, so that no write of ours is under way."""
@@ -252,6 +282,18 @@ class Database:
     def _in_snapshot(self, work: Callable[[Connection], T]) -> T:
         with self.engine.connect().execution_options(clawgate_read=True) as connection:
             return work(connection)
+
+
+def _read_only(url: URL) -> URL:
+    return make_url(f"sqlite:///file:{quote(str(url.database))}?mode=ro&uri=true")
+
+
+def _require_whole(url: str, problems: list[str]) -> None:
+    if problems != ["ok"]:
+        raise Internal(
+            f"the database {url} is damaged: {'; '.join(problems)}. Stop the process and restore a backup",
+            code="storage.damaged",
+        )
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type

@@ -13,8 +13,12 @@ from tests.support.sandbox_process import sandbox_process
 
 
 async def init(state, *words, given=b""):
+    return await clawgate(state, "init", *words, given=given)
+
+
+async def clawgate(state, *words, given=b""):
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli.main", "init", "--state", str(state), *words),
+        *(sys.executable, "-m", "gateway.cli.main", *words, "--state", str(state)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -49,6 +53,28 @@ async def test_from_named_steps_to_ready(sandbox):
     policy = policy_values("openclaw", paths)
     assert guild in policy["discord"]["guilds"]
     assert len(policy["approvals"]["approvers"]) >= 2
+
+
+async def test_doctor_of_what_runs_is_green_and_sees_a_refused_token(sandbox):
+    code, said, told = await clawgate(sandbox.state, "doctor", "--json")
+    rows = json.loads(said)["rows"]
+    assert code == 0, [row for row in rows if row["level"] == "fail"]
+    good = {(row["process"], row["id"]) for row in rows if row["level"] == "ok"}
+    assert good >= {("gateway", f"upstream.{name}") for name in ("discord", "claude", "codex", "copilot", "github")}
+    assert good >= {
+        ("gateway", "bot.nanoclaw"),
+        ("gateway", "bot.openclaw"),
+        ("gateway", "engine"),
+        ("gateway", "port"),
+    }
+    assert good >= {(name, "running") for name in ("nanoclaw", "openclaw")}
+    await clawgate(sandbox.state, "secrets", "set", "DISCORD_BOT_TOKEN", "--tenant", "openclaw", given=b"wrong")
+    code, said, told = await clawgate(sandbox.state, "doctor", "--json")
+    red = {(row["id"], row["code"]) for row in json.loads(said)["rows"] if row["level"] == "fail"}
+    assert (code, red) == (1, {("bot.openclaw", "discord.token_refused")})
+    code, said, _ = await clawgate(sandbox.state, "doctor", "--json", "--offline")
+    assert code == 0, "nobody outside was asked"
+    assert "Traceback" not in told
 
 
 async def test_what_is_wrong_is_refused_and_nothing_is_kept(sandbox):

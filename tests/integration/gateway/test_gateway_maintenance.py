@@ -15,6 +15,7 @@ from gateway.app import Gateway, running_gateway
 from gateway.maintenance import jobs
 from gateway.maintenance.cli import cli
 from gateway.maintenance.disk import DiskUse
+from gateway.maintenance.jobs import GATEWAY_JOBS
 from gateway.settings import Settings
 from gateway.status import collect_status
 from gateway.store import LedgerEntry
@@ -66,6 +67,7 @@ async def test_every_job_runs_and_is_listed_also_when_the_gateway_is_down(settin
         code, text = await clawgate(settings, "list", "--json")
         listed = {job["name"]: job for job in json.loads(text)}
         assert (code, {job["process"] for job in listed.values()}) == (0, {"gateway"})
+        assert listed.keys() | {"docker.prune"} == GATEWAY_JOBS, "what a policy is checked against"
         assert {job["zone"] for job in listed.values()} == {"Asia/Seoul"}
         assert listed["docker.prune"]["times"] == "0 4 * * 0"
         assert listed["logs.delete"]["times"] == "0 3 * * *"

@@ -17,9 +17,10 @@ from openclaw.cli import cli
 from openclaw.config import OpenClawPolicy
 from openclaw.config.service import ConfigService
 from openclaw.config.snapshot import Source
-from openclaw.doctor.examine import Patient, examine
+from openclaw.doctor.examine import EXAMINATIONS, Patient
 from openclaw.exec_explain import explain
 from shared.audit.runner import run_checks
+from shared.doctor.rows import examine
 from shared.errors import ConfigError
 from shared.execpolicy.policy import ExecPolicy
 
@@ -152,7 +153,7 @@ def test_the_probe_set_is_large_and_everyday_calls_still_run():
 
 
 def levels(paths):
-    return {(row.id, row.level) for row in examine(Patient.of(paths, "openclaw"))}
+    return {(row.id, row.level) for row in examine(EXAMINATIONS, Patient.of(paths, "openclaw"))}
 
 
 @pytest.mark.parametrize(

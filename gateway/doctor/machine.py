@@ -1,0 +1,124 @@
+"""The machine: room, kernel, users, service files; most of it weakens something rather than stopping a start."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from gateway.doctor.patient import Patient
+from gateway.units.install import OLDEST_SYSTEMD, installation_of, look
+from gateway.units.render import is_ours
+from shared.config.paths import SERVICE_STATE
+from shared.containment import landlock
+from shared.doctor.rows import Row
+from shared.errors import GatewayError
+
+_GIB = 1 << 30
+_DISK_FULL_BYTES = 256 << 20
+"""Below this SQLite's log and a worker's answer no longer surely fit."""
+_DISK_LOW = 2 * _GIB
+_OURS_BYTES = 2 * _GIB
+"""The gateway and the first two tenants with the limits of their units; a worker's limit is a policy row."""
+_SYSTEMD_PATIENCE_S = 10.0
+
+
+def _disk(patient: Patient) -> Iterator[Row]:
+    place = next(place for place in (patient.paths.state, *patient.paths.state.parents) if place.exists())
+    free = shutil.disk_usage(place).free
+    detail = f"{free / _GIB:.1f} GB free where the state is ({place})"
+    fix = "clawgate maintenance run logs.rotate; nanoclaw workers prune; docker builder prune"
+    if free < _DISK_FULL_BYTES:
+        yield Row("disk", "fail", detail, fix, "disk.full")
+    elif free < _DISK_LOW:
+        yield Row("disk", "warn", detail, fix)
+    else:
+        yield Row("disk", "ok", detail)
+
+
+def _memory(patient: Patient) -> Iterator[Row]:
+    if patient.settings is None:
+        return
+    workers = patient.settings.policy.workers
+    total, wanted = psutil.virtual_memory().total, workers.max_workers * (workers.memory_mb << 20) + _OURS_BYTES
+    detail = f"{total / _GIB:.1f} GB, and {workers.max_workers} workers may take {wanted / _GIB:.1f} GB with all else"
+    if total < wanted:
+        yield Row("memory", "warn", detail, "lower workers.max_workers or workers.memory_mb in policies/gateway.toml")
+    else:
+        yield Row("memory", "ok", detail)
+
+
+def _users(patient: Patient) -> Iterator[Row]:
+    if (settings := patient.settings) is None:
+        return
+    shared = [name for name in settings.enabled_tenants() if settings.user_of(name) is None]
+    if shared:
+        detail = f"{', '.join(shared)} and the gateway share one user: whoever takes one over can read the others"
+        yield Row("users", "warn", detail, "sudo clawgate install systemd --apply gives each a user of its own")
+    else:
+        yield Row("users", "ok", "every tenant runs as a user of its own")
+
+
+def _kernel(patient: Patient) -> Iterator[Row]:
+    if patient.settings is not None and not patient.settings.tenants_of("openclaw"):
+        return
+    version = landlock.abi()
+    if missing := landlock.gaps(version):
+        weaker = "; ".join(missing)
+        detail = f"Landlock {version or 'is not there'}: commands of OpenClaw's agent are contained less: {weaker}"
+        yield Row("kernel", "warn", detail, "a newer kernel, with `landlock` in its lsm= list")
+    else:
+        yield Row("kernel", "ok", f"Landlock {version} contains commands of OpenClaw's agent")
+
+
+def _units(patient: Patient) -> Iterator[Row]:
+    installed = Path("/etc/systemd/system/clawgate-gateway.service")
+    if not (installed.exists() and is_ours(installed.read_text(encoding="utf-8", errors="replace"))):
+        if patient.paths.state == SERVICE_STATE:
+            yield Row("units", "note", "no service of ours is installed", "sudo clawgate install systemd --apply")
+        return
+    version = _systemd_version()
+    if version is not None and version < OLDEST_SYSTEMD:
+        detail = f"systemd {version} is too old: it needs {OLDEST_SYSTEMD}"
+        yield Row("systemd", "fail", detail, "upgrade the system, or run clawgate up", "units.systemd")
+    elif version is not None:
+        yield Row("systemd", "ok", f"systemd {version}")
+    if patient.settings is None:
+        return
+    try:
+        changes = look(installation_of(patient.settings, Path("/")), Path("/"))
+    except GatewayError as error:
+        yield Row("units", "note", error.detail)
+        return
+    words = {
+        "absent": "is not installed",
+        "edited": "was changed by hand",
+        "foreign": "is not ours",
+        "outdated": "is of an earlier version",
+    }
+    differing = [change for change in changes if change.standing != "same"]
+    for change in differing:
+        replace = " --replace" if change.standing in {"edited", "foreign"} else ""
+        fix = f"sudo clawgate install systemd --dry-run, then --apply{replace}"
+        yield Row("units", "warn", f"{change.target} {words[change.standing]}", fix)
+    if not differing:
+        yield Row("units", "ok", f"{len(changes)} service files are as we wrote them")
+
+
+def _systemd_version() -> int | None:
+    try:
+        done = subprocess.run(
+            ["systemctl", "--version"], check=False, capture_output=True, text=True, timeout=_SYSTEMD_PATIENCE_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.match(r"systemd (\d+)", done.stdout)
+    return int(found[1]) if found else None
+
+
+EXAMINATIONS: Final[tuple[Callable[[Patient], Iterable[Row]], ...]] = (_disk, _memory, _users, _kernel, _units)

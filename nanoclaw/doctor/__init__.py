@@ -1,0 +1,1 @@
+"""``nanoclaw doctor``: whether a start would work."""

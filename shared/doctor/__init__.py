@@ -1,0 +1,1 @@
+"""Examinations whether a start would work: rows, and what every process looks at."""
