@@ -23,6 +23,8 @@ _DROPPED_CHARS: Final = 160
 
 StopReason = Literal["rpc", "stop", "timeout"]
 OnText = Callable[[str], None]
+OnTool = Callable[[str], None]
+"""Told the name of each tool that is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,14 @@ class Outcome:
         text: the answer, or what there was of it.
         error: what went wrong, in words for a person; empty unless the state is ``error``.
         retryable: trying again later may help.
+        joined: these words became part of another run, which gives the answer.
     """
 
     state: Literal["ok", "error", "aborted"]
     text: str = ""
     error: str = ""
     retryable: bool = False
+    joined: bool = False
 
 
 @dataclass(eq=False)
@@ -49,6 +53,7 @@ class Run:
     origin: SessionOrigin | None
     done: asyncio.Future[Outcome]
     on_text: OnText | None = None
+    on_tool: OnTool | None = None
     tool_target: str = ""
     text: str = ""
     seq: int = 0

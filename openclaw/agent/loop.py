@@ -90,13 +90,24 @@ class AgentLoop:
         record: Record,
         events: RunEvents,
         model: str = "",
+        effort: str = "",
     ) -> Answer:
-        """Answer the last turn; `model` is asked first when the session has one of its own.
+        """Answer the last turn.
+
+        Args:
+            instructions: the system prompt.
+            turns: the conversation.
+            context: for the tools.
+            session_id: the transcript's.
+            record: makes each message durable.
+            events: what is told and asked meanwhile.
+            model: asked first; the session's own choice.
+            effort: how much a model thinks before it answers; empty for its default.
 
         Raises:
             NoModel: no model answered, or the agent called tools without end.
         """
-        run = _Run(list(turns), context, session_id, record, events, model=model)
+        run = _Run(list(turns), context, session_id, record, events, model=model, effort=effort)
         before = ""
         total = Usage()
         for _ in range(self._max_rounds):
@@ -172,6 +183,7 @@ class AgentLoop:
             run_id=run.context.run_id,
             session_id=run.session_id,
             first=run.model,
+            effort=run.effort,
         )
         async for model, event in stream:
             if isinstance(event, Restarted):
@@ -220,6 +232,7 @@ class _Run:
     record: Record
     events: RunEvents
     model: str = ""
+    effort: str = ""
     done: list[Done] = field(default_factory=list)
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from openclaw.agent.thinking import effort_of
 from openclaw.agent.turns import Turn, completion_messages, message_turns, responses_items
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError, Invalid, Unavailable
@@ -174,6 +175,7 @@ class Models:
         run_id: str,
         session_id: str,
         first: str = "",
+        effort: str = "",
     ) -> AsyncIterator[tuple[str, ProviderEvent | Restarted]]:
         """Ask for the next turn; yields ``(model, event)`` and ends after a `Completed`.
 
@@ -184,6 +186,7 @@ class Models:
             run_id: for logs and the ledger.
             session_id: for the provider's cache.
             first: a model that is asked before all others; the session's own choice.
+            effort: how much the model thinks before it answers (`thinking.EFFORTS`); empty for its default.
 
         Raises:
             NoModel: nobody answered.
@@ -203,7 +206,9 @@ class Models:
             if failures:
                 yield candidate.ref, Restarted(candidate.ref)
             failed: Failed | None = None
-            asked = self._ask(candidate.ref, instructions, turns, tools, run_id=run_id, session_id=session_id)
+            asked = self._ask(
+                candidate.ref, instructions, turns, tools, run_id=run_id, session_id=session_id, effort=effort
+            )
             # Closed at once, so that a failed model's connection is gone before the next one is asked.
             async with aclosing(asked):
                 async for event in asked:
@@ -245,6 +250,7 @@ class Models:
         *,
         run_id: str,
         session_id: str,
+        effort: str,
     ) -> AsyncGenerator[ProviderEvent, None]:
         try:
             model = self.catalog.find(ref)
@@ -257,7 +263,7 @@ class Models:
             yield Failed("invalid_request", f"{ref} speaks only {spoken}, which has no route", code="model.no_route")
             return
         for wire in wires:
-            body = _request(model, wire, instructions, turns, tools, session_id=session_id)
+            body = _request(model, wire, instructions, turns, tools, session_id=session_id, effort=effort)
             refused: Failed | None = None
             async with aclosing(self._call(ROUTES[model.provider, wire], wire, body, run_id)) as events:
                 async for event in events:
@@ -315,14 +321,27 @@ class Models:
 
 
 def _request(
-    model: Model, wire: Wire, instructions: str, turns: Sequence[Turn], tools: Sequence[ToolSpec], *, session_id: str
+    model: Model,
+    wire: Wire,
+    instructions: str,
+    turns: Sequence[Turn],
+    tools: Sequence[ToolSpec],
+    *,
+    session_id: str,
+    effort: str,
 ) -> dict[str, Any]:
     match wire:
         case "responses":
             items = responses_items(turns, model.ref)
             verbosity = "medium" if model.provider == CODEX else ""
             return responses.build_request(
-                model.id, instructions, items, tools, session_id=session_id, verbosity=verbosity
+                model.id,
+                instructions,
+                items,
+                tools,
+                session_id=session_id,
+                effort=effort_of(model, effort),
+                verbosity=verbosity,
             )
         case "messages":
             return messages.build_request(
