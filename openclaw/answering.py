@@ -189,6 +189,21 @@ class Answering:
             transient = error.code in {"model.unavailable", "model.overloaded", "model.server", "model.cut"}
             return Outcome("error", error=f"{error.detail} (run {run.row.run_id})", retryable=transient)
 
+    async def compact(self, run: Run, session: SessionRow) -> Summary | None:
+        """Replace the beginning of a conversation by a summary; None when it is short already.
+
+        Without a model that answers the summary is a plain note.
+        """
+        if self._loop.compactor is None:
+            return None
+        entries = await self._transcripts.last(session.session_id, HISTORY_ENTRIES)
+        turns = turns_of(entries, max_chars=self.policy.history_chars)
+        run_id = run.row.run_id
+        summary = await self._loop.compactor.condense(turns, run_id=run_id, session_id=session.session_id)
+        if summary is not None:
+            await self._remember(run, session, summary)
+        return summary
+
     async def _remember(self, run: Run, session: SessionRow, summary: Summary) -> None:
         """Make a summary part of the transcript: later turns begin with it."""
         entries = await self._transcripts.last(session.session_id, HISTORY_ENTRIES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openclaw.approvals.answers import DiscordAnswers
+from openclaw.chat_settings import choose
 from openclaw.chat_words import CHAT_COMMANDS, ChatCommand
 from openclaw.protocol.methods.sessions import reset_session
 from openclaw.services import Services
@@ -41,7 +42,16 @@ class ChatCommands:
             case "usage":
                 return self._usage(key)
             case "queue":
-                return await self._queue(message)
+                told = await choose(
+                    self._services.sessions, key, "queue", command.rest, self._services.policy.queue.mode
+                )
+                return told if command.rest else f"{await self._queue(message)} {told}"
+            case "think":
+                return await choose(self._services.sessions, key, "think", command.rest, "off")
+            case "activation":
+                return await self._activation(key, command.rest, message)
+            case "compact":
+                return await self._services.runs.compact(key)
             case "whoami":
                 return self._whoami(key, message)
             case "model" | "models":
@@ -74,6 +84,11 @@ class ChatCommands:
     async def _queue(self, message: InboundMessage) -> str:
         waiting = await self._inbox.count_waiting(message.chat)
         return f"{waiting} message(s) wait here." if waiting else "Nothing waits here."
+
+    async def _activation(self, key: str, wanted: str, message: InboundMessage) -> str:
+        if message.chat_kind == "dm":
+            return "In a direct message I answer everything."
+        return await choose(self._services.sessions, key, "activation", wanted, "discord.guilds")
 
     def _whoami(self, key: str, message: InboundMessage) -> str:
         sender = message.sender

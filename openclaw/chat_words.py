@@ -16,14 +16,18 @@ CHAT_COMMANDS: Final[dict[str, str]] = {
     "model": "Show which models answer, or choose one for this conversation",
     "models": "List the models",
     "usage": "Show what this conversation has used",
-    "queue": "Show what waits here",
+    "queue": "Show what waits here, or choose what becomes of words that come while I work",
+    "think": "Show or choose how much the model thinks: off, minimal, low, medium, high, xhigh",
+    "activation": "Show or choose when I answer here: always, or mention",
+    "compact": "Replace the beginning of this conversation by a summary",
     "approve": "Decide about a command: <id> allow, always or deny",
 }
 """Name → description; each works as a slash command of Discord and as text. Source of the names: OpenClaw 2026.2.26."""
 
+_WITH_WORD: Final = frozenset({"queue", "think", "activation"})
 _WORDS: Final = {"stop": "stop", "abort": "stop", "/abort": "stop"}
 """What means a command although it is not written as one of them."""
-IN_ORDER: Final = frozenset({"new", "reset"})
+IN_ORDER: Final = frozenset({"new", "reset", "compact"})
 """Commands that wait for what was written before them; all others are carried out at once."""
 
 
@@ -44,6 +48,7 @@ def read_chat_command(text: str) -> ChatCommand | None:
     name = head.removeprefix("/").lower()
     if not head.startswith("/") or name not in CHAT_COMMANDS:
         return None
-    if rest.strip() and name not in ("approve", "model"):
+    words = rest.split()
+    if len(words) > (1 if name in _WITH_WORD else 0) and name not in ("approve", "model"):
         return None  # a sentence that begins like one
     return ChatCommand(name, rest.strip())

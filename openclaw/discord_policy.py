@@ -32,13 +32,16 @@ class Decision:
     reason: str
 
 
-def decide_discord(message: InboundMessage, policy: DiscordPolicy, paired: Collection[str]) -> Decision:
+def decide_discord(
+    message: InboundMessage, policy: DiscordPolicy, paired: Collection[str], activation: str = ""
+) -> Decision:
     """Decide about one message. Approved pairings count for direct messages only.
 
     Args:
         message: as the channel translated it.
         policy: who is answered.
         paired: ids of people whose pairing was approved.
+        activation: what somebody allowed chose for this conversation: ``always``, ``mention`` or nothing.
     """
     if message.sender.is_bot:
         return Decision("ignore", "written by a bot")
@@ -46,7 +49,7 @@ def decide_discord(message: InboundMessage, policy: DiscordPolicy, paired: Colle
         return Decision("ignore", "nothing in it to answer")
     if message.chat_kind == "dm":
         return _direct(message, policy, paired)
-    return _guild(message, policy)
+    return _guild(message, policy, activation)
 
 
 def _direct(message: InboundMessage, policy: DiscordPolicy, paired: Collection[str]) -> Decision:
@@ -63,7 +66,7 @@ def _direct(message: InboundMessage, policy: DiscordPolicy, paired: Collection[s
     return Decision("pair", "a stranger: pairing is needed")
 
 
-def _guild(message: InboundMessage, policy: DiscordPolicy) -> Decision:
+def _guild(message: InboundMessage, policy: DiscordPolicy, activation: str) -> Decision:
     if policy.group_policy == "disabled":
         return Decision("ignore", "guild channels are switched off (discord.group_policy)")
     entry = policy.guilds.get(message.guild)
@@ -81,6 +84,8 @@ def _guild(message: InboundMessage, policy: DiscordPolicy) -> Decision:
         what = "a command" if read_chat_command(message.text) else "the message"
         return Decision("ignore", f"the sender of {what} is not on the server's allowlist (users, roles)")
     needs_mention = entry.require_mention if rule.require_mention is None else rule.require_mention
+    if activation:
+        needs_mention = activation == "mention"
     if message.addressed:
         return _wanted(message, "addressed to the bot")
     if _is_mentioned(message.text, policy.mention_patterns):

@@ -15,9 +15,11 @@ from typing import Final
 
 from openclaw.approvals.answers import DiscordAnswers
 from openclaw.chat_commands import ChatCommands
+from openclaw.chat_settings import activation_of
 from openclaw.chat_words import IN_ORDER, ChatCommand, read_chat_command
 from openclaw.config import DiscordPolicy
 from openclaw.discord_policy import Decision, decide_discord
+from openclaw.lanes import STEERING
 from openclaw.pairing import DmPairing, pairing_reply
 from openclaw.services import Services
 from openclaw.sessions import SessionOrigin, discord_session
@@ -40,6 +42,8 @@ _FAILED: Final = "😱"
 _MAX_ATTEMPTS: Final = 4
 _RETRY_S: Final = (5.0, 20.0, 80.0)
 _RETRY_CHAT_S: Final = 5.0
+_AT_ONCE: Final = frozenset({*STEERING, "interrupt"})
+"""Queue modes in which words do not wait for the answer before them."""
 
 
 class DiscordIntake:
@@ -71,6 +75,7 @@ class DiscordIntake:
         self._tasks = TaskPool("discord")
         self._serving: set[ChatId] = set()
         self._again: set[ChatId] = set()
+        self._under_way: dict[ChatId, set[asyncio.Task[None]]] = {}
         self._stopping = False
         self.last_inbound_at: datetime | None = None
         self.last_outbound_at: datetime | None = None
@@ -119,7 +124,9 @@ class DiscordIntake:
                 self._wake(message.chat)
 
     def _decide(self, message: InboundMessage) -> Decision:
-        return decide_discord(message, self._policy, self._pairing.allowed)
+        key = discord_session(message.chat, message.chat_kind)
+        activation = activation_of(self._services.sessions, key)
+        return decide_discord(message, self._policy, self._pairing.allowed, activation)
 
     async def on_edit(self, message: InboundMessage) -> None:
         """Let a stored message read as it does now; one that asks for an answer only now gets one."""
@@ -223,15 +230,52 @@ class DiscordIntake:
                 await self._inbox.ignore(item.id, await self._pair(item.message))
             else:
                 await self._inbox.ignore(item.id, decision.reason)
-        for batch in _batches(wanted):
-            try:
-                await self._settle(chat, batch, context)
-            except Busy:
-                return  # we are stopping: the claim is opened again at the next start
-            except Exception:  # noqa: BLE001 - the messages are given back, not lost
-                _log.exception("intake.answer_failed", chat=chat, run_id=batch[0].run_id)
-                await self._give_back(chat, wanted[wanted.index(batch[0]) :])
+        if not wanted:
+            return
+        mode = self._services.runs.queue_mode(discord_session(chat, wanted[0].message.chat_kind))
+        for batch in _batches(wanted, alone=mode != "collect"):
+            is_command = read_chat_command(batch[0].message.text) is not None
+            if mode in _AT_ONCE and not is_command:
+                self._begin(chat, batch, context)
+                context = ()
+                continue
+            if is_command and self._under_way.get(chat):
+                await asyncio.wait(self._under_way[chat])  # what was written before it comes first
+            if not await self._tried(chat, batch, context, wanted[wanted.index(batch[0]) :]):
                 return
+
+    def _begin(self, chat: ChatId, batch: Sequence[Claimed], context: Sequence[Claimed]) -> None:
+        """Answer without keeping what comes next waiting: the session's queue decides what becomes of it."""
+
+        async def answer() -> None:
+            if context:  # the next message, which may come at any moment, must not bring it along again
+                await self._inbox.use_context(chat, up_to=batch[-1].id, run_id=batch[0].run_id)
+            await self._tried(chat, batch, context, batch)
+
+        task = self._tasks.start(answer(), name=f"answer.{chat}")
+        under_way = self._under_way.setdefault(chat, set())
+        under_way.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            under_way.discard(task)
+            if not under_way and self._under_way.get(chat) is under_way:
+                del self._under_way[chat]
+
+        task.add_done_callback(ended)
+
+    async def _tried(
+        self, chat: ChatId, batch: Sequence[Claimed], context: Sequence[Claimed], at_stake: Sequence[Claimed]
+    ) -> bool:
+        """Answer, or give back what that and what comes behind it; false when nothing more is to be tried now."""
+        try:
+            await self._settle(chat, batch, context)
+        except Busy:
+            return False  # we are stopping: the claim is opened again at the next start
+        except Exception:  # noqa: BLE001 - the messages are given back, not lost
+            _log.exception("intake.answer_failed", chat=chat, run_id=batch[0].run_id)
+            await self._give_back(chat, at_stake)
+            return False
+        return True
 
     async def _settle(self, chat: ChatId, batch: Sequence[Claimed], context: Sequence[Claimed]) -> None:
         message = batch[0].message
@@ -323,11 +367,11 @@ def _unread(message: InboundMessage) -> InboundMessage:
     return replace(message, text="", attachments=(), reply_to="", reply_to_sender="")
 
 
-def _batches(items: Sequence[Claimed]) -> Iterator[list[Claimed]]:
-    """Messages in order, cut so that each command stands alone."""
+def _batches(items: Sequence[Claimed], *, alone: bool) -> Iterator[list[Claimed]]:
+    """Messages in order, cut so that each command stands alone; every message when they are not collected."""
     batch: list[Claimed] = []
     for item in items:
-        if read_chat_command(item.message.text) is None:
+        if not alone and read_chat_command(item.message.text) is None:
             batch.append(item)
             continue
         if batch:

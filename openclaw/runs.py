@@ -227,6 +227,19 @@ class Runs:
         answer = final_of(written)
         return Finished(row, answer.text if answer else "", answer.message if answer else {})
 
+    async def compact(self, key: str) -> str:
+        """Replace the beginning of a session's conversation by a summary now; returns what a person is told."""
+        session = self._sessions.get(key)
+        if session is None:
+            return "This conversation is new: there is nothing to sum up."
+        if self.is_busy(key):
+            return "I am at work here: say it again when I am done."
+        row = RunRow(new_id("run"), key, key, "command", "", "ok", self._clock.now())
+        summary = await self._answering.compact(self._run(row), session)
+        if summary is None:
+            return "This conversation is short: there is nothing to sum up."
+        return f"Summed up about {summary.tokens_before:,} tokens; the newest words stay as they are."
+
     # --- stopping ------------------------------------------------------------------
 
     def owner_key(self, run_id: str) -> str | None:

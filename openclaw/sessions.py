@@ -209,7 +209,8 @@ class Sessions:
         Raises:
             Invalid: another session has this label.
         """
-        row = await self.open(key)
+        await self.open(key)
+        row = self._rows[key]
         label = changes.get("label")
         if label is not None and any(other.settings.get("label") == label for other in self._others(key)):
             raise Invalid(f"label already in use: {label}", code="session.label")
@@ -234,8 +235,15 @@ class Sessions:
         return row
 
     async def _save(self, row: SessionRow, usage: UsageRow | None = None, *, sync: bool = True) -> None:
-        await self._db.write(lambda c: store.save_session(c, row, usage), sync=sync)
-        self._rows[row.key] = row
+        before = self._rows.get(row.key)
+        self._rows[row.key] = row  # at once: who changes the session while this is written starts from here
+        try:
+            await self._db.write(lambda c: store.save_session(c, row, usage), sync=sync)
+        except BaseException:
+            if self._rows.get(row.key) is row:
+                self._rows.pop(row.key)
+                self._rows |= {row.key: before} if before is not None else {}
+            raise
 
 
 def _origin_of(key: str) -> SessionOrigin:

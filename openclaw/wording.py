@@ -58,6 +58,8 @@ def _one_line(text: str) -> str:
 
 def reply_of(outcome: Outcome) -> tuple[str, str]:
     """What is said for an outcome, and the reason that is recorded with the message."""
+    if outcome.joined:
+        return "", "said to the agent while it worked, and answered with what came before"
     if outcome.state == "error":
         said = f"{outcome.text}\n\n" if outcome.text else ""
         return f"{said}Sorry, I could not answer: {outcome.error}", "answered with an error"

@@ -25,6 +25,8 @@ _BYTES_PER_TOKEN: Final = 3.5
 _UNKNOWN_WINDOW: Final = 128_000
 _TURN_TOKENS: Final = 8
 _FRESH_TURNS: Final = 6
+_FEW_TURNS: Final = 3
+"""Fewer than these are not worth a summary."""
 _SOFT_CHARS: Final = 4000
 _ENDS_CHARS: Final = 1500
 _PLACEHOLDER: Final = "[an old tool result, left out to save room]"
@@ -121,17 +123,30 @@ class Compactor:
                 return turns
         cut = boundary(turns, min(self._policy.keep_tokens >> attempt, room // 2))
         if cut > 0:
-            text = await self._summary(turns[:cut], room, run_id=run_id, session_id=session_id)
-            summary = Summary(text, turns[cut].entry_id if cut < len(turns) else "", before)
+            summary = await self._summed_up(turns, cut, room, before, run_id=run_id, session_id=session_id)
             if remember is not None:
                 await remember(summary)
-            _log.info("session.compacted", session=session_id, run_id=run_id, turns=cut, tokens_before=before)
-            turns = [summary_turn(text), *turns[cut:]]
+            turns = [summary_turn(summary.text), *turns[cut:]]
         if estimated_tokens(instructions, turns, specs) > room:
             # One message alone is too large: its middle goes.
             limit = max(_ENDS_CHARS, int(room * _BYTES_PER_TOKEN) // (4 * max(1, len(turns))))
             turns = [replace(turn, text=_ends(turn.text, limit), native=()) for turn in turns]
         return turns
+
+    async def condense(self, turns: list[Turn], *, run_id: str, session_id: str) -> Summary | None:
+        """A summary of the older three quarters of a conversation, though there is room; None when it is too short."""
+        before = estimated_tokens("", turns, ())
+        cut = boundary(turns, min(self._policy.keep_tokens, before // 4))
+        if cut < _FEW_TURNS:
+            return None
+        return await self._summed_up(turns, cut, self.window // 2, before, run_id=run_id, session_id=session_id)
+
+    async def _summed_up(
+        self, turns: list[Turn], cut: int, room: int, before: int, *, run_id: str, session_id: str
+    ) -> Summary:
+        text = await self._summary(turns[:cut], room, run_id=run_id, session_id=session_id)
+        _log.info("session.compacted", session=session_id, run_id=run_id, turns=cut, tokens_before=before)
+        return Summary(text, turns[cut].entry_id if cut < len(turns) else "", before)
 
     async def _summary(self, turns: Sequence[Turn], room: int, *, run_id: str, session_id: str) -> str:
         """What the model says these turns amount to, read in pieces; a plain note when it says nothing."""

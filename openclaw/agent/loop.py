@@ -76,7 +76,7 @@ class AgentLoop:
     ) -> None:
         self.models = models
         self.tools = tools
-        self._compactor = compactor
+        self.compactor = compactor
         self._max_rounds = max_rounds
         self._clock = clock
 
@@ -153,8 +153,8 @@ class AgentLoop:
         specs = self.tools.specs(run.context.session_key)
         attempt = 0
         while True:
-            if self._compactor is not None:
-                run.conversation = await self._compactor.fit(
+            if self.compactor is not None:
+                run.conversation = await self.compactor.fit(
                     instructions,
                     run.conversation,
                     specs,
@@ -167,11 +167,7 @@ class AgentLoop:
                 return await self._round(instructions, specs, run, before)
             except NoModel as error:
                 attempt += 1
-                if (
-                    error.code != "model.context_too_long"
-                    or self._compactor is None
-                    or not self._compactor.may(attempt)
-                ):
+                if error.code != "model.context_too_long" or self.compactor is None or not self.compactor.may(attempt):
                     raise
 
     async def _round(self, instructions: str, specs: Sequence[ToolSpec], run: _Run, before: str) -> _Round:

@@ -32,13 +32,15 @@ async def stage():
 
 
 @asynccontextmanager
-async def on_discord(folder: Path, emulator: DiscordEmulator, cast, token: str, **more):
+async def on_discord(
+    folder: Path, emulator: DiscordEmulator, cast, token: str, *, model: ScriptedModel | None = None, **more
+):
     runtime = Path("/tmp") / f"oc-{secrets.token_hex(4)}"
     runtime.mkdir(mode=0o700)
     policy = OpenClawPolicy.model_validate({"port": 0, "discord": {"guilds": {cast.guild_id: {}}}} | more)
     client = GatewayClient(runtime / "m.sock", Secret("k"))
     try:
-        async with AsgiListeners(ScriptedModel()) as listeners:
+        async with AsgiListeners(model or ScriptedModel()) as listeners:
             await listeners.add_unix(runtime / "m.sock", state={})
             paths = Paths(state=folder, runtime=runtime)
             make = discord_channel(

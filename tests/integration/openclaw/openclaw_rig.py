@@ -34,7 +34,7 @@ class ScriptedModel:
     """Stands where the gateway's model route is: echoes, or does what the last user text says.
 
     `!fail N` answers HTTP N on Codex's route, `!slow N` sends N words with pauses, `!hold` waits for `release`,
-    `!tool NAME [JSON]` calls a tool once (write the JSON without blanks after colons).
+    `!tool NAME [JSON]` calls a tool once (write the JSON without blanks after colons), `!heldtool` when released.
     """
 
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -90,7 +90,9 @@ class ScriptedModel:
             pieces = [" released"]
         elif words.startswith("!slow"):
             pieces = [f"word{n} " for n in range(int(words.split()[1]))]
-        elif words.startswith("!tool"):
+        elif words.startswith(("!tool", "!heldtool")):
+            if words.startswith("!held"):
+                await self.release.wait()
             name, arguments = [*words.split(maxsplit=2)[1:], '{"x": 1}'][:2]
             item = {"type": "function_call", "call_id": "c1", "name": name, "arguments": arguments}
             await self._event({"type": "response.output_item.done", "output_index": 0, "item": item}, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from openclaw.limiter import AttemptLimiter
 from openclaw.pairing import CODE_ALPHABET, DmPairing
 from openclaw.protocol.frames import ClientInfo
 from openclaw.protocol.methods.chat import history_messages
-from openclaw.sessions import canonical_key
+from openclaw.sessions import Sessions, canonical_key
 from openclaw.transcript import Entry, Transcripts, text_message
 from shared.clock import FakeClock
 from shared.config.paths import Paths
@@ -240,3 +241,20 @@ def test_a_device_key_is_kept_in_a_private_file_and_a_bad_file_is_refused(tmp_pa
     path.write_text("{}")
     with pytest.raises(ConfigError, match="not a device identity"):
         DeviceKey.load_or_create(path)
+
+
+async def test_two_changes_of_a_session_at_once_are_both_kept(tmp_path):
+    async with database(tmp_path) as db:
+        sessions = Sessions(db)
+        await sessions.load()
+        await sessions.open("agent:main:x")
+        await asyncio.gather(
+            sessions.used("agent:main:x", input_tokens=5),
+            sessions.patch("agent:main:x", {"thinkingLevel": "high"}),
+            sessions.used("agent:main:x", input_tokens=7),
+        )
+        again = Sessions(db)
+        await again.load()
+        for row in (sessions.get("agent:main:x"), again.get("agent:main:x")):
+            assert row is not None
+            assert (row.settings, row.input_tokens) == ({"thinkingLevel": "high"}, 12)
