@@ -29,7 +29,7 @@ from shared.metrics.policy import MetricsPolicy
 
 ModelRouteName = Literal["messages", "chat/completions", "responses", "copilot/responses", "copilot/messages"]
 
-_TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "COPILOT_MODEL")
+_TENANT_SETTINGS = ("ASSISTANT_NAME", "TRIGGER_PATTERN", "COPILOT_API_URL", "COPILOT_MODEL")
 _TENANT_CONTAINER_SETTINGS = ("TZ", "MAX_CONCURRENT_CONTAINERS", "CONTAINER_TIMEOUT")
 _TENANT_SECRETS = ("DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "GATEWAY_TOKEN")
 

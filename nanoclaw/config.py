@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -157,14 +158,14 @@ class LightPolicy(_Table):
     """The LIGHT route: short questions answered through Copilot, without a worker (policy N11).
 
     Attributes:
-        enabled: use it.
+        enabled: use it; left out: when ``.env`` names ``COPILOT_API_URL`` or ``COPILOT_MODEL``, as the original does.
         model: asked through the gateway.
         timeout_s: then the agent answers instead.
         breaker_s: how long the route rests after a failure.
         conversation_s: a chat whose agent was active within so long stays with the agent.
     """
 
-    enabled: bool = False
+    enabled: bool | None = None
     model: str = "gpt-4o-mini"
     timeout_s: Seconds = 20
     breaker_s: Seconds = 60
@@ -268,6 +269,7 @@ def default_trigger(assistant_name: str) -> str:
     return rf"^@{re.escape(assistant_name)}(?![A-Za-z0-9_])"
 
 
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 _FROM_ENV = {
     "ASSISTANT_NAME": ("assistant_name",),
     "TRIGGER_PATTERN": ("trigger_pattern",),
@@ -290,7 +292,7 @@ def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> Nanocl
     ``MAX_CONCURRENT_CONTAINERS`` and ``CONTAINER_TIMEOUT`` can only tighten the policy.
 
     Raises:
-        ConfigError: a setting does not pass the policy's own checks.
+        ConfigError: a setting does not pass the policy's own checks, or ``COPILOT_API_URL`` leads to another machine.
     """
     values = policy.model_dump(by_alias=True)
     runs = values["runs"]
@@ -298,6 +300,11 @@ def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> Nanocl
         runs["max_concurrent"] = min(runs["max_concurrent"], parse_count("MAX_CONCURRENT_CONTAINERS", text))
     if text := settings.get("CONTAINER_TIMEOUT", "").strip():
         runs["timeout_s"] = min(runs["timeout_s"], parse_duration_s("CONTAINER_TIMEOUT", text))
+    _refuse_elsewhere(settings.get("COPILOT_API_URL", "").strip())
+    if values["light"]["enabled"] is None:
+        values["light"]["enabled"] = any(
+            settings.get(name, "").strip() for name in ("COPILOT_API_URL", "COPILOT_MODEL")
+        )
     for name, place in _FROM_ENV.items():
         if value := settings.get(name, "").strip():
             table: dict[str, Any] = values
@@ -308,6 +315,20 @@ def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> Nanocl
         return NanoclawPolicy.model_validate(values)
     except ValueError as error:
         raise ConfigError(f"a NanoClaw setting in .env is not usable: {error}", code="config.setting") from None
+
+
+def _refuse_elsewhere(url: str) -> None:
+    """The LIGHT route takes the gateway's own socket, so an address of this machine changes nothing."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = ""
+    if url and host not in _THIS_MACHINE:
+        raise ConfigError(
+            f"COPILOT_API_URL={url} is not this machine's model API: the LIGHT route goes through the gateway, which"
+            " signs in at Copilot itself. Take it out of .env, or make it http://localhost:4141",
+            code="config.setting",
+        )
 
 
 def zone_of(settings: Mapping[str, str]) -> ZoneInfo:

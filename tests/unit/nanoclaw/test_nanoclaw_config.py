@@ -46,6 +46,30 @@ def test_a_bad_policy_says_where_and_what(paths, text, words):
     assert all(word in caught.value.detail for word in words), caught.value.detail
 
 
+@pytest.mark.parametrize(
+    ("table", "settings", "on"),
+    [
+        ("", {}, False),
+        ("", {"COPILOT_API_URL": "http://localhost:4141"}, True),
+        ("", {"COPILOT_MODEL": "gpt-5-mini"}, True),
+        ("[light]\nenabled = false\n", {"COPILOT_MODEL": "gpt-5-mini"}, False),
+        ("[light]\nenabled = true\n", {}, True),
+    ],
+)
+def test_the_light_route_is_on_when_the_env_file_of_the_original_names_it(paths, table, settings, on):
+    if table:
+        write(paths, table)
+    assert with_settings(load(paths), settings).light.enabled is on
+
+
+@pytest.mark.parametrize(
+    "url", ["https://copilot.example.org", "http://10.0.0.5:4141", "localhost:4141", "http://[::1"]
+)
+def test_a_copilot_address_elsewhere_is_refused_with_what_to_do(paths, url):
+    with pytest.raises(ConfigError, match=r"Take it out of \.env"):
+        with_settings(load(paths), {"COPILOT_API_URL": url})
+
+
 def test_settings_of_the_env_file_win_and_empty_ones_do_not(paths):
     policy = load(paths)
     changed = with_settings(policy, {"ASSISTANT_NAME": "나노봇", "TRIGGER_PATTERN": "", "COPILOT_MODEL": "gpt-5-mini"})
