@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from gateway.doctor.patient import Patient
+from gateway.host.firewall import saved_rules
+from gateway.host.ports import BRIDGE_PORT, UI_PORT
+from gateway.host.service import examine_memory_and_swap, examine_ports
 from gateway.units.install import OLDEST_SYSTEMD, installation_of, look
 from gateway.units.render import is_ours
 from shared.config.paths import SERVICE_STATE
@@ -23,8 +24,6 @@ _GIB = 1 << 30
 _DISK_FULL_BYTES = 256 << 20
 """Below this SQLite's log and a worker's answer no longer surely fit."""
 _DISK_LOW = 2 * _GIB
-_OURS_BYTES = 2 * _GIB
-"""The gateway and the first two tenants with the limits of their units; a worker's limit is a policy row."""
 _SYSTEMD_PATIENCE_S = 10.0
 
 
@@ -44,13 +43,16 @@ def _disk(patient: Patient) -> Iterator[Row]:
 def _memory(patient: Patient) -> Iterator[Row]:
     if patient.settings is None:
         return
-    workers = patient.settings.policy.workers
-    total, wanted = psutil.virtual_memory().total, workers.max_workers * (workers.memory_mb << 20) + _OURS_BYTES
-    detail = f"{total / _GIB:.1f} GB, and {workers.max_workers} workers may take {wanted / _GIB:.1f} GB with all else"
-    if total < wanted:
-        yield Row("memory", "warn", detail, "lower workers.max_workers or workers.memory_mb in policies/gateway.toml")
-    else:
-        yield Row("memory", "ok", detail)
+    yield from examine_memory_and_swap(patient.settings.policy)
+
+
+def _ports(patient: Patient) -> Iterator[Row]:
+    """Who listens where, and what the saved firewall rules open; `clawgate host check` also tries the ports."""
+    if patient.settings is None:
+        return
+    model_api = patient.settings.policy.model_api.port
+    yield from examine_ports(model_api, connects=lambda _address, _port: False)
+    yield from saved_rules((UI_PORT, BRIDGE_PORT, model_api))
 
 
 def _users(patient: Patient) -> Iterator[Row]:
@@ -121,4 +123,4 @@ def _systemd_version() -> int | None:
     return int(found[1]) if found else None
 
 
-EXAMINATIONS: Final[tuple[Callable[[Patient], Iterable[Row]], ...]] = (_disk, _memory, _users, _kernel, _units)
+EXAMINATIONS: Final[tuple[Callable[[Patient], Iterable[Row]], ...]] = (_disk, _memory, _ports, _users, _kernel, _units)

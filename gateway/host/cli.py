@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from shared.cli import paths_of, print_json, state_option
-
-_MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "fail": "FAIL"}
+from shared.doctor.rows import MARKS
 
 
 @click.group()
@@ -21,14 +20,13 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(state: Path | None, *, as_json: bool) -> int:
     """Say who reaches our ports, and whether there is room; exit 1 when strangers may."""
-    from gateway.host.models import worst
     from gateway.host.service import examine
 
-    findings = examine(paths_of(state))
-    failed = worst(findings) == "fail"
+    rows = examine(paths_of(state))
+    failed = any(row.level == "fail" for row in rows)
     if as_json:
-        print_json({"ok": not failed, "findings": [finding.as_json() for finding in findings]})
+        print_json({"ok": not failed, "rows": [row.as_json() for row in rows]})
     else:
-        for one in findings:
-            click.echo(f"{_MARKS[one.level]}  {one.id}: {one.detail}" + (f"\n      fix: {one.fix}" if one.fix else ""))
+        for row in rows:
+            click.echo(f"{MARKS[row.level]}  {row.id}: {row.detail}" + (f"\n      fix: {row.fix}" if row.fix else ""))
     return int(failed)

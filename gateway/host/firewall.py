@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.host.models import Finding
+from shared.doctor.rows import Row
 
 RULES_FILE: Final = Path("/etc/iptables/rules.v4")
 """Where ``netfilter-persistent`` keeps rules (the policy document names it)."""
@@ -65,11 +65,11 @@ def parse_rules(text: str) -> list[Rule]:
     return found
 
 
-def examine_saved_rules(text: str, ports: Sequence[int], file: Path = RULES_FILE) -> list[Finding]:
+def examine_saved_rules(text: str, ports: Sequence[int], file: Path = RULES_FILE) -> list[Row]:
     """What rules that come back at each boot open, and whether they break Docker."""
     rules = parse_rules(text)
     found = [
-        Finding(
+        Row(
             "HOST-RULES-OPEN",
             "warn",
             f"{file}:{rule.number} opens port {port} to everybody: {rule.text}",
@@ -83,7 +83,7 @@ def examine_saved_rules(text: str, ports: Sequence[int], file: Path = RULES_FILE
     dockers = [rule for rule in rules if rule.chain in _DOCKERS_OWN or rule.target in _DOCKERS_OWN]
     if dockers:
         found.append(
-            Finding(
+            Row(
                 "HOST-RULES-DOCKER",
                 "warn",
                 f"{file}:{dockers[0].number} holds rules that Docker makes itself ({len(dockers)} of them);"
@@ -92,22 +92,22 @@ def examine_saved_rules(text: str, ports: Sequence[int], file: Path = RULES_FILE
             )
         )
     if not found:
-        found.append(Finding("HOST-RULES-OPEN", "ok", f"{file} opens none of our ports"))
+        found.append(Row("HOST-RULES-OPEN", "ok", f"{file} opens none of our ports"))
     return found
 
 
-def saved_rules(ports: Sequence[int], file: Path = RULES_FILE) -> list[Finding]:
+def saved_rules(ports: Sequence[int], file: Path = RULES_FILE) -> list[Row]:
     """The same for the file on this machine, if there is one that we may read."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return [Finding("HOST-RULES-OPEN", "ok", f"there is no {file}: no rule of it opens our ports")]
+        return [Row("HOST-RULES-OPEN", "ok", f"there is no {file}: no rule of it opens our ports")]
     except OSError as error:
-        return [Finding("HOST-RULES-OPEN", "note", f"{file} cannot be read ({error.strerror})", "run it with sudo")]
+        return [Row("HOST-RULES-OPEN", "note", f"{file} cannot be read ({error.strerror})", "run it with sudo")]
     return examine_saved_rules(text, ports, file)
 
 
-def examine_docker_user(text: str | None) -> Finding:
+def examine_docker_user(text: str | None) -> Row:
     """Whether the one chain that filters published ports has rules.
 
     Args:
@@ -115,11 +115,11 @@ def examine_docker_user(text: str | None) -> Finding:
     """
     name = "HOST-DOCKER-USER"
     if text is None:
-        return Finding(name, "note", "the chain DOCKER-USER cannot be read: no root, no iptables, or no Docker here")
+        return Row(name, "note", "the chain DOCKER-USER cannot be read: no root, no iptables, or no Docker here")
     filters = [rule for rule in parse_rules(text) if rule.target in {"DROP", "REJECT"}]
     if filters:
-        return Finding(name, "ok", f"DOCKER-USER refuses something: {filters[0].text}")
-    return Finding(
+        return Row(name, "ok", f"DOCKER-USER refuses something: {filters[0].text}")
+    return Row(
         name,
         "note",
         "DOCKER-USER lets everything through: what a container publishes on 0.0.0.0 is open, whatever INPUT says",

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gateway.host.models import Finding, Listener
+from gateway.host.models import Listener
+from shared.doctor.rows import Row
 
 UI_PORT: Final = 18789
 """Control UI and WebSocket (row O1)."""
@@ -84,7 +85,7 @@ def examine_port(
     connects: Callable[[str, int], bool] = answers,
     *,
     reserved: bool = False,
-) -> Finding:
+) -> Row:
     """Whether a port that belongs on loopback is reached under another address.
 
     Args:
@@ -102,7 +103,7 @@ def examine_port(
     wide = [address for address in mine if not ipaddress.ip_address(address).is_loopback]
     if reached or wide:
         where = ", ".join(reached or wide)
-        return Finding(
+        return Row(
             name,
             "fail",
             f"port {port} ({what}) answers at {where}, not only at this machine's loopback",
@@ -110,10 +111,8 @@ def examine_port(
         )
     if reserved:
         if mine:
-            return Finding(
-                name, "warn", f"port {port} ({what}) is used by a program", "nothing of ours needs it: stop it"
-            )
-        return Finding(name, "ok", f"port {port} ({what}): nothing listens, as it should be")
+            return Row(name, "warn", f"port {port} ({what}) is used by a program", "nothing of ours needs it: stop it")
+        return Row(name, "ok", f"port {port} ({what}): nothing listens, as it should be")
     if mine:
-        return Finding(name, "ok", f"port {port} ({what}) answers at {', '.join(mine)} alone")
-    return Finding(name, "ok", f"port {port} ({what}): nothing listens now")
+        return Row(name, "ok", f"port {port} ({what}) answers at {', '.join(mine)} alone")
+    return Row(name, "ok", f"port {port} ({what}): nothing listens now")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.host.models import Finding
 from gateway.maintenance.disk import DiskUse
+from shared.doctor.rows import Row
 
 GB: Final = 1 << 30
 SYSTEM_SHARE: Final = 4 * GB
@@ -22,12 +22,12 @@ def parse_meminfo(text: str) -> dict[str, int]:
     return {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB$", text, flags=re.MULTILINE)}
 
 
-def examine_swap(memory: Mapping[str, int]) -> Finding:
+def examine_swap(memory: Mapping[str, int]) -> Row:
     """Whether there is swap, so that a burst slows the machine down and kills nothing."""
     total = memory.get("SwapTotal", 0)
     if total + _ROUNDING >= SWAP_WANTED:
-        return Finding("HOST-SWAP", "ok", f"{total / GB:.1f} GB of swap")
-    return Finding(
+        return Row("HOST-SWAP", "ok", f"{total / GB:.1f} GB of swap")
+    return Row(
         "HOST-SWAP",
         "warn",
         f"{total / GB:.1f} GB of swap, and 2 GB are wanted" if total else "there is no swap",
@@ -36,17 +36,17 @@ def examine_swap(memory: Mapping[str, int]) -> Finding:
     )
 
 
-def examine_disk(use: DiskUse, warn_percent: int) -> Finding:
+def examine_disk(use: DiskUse, warn_percent: int) -> Row:
     """Whether the disk with the state has room."""
     detail = (
         f"{use.percent} % of {use.total / 1e9:.0f} GB are used where {use.path} lies, {use.free / 1e9:.1f} GB are free"
     )
     if use.percent < warn_percent:
-        return Finding("HOST-DISK", "ok", detail)
-    return Finding("HOST-DISK", "warn", detail, "clawgate maintenance run docker.prune; then look for what is large")
+        return Row("HOST-DISK", "ok", detail)
+    return Row("HOST-DISK", "warn", detail, "clawgate maintenance run docker.prune; then look for what is large")
 
 
-def examine_memory(limits: Mapping[str, int], workers: int, worker_bytes: int, total: int) -> Finding:
+def examine_memory(limits: Mapping[str, int], workers: int, worker_bytes: int, total: int) -> Row:
     """Whether all may reach their limits at once without the kernel having to kill one.
 
     Args:
@@ -61,9 +61,9 @@ def examine_memory(limits: Mapping[str, int], workers: int, worker_bytes: int, t
     ]
     detail = f"limits add up to {asked / GB:.1f} GB ({', '.join(parts)}) of {total / GB:.1f} GB"
     if asked + SYSTEM_SHARE <= total + GB // 2:
-        return Finding("HOST-MEMORY", "ok", detail)
+        return Row("HOST-MEMORY", "ok", detail)
     fits = max(1, (total - SYSTEM_SHARE - sum(limits.values())) // worker_bytes)
-    return Finding(
+    return Row(
         "HOST-MEMORY",
         "warn",
         f"{detail}, and the system itself needs {SYSTEM_SHARE // GB} GB",

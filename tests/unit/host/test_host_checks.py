@@ -12,13 +12,14 @@ from click.testing import CliRunner
 from gateway.host import ports
 from gateway.host.cli import cli
 from gateway.host.firewall import examine_docker_user, examine_saved_rules, parse_rules, saved_rules
-from gateway.host.models import Finding, Listener, worst
+from gateway.host.models import Listener
 from gateway.host.ports import examine_port, listeners, own_addresses, parse_addresses, parse_listeners
 from gateway.host.room import GB, examine_disk, examine_memory, examine_swap, parse_meminfo
 from gateway.host.service import examine_ports, memory_limits
 from gateway.maintenance.disk import DiskUse
 from gateway.settings import Settings
 from shared.config.paths import Paths
+from shared.doctor.rows import Row
 
 # The one thing looked at is whether this machine answers under its own addresses; nothing leaves it.
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "::1", *own_addresses()])
@@ -60,7 +61,7 @@ COMMIT
 PORTS = (18789, 18790, 4141)
 
 
-def only(findings: list[Finding]) -> Finding:
+def only(findings: list[Row]) -> Row:
     (finding,) = findings
     return finding
 
@@ -170,7 +171,6 @@ def test_the_command_says_everything_and_its_exit_code_is_about_strangers(tmp_pa
     done = CliRunner().invoke(cli, ["check", "--json", "--state", str(tmp_path / "s")], standalone_mode=False)
     said = json.loads(done.output)
     assert {"HOST-PORT-18790", "HOST-SWAP", "HOST-DISK", "HOST-MEMORY", "HOST-DOCKER-USER", "HOST-CLOUD"} <= {
-        finding["id"] for finding in said["findings"]
+        finding["id"] for finding in said["rows"]
     }
     assert said["ok"] == (done.return_value == 0)
-    assert worst([]) == "ok"
