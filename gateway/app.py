@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gateway.audit.control import AuditDesk
 from gateway.backup.service import Backups
 from gateway.backup.store import BackupStore
 from gateway.broker.app import build_broker
@@ -37,7 +38,7 @@ from gateway.modelproxy.client_keys import ClientKeys
 from gateway.modelproxy.identity import ModelIdentity
 from gateway.modelproxy.pacing import Pacer
 from gateway.modelproxy.proxy import ModelProxy
-from gateway.modelproxy.public import PublicOptions, listener_identity, pacing_gate, public_app
+from gateway.modelproxy.public import PublicOptions, halting_gate, listener_identity, pacing_gate, public_app
 from gateway.modelproxy.quota import CopilotQuota
 from gateway.notices.decide import budget_notice
 from gateway.notices.service import Notices
@@ -58,6 +59,7 @@ from gateway.users import give_folders
 from gateway.workers.development import development_mounts
 from gateway.workers.engine import Engine, EngineInfo
 from gateway.workers.images import WorkerImages
+from gateway.workers.instance import installation_id
 from gateway.workers.launch import Launcher
 from gateway.workers.mounts import Allowlist, socket_path
 from gateway.workers.pool import WorkerPool
@@ -71,6 +73,7 @@ from shared.http.unixserver import AsgiListeners
 from shared.ids import parse_name
 from shared.lifecycle import faultpoints
 from shared.lifecycle.control import ControlServer
+from shared.lifecycle.halt import require_not_halted
 from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.notify import keep_watchdog, notify
 from shared.lifecycle.signals import stop_on_signals
@@ -201,13 +204,14 @@ class Gateway:
         stack.push_async_callback(ledger.close)
         api = settings.policy.model_api
         pacer = Pacer(api.rate_limit_s, wait=api.wait, max_waiting=api.queue_max)
+        gate = halting_gate(paths, pacing_gate(pacer, is_light=lambda tenant: self.kinds.get(tenant) == "nanoclaw"))
         proxy = ModelProxy(
             self.credentials,
             http,
             on_request=ledger.note,
             reserve=budget.admit,
             release=lambda reservation: budget.settle(reservation, None),
-            gate=pacing_gate(pacer, is_light=lambda tenant: self.kinds.get(tenant) == "nanoclaw"),
+            gate=gate,
         )
 
         models = ModelCatalogue(proxy, listener_identity(), catalog=load_catalog(paths))
@@ -288,6 +292,15 @@ class Gateway:
             stack.push_async_callback(public.close, 1.0)
             self.model_api_port = await public.add_tcp(api.host, api.port, state={})
 
+        self.audit = AuditDesk(
+            paths,
+            pool=self.pool,
+            egress=self.egress,
+            social=self.social,
+            gate=gate,
+            notices=self.notices,
+            facts=lambda: {"engine": self.engine.address, "media_port": self.media_port},
+        )
         parts = GatewayParts(
             paths=paths,
             database=database,
@@ -298,6 +311,7 @@ class Gateway:
             watch=self.watch,
             backups=backups,
             docker_host=settings.policy.engine.host,
+            audit=self.audit,
             posts=Upkeep(self.social, DraftStore(database)),
             images=images if settings.policy.engine.kind == "docker" else None,
         )
@@ -329,8 +343,8 @@ class Gateway:
                 "tenant_key": self.op_tenant_key,
                 "tenants_changed": self.op_tenants_changed,
                 "end_workers": self.op_end_workers,
-                **credential_operations(self.sign_ins),
-                **social_operations(self.social),
+                **self.audit.noted({**credential_operations(self.sign_ins), **social_operations(self.social)}),
+                **self.audit.operations(),
                 "posts_embed": embed_operation(http, self.social.policy.oembed, lambda: load_env(paths)),
                 **self.maintenance.operations(),
             },
@@ -396,7 +410,14 @@ class Gateway:
         search = None if policy.search.backend == "off" else SearchBackend(http, policy.search, key)
         web = WebClient(max_bytes=policy.max_bytes, allow_loopback=policy.allow_loopback)
         self.egress_store = EgressStore(database)
-        egress = Egress(policy, self.egress_store, web, search, run_of=self.run_of_group)
+        egress = Egress(
+            policy,
+            self.egress_store,
+            web,
+            search,
+            run_of=self.run_of_group,
+            before=lambda: require_not_halted(self.paths),
+        )
         await egress.recover()
         return egress
 
@@ -565,10 +586,3 @@ def prepare_directories(paths: Paths, settings: Settings) -> None:
     worker_parent.mkdir(exist_ok=True, mode=0o700)
     for name in settings.enabled_tenants():
         give_folders(paths, name, settings.user_of(name))
-
-
-def installation_id(paths: Paths) -> str:
-    """Tells this installation's containers from another's on the same engine; stable for a state directory."""
-    import hashlib
-
-    return hashlib.sha256(str(paths.state).encode()).hexdigest()[:12]

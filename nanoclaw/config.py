@@ -52,6 +52,8 @@ class ChatsPolicy(_Table):
 
     Attributes:
         register_mode: ``explicit`` needs ``nanoclaw groups register``; ``on_mention`` takes a chat once it calls.
+        people: with ``on_mention``, whose call registers a chat, by platform id; empty: anybody's, which the audit
+            reports.
         owner_ids: people who may administer, by platform id.
         context_messages: how many earlier messages of the chat an answer takes along.
         max_waiting: messages of one chat that may wait for their answer; further ones are recorded as ignored, and
@@ -59,6 +61,7 @@ class ChatsPolicy(_Table):
     """
 
     register_mode: Literal["explicit", "on_mention"] = Field(default="explicit", alias="register")
+    people: tuple[str, ...] = ()
     owner_ids: tuple[str, ...] = ()
     context_messages: int = Field(default=30, ge=0, le=500)
     max_waiting: int = Field(default=100, ge=1, le=10_000)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nanoclaw.administration import WantedGroup
+from nanoclaw.audit import Facts, audit_operations
 from nanoclaw.groups import Group
 from nanoclaw.runlog import runs_as_json
 from nanoclaw.tasks.control import task_operations
@@ -44,6 +45,7 @@ def operations(tenant: Tenant) -> Mapping[str, Operation]:
         "stop": control.stop,
         **task_operations(tenant.tasks),
         **tenant.maintenance.operations(),
+        **audit_operations(tenant.name, tenant.paths, lambda: Facts(tenant.policy, tuple(tenant.registry))),
     }
 
 

@@ -77,7 +77,8 @@ def decide_trigger(message: InboundMessage, group: Group | None, policy: Nanocla
         return Decision("answer", called) if called else Decision("context", "nobody called the assistant")
     if not called:
         return Decision("ignore", "the chat is not registered")
-    if policy.chats.register_mode == "on_mention":
+    people = policy.chats.people
+    if policy.chats.register_mode == "on_mention" and (not people or message.sender.id in people):
         return Decision("register", f"{called}; policy registers a chat at its first mention")
     if message.chat_kind == "dm" and message.sender.id in policy.chats.owner_ids:
         return Decision("register", "direct message of an owner")

@@ -22,6 +22,7 @@ from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.continuation import Continuation
 from openclaw.approvals.control import approval_operations
 from openclaw.approvals.service import Approvals
+from openclaw.audit.control import audit_operations
 from openclaw.channel_log import channel_log_operations
 from openclaw.channel_probe import ChannelProbe
 from openclaw.chat_words import CHAT_COMMANDS
@@ -241,6 +242,7 @@ class Tenant:
                     **approval_operations(self.approvals),
                     **channel_log_operations(self.inbox),
                     **self.maintenance.operations(),
+                    **audit_operations(self.name, self.paths, commands, lambda: gateway.services.dm_pairing.allowed),
                 },
             )
             await control.start()

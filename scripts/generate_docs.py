@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import shared.errors
+from gateway.audit.policy import AdvisoriesPolicy, AuditPolicy
 from gateway.cli.main import cli as clawgate_cli
 from gateway.egress.policy import EgressPolicy
 from gateway.settings import GatewayPolicy
@@ -46,6 +47,8 @@ POLICIES: dict[str, tuple[str, type[BaseModel]]] = {
     "exec": ("policies/exec.toml", ExecPolicy),
     "mcp": ("policies/mcp.toml", McpPolicy),
     "maintenance": ("policies/maintenance.toml", MaintenancePolicy),
+    "audit": ("policies/audit.toml", AuditPolicy),
+    "advisories": ("policies/advisories.toml", AdvisoriesPolicy),
     "social": ("policies/social.toml", SocialPolicy),
 }
 

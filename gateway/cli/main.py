@@ -12,6 +12,7 @@ import click
 from shared.cli import LazyGroup, guarded, paths_of, print_json, print_table, state_option
 
 MODULES: Final = {
+    "audit": "gateway.audit.cli",
     "auth": "gateway.cli.auth",
     "backup": "gateway.cli.backup",
     "completion": "gateway.cli.completion",
@@ -20,12 +21,14 @@ MODULES: Final = {
     "egress": "gateway.cli.egress",
     "install": "gateway.units.cli",
     "export": "gateway.cli.leave:export",
+    "halt": "gateway.audit.halting:halt",
     "host": "gateway.host.cli",
     "init": "gateway.cli.init",
     "logs": "gateway.cli.logs",
     "maintenance": "gateway.maintenance.cli",
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",
+    "resume": "gateway.audit.halting:resume",
     "secrets": "gateway.cli.secrets",
     "status": "gateway.cli.status",
     "tenants": "gateway.tenants.cli",

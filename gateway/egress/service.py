@@ -47,6 +47,7 @@ class Egress:
 
     Args:
         run_of: who knows what runs; an agent cannot name another run to spend from.
+        before: called before anything is asked; raises when nothing may be.
         search: None where none is configured.
     """
 
@@ -58,9 +59,11 @@ class Egress:
         search: SearchBackend | None,
         *,
         run_of: RunOf,
+        before: Callable[[], None] = lambda: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._policy = policy
+        self._before = before
         self._store = store
         self._web = web
         self._search = search
@@ -85,6 +88,7 @@ class Egress:
             Unavailable: nobody answers.
             DeadlineExceeded: it took too long.
         """
+        self._before()
         run_id = self._run(tenant, request.group, request.run_id)
         url = request.url
         try:
@@ -102,6 +106,7 @@ class Egress:
 
     async def search(self, tenant: str, request: WebSearchRequest) -> SearchAnswer:
         """Search for the run a group is in; raises as `fetch` does."""
+        self._before()
         run_id = self._run(tenant, request.group, request.run_id)
         backend = self._search
         host = urlsplit(self._policy.search.url).hostname or self._policy.search.backend
@@ -124,6 +129,7 @@ class Egress:
             Unavailable: nobody answers.
             DeadlineExceeded: it took too long.
         """
+        self._before()
         verdict = decide_webhook(request.url, tenant, self._policy)
         wanted = Wanted(tenant, "", request.key, "webhook", verdict.host)
         if verdict.target is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from gateway.audit.control import AuditDesk
 from gateway.backup.drill import as_sentence, drill
 from gateway.backup.policy import load_backup
 from gateway.backup.service import Backups
@@ -64,6 +66,7 @@ class GatewayParts:
     watch: SignInWatch
     backups: Backups
     posts: Upkeep
+    audit: AuditDesk
     images: WorkerImages | None
     docker_host: str = ""
     clock: Clock = SYSTEM_CLOCK
@@ -95,8 +98,14 @@ def gateway_jobs(parts: GatewayParts, policy: MaintenancePolicy) -> list[Job]:
             "posts.insights", "reads how published posts are doing", "20 5 * * *", parts.posts.measure, timeout_s=1800.0
         ),
         Job("posts.tidy", "removes files and drafts that no post needs", "*/30 * * * *", parts.posts.tidy),
+        Job("audit", "looks at security, and tells the owner when its score fell", random_minute(), parts.audit.work),
         Job("ledger.forget", "forgets old model calls, web requests and notices", "30 3 * * *", does.forget),
     ]
+
+
+def random_minute() -> str:
+    """Once a day at a moment that nobody can prepare for: chosen anew at each start of the gateway."""
+    return f"{secrets.randbelow(60)} {secrets.randbelow(24)} * * *"
 
 
 def build_maintenance(parts: GatewayParts, zone_name: str) -> Maintenance:

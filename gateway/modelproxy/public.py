@@ -21,7 +21,9 @@ from gateway.modelproxy.proxy import Gate, ModelProxy, Receive, Scope, Send
 from gateway.modelproxy.quota import CopilotQuota
 from gateway.modelproxy.routes import parse_body
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.paths import Paths
 from shared.errors import Denied, GatewayError, Internal, Invalid, NotFound
+from shared.lifecycle.halt import require_not_halted
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -59,6 +61,16 @@ def pacing_gate(pacer: Pacer, *, is_light: Callable[[str], bool] = lambda _tenan
             await pacer.turn()
 
     return gate
+
+
+def halting_gate(paths: Paths, gate: Gate) -> Gate:
+    """The same gate, closed to everybody while the operator has stopped everything."""
+
+    async def closed(identity: ModelIdentity, route: str, model: str) -> None:
+        require_not_halted(paths)
+        await gate(identity, route, model)
+
+    return closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ NoticeKind = Literal[
     "post_in_doubt",
     "disk_filling",
     "job_failed",
+    "audit_dropped",
 ]
 NoticeState = Literal["waiting", "delivered", "withdrawn"]
 

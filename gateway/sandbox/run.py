@@ -175,6 +175,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
             ports=ports,
             further_ports=_further_ports(paths) if not options.ports.control_ui else {},
             guild_id=discord.cast.guild_id if discord else None,
+            people=_people(discord, slack),
         )
 
         seed_posting(paths, discord.cast.people["owner"] if discord else None, free_port())
@@ -248,6 +249,12 @@ async def _slack(options: SandboxOptions, faults: FaultPlan, stack: AsyncExitSta
     emulator = SlackEmulator(world, faults, port=options.ports.slack)
     await stack.enter_async_context(emulator)
     return SandboxSlack(emulator, slack_cast_of(world))
+
+
+def _people(discord: SandboxDiscord | None, slack: SandboxSlack | None) -> tuple[str, ...]:
+    """Ids of everybody on the emulated platforms: whom the bots answer."""
+    there = list(discord.cast.people.values()) if discord else []
+    return (*there, *((slack.cast.owner.id, slack.cast.friend.id) if slack else ()))
 
 
 def _slack_tokens(slack: SandboxSlack | None) -> dict[str, Secret]:

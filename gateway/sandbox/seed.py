@@ -121,6 +121,7 @@ def seed_policies(
     ports: dict[str, int],
     further_ports: Mapping[str, int],
     guild_id: str | None,
+    people: tuple[str, ...],
 ) -> None:
     """Lay the sandbox's keys over the operator's copies of the policy files.
 
@@ -133,11 +134,13 @@ def seed_policies(
         ports: ``control_ui`` and ``model_api``.
         further_ports: of OpenClaws beside the first, by name; those left out keep theirs.
         guild_id: the emulated server; None when another Discord server is used, whose ids are not known.
+        people: who is on the emulated platforms; empty when nobody is known.
     """
     logins = CredentialPaths.of(paths)
     discord: dict[str, Any] = {"dm_policy": "pairing"}
     if guild_id:
-        discord |= {"group_policy": "allowlist", "guilds": {guild_id: {"require_mention": True}}}
+        server = {"require_mention": True, "users": [one for one in people if one.isdecimal()]}  # not Slack's
+        discord |= {"group_policy": "allowlist", "guilds": {guild_id: server}}
     else:
         discord |= {"group_policy": "open"}
     overlay_file(operator_file("upstreams", paths), upstreams)
@@ -156,7 +159,7 @@ def seed_policies(
             },
         },
     )
-    overlay_file(operator_file("nanoclaw", paths), {"chats": {"register": "on_mention"}})
+    overlay_file(operator_file("nanoclaw", paths), {"chats": {"register": "on_mention", "people": list(people)}})
     overlay_file(operator_file("openclaw", paths), {"port": ports["control_ui"], "discord": discord})
     for name, port in further_ports.items():
         overlay_file(operator_file(name, paths), {"port": port})

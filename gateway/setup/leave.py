@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gateway.app import build_engine, installation_id
+from gateway.app import build_engine
 from gateway.backup.archive import read_members
 from gateway.backup.service import OWN, OWN_FILES, write_members
 from gateway.settings import Settings
+from gateway.workers.instance import installation_id
 from gateway.workers.spec import LABEL
 from shared.backup.plans import selection_of
 from shared.backup.snapshot import take_snapshot

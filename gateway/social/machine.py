@@ -309,7 +309,7 @@ class Machine:
             return await work.end(job, "failed", "approval_rejected", "the post is not the one that was approved")
         now = self._clock.now()
         try:
-            if self._policy.kill_switch:
+            if self._policy.kill_switch or await self._store.held_by():
                 raise Conflict("all posting is held", code=_HELD)
             job = await work.write(
                 job,

@@ -20,6 +20,7 @@ from shared.config.paths import Paths
 from shared.config.toml import load_policy
 from shared.errors import AuthRequired, ConfigError, NotFound
 from shared.http.client import HttpPool
+from shared.lifecycle.halt import is_halted
 from shared.social.graph import SocialClient
 from shared.social.instagram import InstagramClient
 from shared.social.models import Network
@@ -55,7 +56,7 @@ def build_social(
     """
     policy = load_policy("social", SocialPolicy, paths)
     return Social(
-        SocialStore(database, clock),
+        SocialStore(database, clock, halted=lambda: is_halted(paths)),
         social_clients(oauth, http),
         token_of(sign_ins),
         policy,

@@ -38,10 +38,16 @@ class SocialStore:
 
     Attributes:
         media: the same of files that are served to the networks.
+
+    Args:
+        halted: whether the whole installation is stopped, posting included.
     """
 
-    def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, database: Database, clock: Clock = SYSTEM_CLOCK, *, halted: Callable[[], bool] = lambda: False
+    ) -> None:
         self._database = database
+        self._halted = halted
         self._clock = clock
         self.media = MediaStore(database)
 
@@ -319,6 +325,8 @@ class SocialStore:
 
     async def held_by(self) -> str:
         """Who stopped all posting; empty when nobody has."""
+        if self._halted():
+            return "clawgate halt"
         statement = select(social_hold.c.by)
         return str(await self._database.read(lambda c: c.execute(statement).scalar()) or "")
 

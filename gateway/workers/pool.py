@@ -39,6 +39,7 @@ from shared.config.paths import Paths
 from shared.errors import Busy, ConfigError, Conflict, GatewayError, NotFound, Unavailable
 from shared.gatewayclient.models import WorkerEvent, WorkerInfo, WorkerRequest
 from shared.lifecycle.faultpoints import fault_point
+from shared.lifecycle.halt import require_not_halted
 from shared.lifecycle.inorder import InOrder
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
@@ -93,6 +94,7 @@ class WorkerPool:
             )
         self._engine = engine
         self._policy = policy
+        self._paths = paths
         self._endpoints = endpoints
         self._instance = instance
         self._clock = clock
@@ -207,8 +209,9 @@ class WorkerPool:
                 standby worker (``worker.no_room``).
             Conflict: the group's worker has a run of another session or with other settings.
             Unavailable: the engine is down or the image missing.
-            Denied: a symbolic link leads a mount out of the tenant's state.
+            Denied: a symbolic link leads a mount out of the tenant's state, or the operator stopped everything.
         """
+        require_not_halted(self._paths)
         if not self._adopted:
             await self.adopt()  # the engine was down when we started
         key = (tenant, request.group, request.isolated)

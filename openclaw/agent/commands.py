@@ -19,6 +19,7 @@ from shared.execpolicy.grants import Grant, decide_with_grants
 from shared.execpolicy.models import Decision, ExecRequest, Finding, argv_digest
 from shared.execpolicy.policy import ExecPolicy
 from shared.execpolicy.resolve import check_program, find_program
+from shared.lifecycle.halt import require_not_halted
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -113,6 +114,7 @@ class Commands:
         Raises:
             Denied: it may not run after all.
         """
+        require_not_halted(self._paths)
         home = self._paths.empty_home(self._tenant)
         home.mkdir(parents=True, exist_ok=True, mode=0o500)
         spec = prepare(

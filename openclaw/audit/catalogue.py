@@ -8,11 +8,12 @@ from typing import Any, Final, Literal
 from openclaw.audit.exec_checks import EXEC_CHECKS
 from openclaw.audit.facts import Facts
 from openclaw.audit.network_checks import NETWORK_CHECKS
+from openclaw.audit.separation_checks import SEPARATION_CHECKS
 from openclaw.audit.state_checks import STATE_CHECKS
 from shared.audit.models import Check, Report, Severity
 from shared.clock import unix_ms
 
-CATALOGUE: Final[tuple[Check[Facts], ...]] = (*EXEC_CHECKS, *NETWORK_CHECKS, *STATE_CHECKS)
+CATALOGUE: Final[tuple[Check[Facts], ...]] = (*EXEC_CHECKS, *NETWORK_CHECKS, *STATE_CHECKS, *SEPARATION_CHECKS)
 
 _WORDS: Final[Mapping[Severity, Literal["critical", "warn", "info"]]] = {
     "critical": "critical",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,19 +11,13 @@ from typing import Final
 from openclaw.audit.facts import Facts
 from openclaw.config.files import audit_file, backup_file
 from shared.audit.models import Check, Outcome, holds, unknown
-from shared.obs.redact import HIDDEN, redact, redact_text
+from shared.audit.words import planted, shown_canaries
+from shared.obs.redact import HIDDEN, redact_text
 
 _SCANNED: Final = frozenset({".json", ".json5", ".jsonl", ".md", ".log", ".txt", ".toml", ".env", ""})
 _SCAN_BYTES: Final = 4 * 1024 * 1024
 _KEPT_APART: Final = ("data/gateway-token", "identity/device.json")
 """Where a secret belongs; their modes are checked, not their text."""
-
-_HIDDEN_TEXT: Final = re.compile("[\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]|[\U000e0000-\U000e007f]")
-_PHRASES: Final = re.compile(
-    r"ignore (all |any )?(previous|prior|above) (instructions|rules)|do not tell (the )?(user|owner)"
-    r"|you are now (in )?(developer|jailbreak)|[A-Za-z0-9+/]{400,}={0,2}",
-    re.IGNORECASE,
-)
 
 
 class Groups(Check[Facts]):
@@ -41,7 +34,11 @@ class Groups(Check[Facts]):
         if discord.group_policy == "disabled" or not discord.enabled:
             return holds([], "servers are switched off")
         problems = [] if discord.group_policy == "allowlist" else ["any server is answered"]
-        problems += [f"every member of server {name} is answered" for name, g in discord.guilds.items() if not g.users]
+        problems += [
+            f"every member of server {name} is answered"
+            for name, g in discord.guilds.items()
+            if not (g.users or g.roles)
+        ]
         return holds(problems, f"{len(discord.guilds)} server(s), each with its people")
 
 
@@ -135,14 +132,7 @@ class Memory(Check[Facts]):
 
     def run(self, facts: Facts) -> Outcome:
         """Markdown of the workspace: invisible characters, known phrases, long encoded runs."""
-        problems = []
-        for place in sorted((facts.folder / "workspace").rglob("*.md")):
-            text = place.read_text(encoding="utf-8", errors="replace")
-            if _HIDDEN_TEXT.search(text.lstrip("\ufeff")):
-                problems.append(f"{place} has invisible characters")
-            if match := _PHRASES.search(text):
-                problems.append(f"{place}: {match[0][:40]!r}")
-        return holds(problems, "nothing found")
+        return holds(list(planted(sorted((facts.folder / "workspace").rglob("*.md")))), "nothing found")
 
 
 class Redaction(Check[Facts]):
@@ -156,18 +146,7 @@ class Redaction(Check[Facts]):
 
     def run(self, facts: Facts) -> Outcome:
         """Canaries through the redactor, as values, in texts and in addresses."""
-        canaries = (
-            "sk-ant-" + "canary" * 4,
-            "ghp_" + "canary" * 5,
-            "eyJ" + "c" * 12 + "." + "d" * 12 + ".e",
-            "xoxb-" + "1" * 12,
-        )
-        problems = []
-        for secret in canaries:
-            shown = str(redact({"text": f"a {secret} b", "token": secret, "url": f"https://x.example/?token={secret}"}))
-            if secret in shown:
-                problems.append(f"a {secret[:4]}… would be shown")
-        return holds(problems, f"{facts.tenant}: {len(canaries)} canaries stayed hidden")
+        return holds(list(shown_canaries()), f"{facts.tenant}: every canary stayed hidden")
 
 
 class Writable(Check[Facts]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 Severity = Literal["critical", "high", "medium", "low"]
@@ -77,8 +77,27 @@ class Check(ABC, Generic[F]):
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """An owner's word that an open finding stays as it is for a while. Counts half, and keeps the score below 100.
+
+    Attributes:
+        resource: what the evidence must name for the waiver to count; one check and one resource each.
+    """
+
+    owner: str
+    reason: str
+    expires: date
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's result with all that a reader needs."""
+    """One check's result with all that a reader needs.
+
+    Attributes:
+        since: when it opened, aware UTC; None when it is not open, or nobody has looked before.
+        waiver: the valid one, if there is one.
+    """
 
     id: str
     severity: Severity
@@ -89,11 +108,13 @@ class Finding:
     remediation: str
     fix: Fix
     refs: tuple[str, ...] = ()
+    since: datetime | None = None
+    waiver: Waiver | None = None
 
     @property
     def is_open(self) -> bool:
-        """It counts against the score."""
-        return self.result in ("fail", "unknown")
+        """It counts against the score in full."""
+        return self.result in ("fail", "unknown") and self.waiver is None
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -107,6 +128,12 @@ class Finding:
             "remediation": self.remediation if self.is_open else None,
             "fix": self.fix,
             "refs": list(self.refs),
+            "since": self.since.isoformat() if self.since else None,
+            "waiver": (
+                {"owner": self.waiver.owner, "reason": self.waiver.reason, "expires": self.waiver.expires.isoformat()}
+                if self.waiver
+                else None
+            ),
         }
 
 

@@ -6,8 +6,7 @@ severity dominates those below it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from shared.audit.models import Finding, Severity
@@ -38,8 +37,9 @@ def score(findings: Sequence[Finding], *, catalogue: int) -> int | None:
     if not applicable:
         return None
     whole = sum(WEIGHTS[finding.severity] for finding in applicable)
-    lost = sum(WEIGHTS[finding.severity] for finding in applicable if finding.is_open)
-    raw = math.floor(100 * (whole - lost) / whole)
+    # In halves, so that a waiver's half needs no fraction and the same state gives the same number everywhere.
+    lost = sum(WEIGHTS[finding.severity] * _halves(finding) for finding in applicable)
+    raw = 100 * (2 * whole - lost) // (2 * whole)
     open_ = [finding.severity for finding in applicable if finding.is_open]
     if "critical" in open_:
         return min(raw, CRITICAL_CAP)
@@ -48,6 +48,19 @@ def score(findings: Sequence[Finding], *, catalogue: int) -> int | None:
         caps.append(HIGH_CAP - HIGH_STEP * (highs - 1))
     if "medium" in open_:
         caps.append(MEDIUM_CAP)
-    if "low" in open_:
+    if "low" in open_ or any(_halves(finding) == 1 for finding in applicable):
         caps.append(LOW_CAP)
     return max(FLOOR, min(raw, *caps))
+
+
+def _halves(finding: Finding) -> int:
+    return 2 if finding.is_open else 1 if finding.waiver and finding.result in ("fail", "unknown") else 0
+
+
+def critical_share(severities: Iterable[Severity]) -> float:
+    """What part of a catalogue's weight its critical checks carry.
+
+    Below 40 % a state with every critical check passing could score less than one with a critical check open (§10.5).
+    """
+    weights = [(severity, WEIGHTS[severity]) for severity in severities]
+    return sum(weight for severity, weight in weights if severity == "critical") / sum(weight for _, weight in weights)

@@ -102,6 +102,25 @@ class Paths:
         return self.gateway / "graph-authority.json"
 
     @property
+    def audit_chain(self) -> Path:
+        """Security-relevant events, each sealed to the one before it; part of every backup of the gateway."""
+        return self.gateway / "audit" / "chain.jsonl"
+
+    @property
+    def audit_runs(self) -> Path:
+        """The newest runs of the security audit."""
+        return self.gateway / "audit" / "runs.json"
+
+    def audit_backup(self, stamp: str) -> Path:
+        """What `clawgate audit --fix` changed, as it was before."""
+        return self.gateway / "audit" / "fixes" / stamp
+
+    @property
+    def halt_marker(self) -> Path:
+        """While it is there nothing that an agent wants is done; every process can see it."""
+        return self.state / "halted"
+
+    @property
     def social_media(self) -> Path:
         """Files that are served to social networks until their posts are over."""
         return self.gateway / "media"
@@ -137,6 +156,14 @@ class Paths:
     def openclaw_config(self, tenant: str) -> Path:
         """An OpenClaw tenant's own ``openclaw.json``."""
         return self.tenant(tenant) / "openclaw.json"
+
+    def audit_spool(self, tenant: str) -> Path:
+        """Security-relevant events on their way to the gateway's chain."""
+        return self.tenant(tenant) / "data" / "audit-spool.jsonl"
+
+    def openclaw_script(self, tenant: str, name: str) -> Path:
+        """Scripts that the owner's commands name in an original's place."""
+        return self.tenant(tenant) / "skills" / "secureclaw" / "scripts" / name
 
     def tenant_env(self, tenant: str) -> Path:
         """Values for ``${NAME}`` in ``openclaw.json``; mode 600."""

@@ -74,7 +74,12 @@ class Database:
     def _open(self) -> None:
         url = make_url(self.url)
         if url.drivername.startswith("sqlite") and url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            place = Path(url.database)
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Before SQLite makes it: its journal takes the file's mode.
+            place.touch(mode=0o600)
+            if place.stat().st_uid == os.geteuid():
+                place.chmod(0o600)
         engine = create_engine(url, pool_size=1 + _READERS, max_overflow=0, pool_timeout=30)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure_sqlite)
