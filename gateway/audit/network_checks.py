@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from gateway.audit.base import GatewayCheck, TenantCheck, joined
 from gateway.audit.facts import Facts
+from gateway.host.firewall import Rule, parse_rules
 from gateway.tunnel.service import validate
 from shared.audit.models import Outcome, unknown
 
@@ -16,8 +16,6 @@ METRICS_PORTS: Final = range(20241, 20246)
 """Where cloudflared listens for metrics when nothing else is said. Source: reference edge-and-ops §1.1."""
 CLOSED_PORTS: Final = (18789, 18790)
 """The policy's ports of OpenClaw, which need no hole in any firewall behind a tunnel."""
-_ACCEPT: Final = re.compile(r"^-A INPUT .*-j ACCEPT")
-_DPORT: Final = re.compile(r"--dports? ([0-9:,]+)")
 
 
 class Bound(GatewayCheck):
@@ -90,18 +88,15 @@ class Firewall(GatewayCheck):
             if problems:
                 return joined(problems, "")
             return unknown(f"{file}: {error.strerror}; name the file in firewall_rules of policies/audit.toml")
-        for line in text.splitlines():
-            if _ACCEPT.match(line) and (match := _DPORT.search(line)):
-                problems += [f"{file} accepts {port}" for port in CLOSED_PORTS if _covers(match[1], port)]
+        for rule in parse_rules(text):
+            if rule.target == "ACCEPT" and rule.chain in {"INPUT", "DOCKER-USER"}:
+                problems += [f"{file}:{rule.number} accepts {port}" for port in CLOSED_PORTS if _opens(rule, port)]
         return joined(problems, f"{file} and the cloud's list let neither in")
 
 
-def _covers(ports: str, wanted: int) -> bool:
-    for part in ports.split(","):
-        first, _, last = part.partition(":")
-        if int(first or 0) <= wanted <= int(last or first or 0):
-            return True
-    return False
+def _opens(rule: Rule, port: int) -> bool:
+    """A rule that names the port; what accepts everything is told by `clawgate host check`."""
+    return "port" in rule.text and rule.names(port) and rule.is_for_everybody
 
 
 class Metrics(GatewayCheck):
