@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests run test check format lint types layers unit docs docs-check bench selftest torture arm64 clean lock
+.PHONY: help setup setup-tests run test check format lint types layers unit docs docs-check bench bench-protocol selftest torture torture-connections arm64 clean lock
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -49,6 +49,12 @@ docs-check:
 
 bench: ## Print the numbers of DESIGN section 6 beside their bars
 	@$(PY) -m tests.bench.run $(ARGS)
+
+bench-protocol: setup-tests ## The protocol's speed beside the original's (npm within reach; else ours alone); ARGS=--quick
+	@$(PY) -m tests.bench.openclaw_protocol $(ARGS)
+
+torture-connections: setup-tests ## 10,000 strangers at OpenClaw's door, 500 at once, while a paired client works; ARGS="--total N"
+	@$(PY) -m tests.torture.connections $(ARGS)
 
 torture: setup-tests ## Kill processes at N random named places (default 1000; SEED=… repeats a run), tell N stories of posts; nothing may be lost
 	@$(PY) -m tests.torture.posts --seeds $(or $(N),1000)

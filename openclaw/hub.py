@@ -28,7 +28,7 @@ from openclaw.protocol.errors import (
     CLOSE_TRY_LATER,
     Refused,
 )
-from openclaw.protocol.frames import Encoded, event, request_id_of, response
+from openclaw.protocol.frames import Encoded, encode, event, request_id_of, response
 from openclaw.protocol.handshake import Upgrade
 from openclaw.protocol.registry import MethodTable
 from openclaw.requests import Requests
@@ -196,13 +196,13 @@ class Hub:
             self._counts.connects["crowded"] += 1
             await send({"type": "websocket.close", "code": CLOSE_TRY_LATER, "reason": ""})  # not accepted: HTTP 403
             return
-        await send({"type": "websocket.accept"})
         connection = Connection(upgrade, self._limits, take_up_to)
+        challenge = event(events.CHALLENGE, {"nonce": connection.nonce, "ts": unix_ms(self._clock.now())})
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": encode(challenge)})  # at once: it goes out with the accept
         self._sockets.add(connection)
         pool = TaskPool(f"ws.{connection.id[:8]}")
         writer = pool.start(connection.write_out(send), name="writer")
-        now = unix_ms(self._clock.now())
-        connection.send(event(events.CHALLENGE, {"nonce": connection.nonce, "ts": now}))
         reader = pool.start(self._converse(connection, receive, pool), name="reader")
         if lasts_until is not None:
             pool.start(self._end_at(connection, lasts_until), name="pass")

@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -47,6 +48,7 @@ class Upgrade:
     forwarded: bool = False
 
 
+@lru_cache(maxsize=1024)
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(text.strip().strip("[]").split("%")[0])
@@ -63,7 +65,9 @@ def is_loopback_ip(text: str) -> bool:
 
 
 def host_name(host: str) -> str:
-    """The name of a ``Host`` header without its port, lower case."""
+    """The name of a ``Host`` header without its port, lower case; empty when there were two of them."""
+    if "," in host:
+        return ""  # joined by `join_headers`: the first must not speak for the second
     try:
         return (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".")
     except ValueError:

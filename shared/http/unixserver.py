@@ -18,7 +18,7 @@ from asyncio.events import TimerHandle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -33,6 +33,10 @@ _HEADER_TIMEOUT_S = 30.0
 _MAX_HEADER_BYTES = 64 << 10
 _ABORT_GRACE_S = 1.0
 _POLL_S = 0.01
+_WAITING_AT_MOST = 512
+_ACCEPTED_AT_ONCE = 16
+"""Connections taken in one turn of the event loop: whoever is inside is answered between them, however many come."""
+_GATHERED_BYTES = 64 << 10
 
 
 def _with_peer(app_state: dict[str, Any], transport: asyncio.BaseTransport) -> dict[str, Any]:
@@ -103,6 +107,41 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+class _Gathering:
+    """A transport that writes what is sent within one turn of the event loop as one.
+
+    A call of the kernel for each frame costs more than making the frame, and wakes the other side each time.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._parts: list[bytes] = []
+        self._bytes = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else a transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not data:
+            return
+        if not self._parts:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._parts.append(data)
+        self._bytes += len(data)
+        if self._bytes > _GATHERED_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._parts and not self._transport.is_closing():
+            self._transport.write(b"".join(self._parts))
+        self._parts.clear()
+        self._bytes = 0
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+
 class _WebSocket(WebSocketsSansIOProtocol):
     """Adds the peer: an upgrade makes a new protocol object, which knows nothing of the HTTP one's.
 
@@ -112,7 +151,7 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.app_state = {**_with_peer(self.app_state, transport), "take_up_to": self._take_up_to}
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.BaseTransport, _Gathering(cast(asyncio.Transport, transport))))
 
     def _take_up_to(self, size: int) -> None:
         self.conn.max_message_size = size
@@ -286,9 +325,11 @@ class AsgiListeners:
             return self._http(config=self._config, server_state=connections, app_state=app_state, _loop=loop)
 
         if listener.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(protocol, sock=listener, backlog=512)
+            server = await loop.create_unix_server(protocol, sock=listener, backlog=_WAITING_AT_MOST)
         else:
-            server = await loop.create_server(protocol, sock=listener, backlog=512)
+            # asyncio takes as many at once as may wait; the two numbers are told apart by saying the second one again.
+            server = await loop.create_server(protocol, sock=listener, backlog=_ACCEPTED_AT_ONCE)
+            listener.listen(_WAITING_AT_MOST)
         return server, connections
 
 

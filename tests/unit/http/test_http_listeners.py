@@ -13,7 +13,8 @@ from shared.http.unixserver import AsgiListeners
 
 
 async def echo_state(scope, receive, send):
-    state = {key: list(value) if isinstance(value, tuple) else value for key, value in scope["state"].items()}
+    told = {key: value for key, value in scope["state"].items() if not callable(value)}
+    state = {key: list(value) if isinstance(value, tuple) else value for key, value in told.items()}
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})
@@ -46,6 +47,19 @@ async def test_a_websocket_knows_its_peer_too(tmp_path: Path) -> None:
         await listeners.add_unix(tmp_path / "s", state={"worker": "w"})
         async with unix_connect(str(tmp_path / "s"), "ws://x/", compression=None) as ws:
             assert json.loads(await ws.recv()) == {"worker": "w", "peer": [os.getpid(), os.getuid(), os.getgid()]}
+
+
+async def test_what_is_sent_in_one_turn_arrives_as_one(tmp_path: Path) -> None:
+    async with AsgiListeners(echo_state) as listeners:
+        port = await listeners.add_tcp("127.0.0.1", 0, state={"worker": "w"})
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        upgrade = ("Host: x", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        writer.write("\r\n".join(["GET / HTTP/1.1", *upgrade, key, "", ""]).encode())
+        first = await reader.read(4096)
+        writer.close()
+    assert first.startswith(b"HTTP/1.1 101")
+    assert first.endswith(b'{"worker": "w"}')
 
 
 async def test_tcp_requests_have_state_but_no_peer() -> None:
