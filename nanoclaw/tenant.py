@@ -51,7 +51,7 @@ from nanoclaw.tasks.tools import TaskTools
 from nanoclaw.turns import Turns
 from nanoclaw.without import tell_without
 from shared.backup.job import BackupGateway, backup_job
-from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChatId, InboundMessage
+from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChatId, Form, InboundMessage
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
@@ -324,7 +324,7 @@ class Tenant:
             marks=self._marks,
         )
 
-    async def _on_press(self, press: ButtonPress) -> str:
+    async def _on_press(self, press: ButtonPress) -> str | Form:
         said = await self.post_cards.on_press(press)
         return await self.questions.press(press) if said is None else said
 

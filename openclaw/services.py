@@ -71,6 +71,10 @@ class PostsGateway(Protocol):
         """What an operator does with it."""
         ...
 
+    async def post_thumbnail(self, post_id: str, number: int) -> bytes:
+        """One of its pictures as a small JPEG."""
+        ...
+
 
 @dataclass(slots=True)
 class Services:

@@ -44,7 +44,7 @@ from openclaw.sessions import Sessions
 from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
 from shared.backup.job import BackupGateway, backup_job
-from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChannelStatus, InboundMessage, MakeChannel
+from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChannelStatus, Form, InboundMessage, MakeChannel
 from shared.channels.discord.make import discord_channel
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
@@ -275,7 +275,7 @@ class Tenant:
         await fill_chat(sheet, "openclaw", self.inbox, self.outbox, self._clock)
         fill_jobs(sheet, "openclaw", await self.maintenance.listing())
 
-    async def _on_press(self, press: ButtonPress) -> str:
+    async def _on_press(self, press: ButtonPress) -> str | Form:
         said = await self._cards.on_press(press) if self._cards is not None else None
         return await self._answers.on_press(press) if said is None else said
 

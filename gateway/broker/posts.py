@@ -24,6 +24,7 @@ _LATEST = 20
 _LONGEST_WAIT_S = 50
 _LARGEST_FILE = 100 << 20
 _DIGITS = 6
+_MOST_PICTURES = 51
 
 
 def _social(state: State) -> Social:
@@ -89,6 +90,15 @@ async def details(request: Request[Any, Any, Any], state: State, post_id: FromPa
     return PostDetails(post=info_of(job), history=tuple(history_of(events)))
 
 
+@get("/v1/posts/{post_id:str}/thumbnail")
+async def thumbnail(request: Request[Any, Any, Any], state: State, post_id: FromPath[str]) -> Response[bytes]:
+    """One of a post's pictures in small, for the tenant's Control UI; never fetched by whoever looks at it."""
+    number = _number(request.query_params.get("number", ""), _MOST_PICTURES)
+    data = await _social(state).thumbnail(_caller(request).tenant, post_id, number)
+    headers = {"content-security-policy": "default-src 'none'; sandbox", "x-content-type-options": "nosniff"}
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
 @post("/v1/posts/{post_id:str}/answer", status_code=200)
 async def answer(
     request: Request[Any, Any, Any], state: State, post_id: FromPath[str], data: JSONBody[PostAnswer]
@@ -140,4 +150,5 @@ def _number(text: str, most: int) -> int:
 
 def post_routes() -> list[ControllerRouterHandler]:
     """All of them."""
-    return [submit, latest, everything, cards, show, details, answer, change, unshown, keep_file, read_file]
+    asked = [show, details, thumbnail, answer, change, unshown]
+    return [submit, latest, everything, cards, *asked, keep_file, read_file]

@@ -1,4 +1,4 @@
-"""What a tenant shows its approvers, handed out as soon as it changes."""
+"""What a tenant shows its approvers and its Control UI, handed out as soon as it changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOK_S = 5.0
 
 
 async def asked_cards(social: Social, tenant: str, *, seen: str, wait_s: float) -> list[PostCard]:
-    """All recent cards of a tenant.
+    """All recent cards of a tenant; those of posts that nobody is asked about are shown nowhere.
 
     Args:
         social: has the posts.
@@ -29,7 +29,7 @@ async def asked_cards(social: Social, tenant: str, *, seen: str, wait_s: float) 
     deadline = loop.time() + wait_s
     while True:
         news = social.changes.next
-        jobs = await social.store.asked(tenant, social.now() - RECENT, _MOST)
+        jobs = await social.store.changed(tenant, social.now() - RECENT, _MOST)
         cards = [card_of(job, social.policy.rule(job.tenant, job.network)) for job in jobs]
         left = deadline - loop.time()
         if seen_mark(cards) != seen or left <= 0 or social.changes.is_closed:

@@ -19,6 +19,7 @@ from gateway.social.models import OVER, WAITING, Event, Job, Origin, PostRefused
 from gateway.social.policy import OPERATOR, SocialPolicy
 from gateway.social.runner import Runner
 from gateway.social.store import SocialStore
+from gateway.social.thumbnails import Thumbnails
 from gateway.social.views import info_of, notice_of
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import AuthRequired, Conflict, Denied
@@ -75,6 +76,7 @@ class Social:
         self._clock = clock
         self.host = MediaHost(store.media, files, policy.media, store.with_files, clock)
         self._checks = Checks(policy, media, self.host)
+        self._thumbnails = Thumbnails(self._checks)
         machine = Machine(store, clients, token_of, policy, self._checks, self.host, media, clock)
         self._tasks = TaskPool("social.files")
         self._tell = tell
@@ -164,6 +166,10 @@ class Social:
         job = await self.store.get(post_id, tenant=tenant, group=group)
         return job, await self.store.events(job.id)
 
+    async def thumbnail(self, tenant: str, post_id: str, number: int) -> bytes:
+        """A small JPEG of one of a post's pictures; raises `NotFound`."""
+        return await self._thumbnails.of(await self.store.get(post_id, tenant=tenant), number)
+
     async def approve(self, post_id: str, *, by: str, digest: str = "") -> Job:
         """Let exactly this post go out.
 
@@ -227,6 +233,8 @@ class Social:
             by = f"{by} ({answer.approver})"
         if answer.answer == "approve":
             return await self._approve(job, by=by)
+        if answer.answer == "edit":
+            return await self.edit(job.id, answer.text, by=by)
         return await self._reject(job, by=by, reason=answer.reason)
 
     async def reject(self, post_id: str, *, by: str, reason: str = "") -> Job:

@@ -173,11 +173,16 @@ class SocialStore:
         new = replace(job, digest=changes["digest"])
         return await self.update(job, guard=lambda c: _refuse_duplicate(c, new, may_repeat=False, now=now), **changes)
 
-    async def asked(self, tenant: str, since: datetime, limit: int) -> list[Job]:
-        """A tenant's jobs that a person was asked about, the latest change first."""
-        here = (_job.tenant == tenant) & _job.ask_until.is_not(None) & (_job.updated_at >= since)
-        statement = select(social_job).where(here).order_by(_job.updated_at.desc(), _job.id).limit(limit)
-        return await self._database.read(lambda c: [_job_of(row) for row in c.execute(statement)])
+    async def changed(self, tenant: str, since: datetime, limit: int) -> list[Job]:
+        """A tenant's jobs that changed, the latest first; of those a person was asked about, and of others, so many."""
+        here = (_job.tenant == tenant) & (_job.updated_at >= since)
+        latest = select(social_job).order_by(_job.updated_at.desc(), _job.id).limit(limit)
+
+        def query(connection: Connection) -> list[Job]:
+            parts = (latest.where(here & asked) for asked in (_job.ask_until.is_not(None), _job.ask_until.is_(None)))
+            return [_job_of(row) for part in parts for row in connection.execute(part)]
+
+        return await self._database.read(query)
 
     async def with_files(self) -> list[Job]:
         """Jobs that may still need their pictures and videos."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from gateway.notices.models import OwnerNotice
-from gateway.social.models import Event, Job
+from gateway.social.models import OVER, Event, Job
 from gateway.social.policy import PostingRule
 from shared.gatewayclient.models import PostCard, PostInfo
 from shared.social.models import HOSTED, TITLES, Content, Media
@@ -73,8 +73,15 @@ def info_of(job: Job, *, is_new: bool = True, warnings: tuple[str, ...] = ()) ->
         length=length,
         limit=limit,
         extras=_extras(job.content),
+        thumbnails=thumbnails_of(job),
         warnings=warnings,
     )
+
+
+def thumbnails_of(job: Job) -> tuple[int, ...]:
+    """Numbers of the pictures that can be shown: videos are not, and after the end nothing is kept or fetched."""
+    files = enumerate(job.content.files, start=1)
+    return () if job.state in OVER else tuple(number for number, media in files if media.kind == "image")
 
 
 def _medium(media: Media) -> str:
@@ -99,10 +106,8 @@ def _extras(content: Content) -> dict[str, str]:
 
 
 def card_of(job: Job, rule: PostingRule | None) -> PostCard:
-    """A job as its card shows it; it must have been asked about."""
-    if job.ask_until is None:
-        raise ValueError(f"{job.id}: nobody was asked")
-    places = rule.card_places if rule is not None else ()
+    """A job as its card shows it; without a place when nobody was asked."""
+    places = rule.card_places if rule is not None and job.ask_until is not None else ()
     pictures = tuple(media.hosted for media in job.content.media if media.hosted and media.kind == "image")
     return PostCard(post=info_of(job), version=job.version, places=places, ask_until=job.ask_until, pictures=pictures)
 

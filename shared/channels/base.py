@@ -133,12 +133,36 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class ButtonPress:
-    """A person pressed a button of ours."""
+    """A person pressed a button of ours, or sent a form that a press opened.
+
+    Attributes:
+        text: what the form holds; None for a button.
+    """
 
     chat: ChatId
     message: MessageId
     action: str
     sender: Sender
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An answer to a press: one field of text for the presser, where the platform has such a thing.
+
+    Attributes:
+        action: comes back in `ButtonPress`, with the text.
+        value: what the field holds at first.
+        longest: characters it takes, at most 4000.
+        otherwise: said where the platform has no forms.
+    """
+
+    action: str
+    title: str
+    label: str
+    value: str
+    longest: int
+    otherwise: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +205,8 @@ returns; an error that is not a `GatewayError` is repeated three times only.
 
 OnDelete = Callable[[ChatId, MessageId], Awaitable[None]]
 
-OnPress = Callable[[ButtonPress], Awaitable[str]]
-"""Called for every press; the text answers the presser alone."""
+OnPress = Callable[[ButtonPress], Awaitable[str | Form]]
+"""Called for every press; the text answers the presser alone, a form is shown to them."""
 
 
 class MarkStore(Protocol):

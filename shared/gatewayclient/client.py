@@ -263,7 +263,17 @@ class GatewayClient:
         Raises:
             NotFound: it is gone.
         """
-        path = f"/v1/media/{quote(media_id, safe='')}"
+        return await self._bytes(f"/v1/media/{quote(media_id, safe='')}")
+
+    async def post_thumbnail(self, post_id: str, number: int) -> bytes:
+        """One of a post's pictures as a small JPEG.
+
+        Raises:
+            NotFound: there is no such picture, or none any more.
+        """
+        return await self._bytes(f"/v1/posts/{quote(post_id, safe='')}/thumbnail?number={number}")
+
+    async def _bytes(self, path: str) -> bytes:
         status, body = await self._http.send("GET", path, body=b"", timeout_s=60.0)
         if status >= _FIRST_ERROR_STATUS:
             raise error_from(status, body)

@@ -102,6 +102,7 @@ class PostInfo(_Value):
         warnings: of the local checks, when it was just submitted.
         length: the text's, as the network counts it.
         extras: what else belongs to it, in words: topic, link, the post it answers, alternative texts.
+        thumbnails: numbers, from 1, of the pictures that can be asked for in small.
     """
 
     id: str
@@ -128,23 +129,24 @@ class PostInfo(_Value):
     length: int = 0
     limit: int = 0
     extras: dict[str, str] = Field(default_factory=dict)
+    thumbnails: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 class PostCard(_Value):
-    """A post that a person was asked about, as its card shows it.
+    """A post as its card shows it to those who were asked about it; also one nobody is asked about, for listeners.
 
     Attributes:
         version: grows with every change.
         places: a chat (``dc:…``), or ids of people who get a direct message; empty when no card is wanted.
-        ask_until: when nobody can approve it any more.
+        ask_until: when nobody can approve it any more; None when nobody is asked.
         pictures: ids of files of ours in it, to be shown beside the text.
     """
 
     post: PostInfo
     version: int
     places: tuple[str, ...]
-    ask_until: datetime
+    ask_until: datetime | None
     pictures: tuple[str, ...] = ()
 
 
@@ -170,20 +172,22 @@ class KeptFile(_Value):
 
 
 class PostAnswer(_Value):
-    """A person's yes or no to a post.
+    """A person's yes or no to a post, or another text for it, about which everybody is asked again.
 
     Attributes:
         digest: of the post that person saw.
         approver: the platform's id of the person, or ``operator`` for the Control UI.
         name: what people call them.
         reason: told to the agent that asked.
+        text: the new one, for ``edit``.
     """
 
-    answer: Literal["approve", "reject"]
+    answer: Literal["approve", "reject", "edit"]
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
     approver: Annotated[str, Field(pattern=r"^(operator|[0-9A-Z]{1,20})$")]
     name: Annotated[str, Field(max_length=100)] = ""
     reason: Annotated[str, Field(max_length=500)] = ""
+    text: Annotated[str, Field(max_length=20_000)] = ""
 
 
 class PostChange(_Value):

@@ -25,7 +25,7 @@ _MARKS: Final = {
     "needs_attention": "⚠️",
 }
 _UNDER_WAY: Final = "🔵"
-_ACTION = re.compile(rf"{ACTION}:(post_[0-9a-z]{{1,40}}):([0-9a-f]{{{_DIGEST_CHARS}}}):(approve|reject)")
+_ACTION = re.compile(rf"{ACTION}:(post_[0-9a-z]{{1,40}}):([0-9a-f]{{{_DIGEST_CHARS}}}):(approve|reject|edit)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Pressed:
 
     post_id: str
     digest: str
-    answer: Literal["approve", "reject"]
+    answer: Literal["approve", "reject", "edit"]
 
 
 def read_action(action: str) -> Pressed | None:
@@ -42,7 +42,8 @@ def read_action(action: str) -> Pressed | None:
     found = _ACTION.fullmatch(action)
     if found is None:
         return None
-    return Pressed(found[1], found[2], "approve" if found[3] == "approve" else "reject")
+    answers: dict[str, Literal["approve", "reject", "edit"]] = {"approve": "approve", "edit": "edit"}
+    return Pressed(found[1], found[2], answers.get(found[3], "reject"))
 
 
 def card_text(card: PostCard) -> str:
@@ -63,7 +64,8 @@ def card_text(card: PostCard) -> str:
     if post.due_at > post.created_at and post.state in {"awaiting_approval", "scheduled"}:
         lines.append(f"Wanted for <t:{int(post.due_at.timestamp())}:F>")
     if post.state == "awaiting_approval":
-        lines.append(f"Approving counts for exactly this. Expires <t:{int(card.ask_until.timestamp())}:R>")
+        until = f" Expires <t:{int(card.ask_until.timestamp())}:R>" if card.ask_until is not None else ""
+        lines.append(f"Approving counts for exactly this; an edit asks again.{until}")
     else:
         lines.append(_outcome(post))
     lines.append(f"-# {post.id}")
@@ -111,4 +113,8 @@ def buttons(card: PostCard) -> tuple[Button, ...]:
     if post.state != "awaiting_approval":
         return ()
     action = f"{ACTION}:{post.id}:{post.digest[:_DIGEST_CHARS]}"
-    return (Button(f"{action}:approve", "Approve", "success"), Button(f"{action}:reject", "Reject", "danger"))
+    return (
+        Button(f"{action}:approve", "Approve", "success"),
+        Button(f"{action}:edit", "Edit"),
+        Button(f"{action}:reject", "Reject", "danger"),
+    )

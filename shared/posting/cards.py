@@ -13,14 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
-from shared.channels.base import ButtonPress, ChatId, DirectChats, OutboundFile
+from shared.channels.base import ButtonPress, ChatId, DirectChats, Form, OutboundFile
 from shared.channels.outbox import Outbox
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import AuthRequired, Conflict, Denied, GatewayError, NotFound, Unavailable
+from shared.errors import AuthRequired, Conflict, Denied, GatewayError, Invalid, NotFound, Unavailable
 from shared.gatewayclient.models import PostAnswer, PostCard, PostInfo, seen_mark
 from shared.lifecycle.backoff import Backoff
 from shared.obs.log import get_logger
-from shared.posting.card_text import buttons, card_text, read_action
+from shared.posting.card_text import Pressed, buttons, card_text, read_action
 from shared.secrets.files import write_private
 
 _log = get_logger(__name__)
@@ -29,6 +29,7 @@ _WAIT_S: Final = 45.0
 _RETRY_S: Final = 15.0
 _PICTURES: Final = 4
 _PNG: Final = b"\x89PNG"
+_FORM_CHARS: Final = 4000
 _PATIENCE: Final = timedelta(minutes=2)
 """After this long without a card at any approver, the owner is told in words."""
 
@@ -76,6 +77,7 @@ class PostCards:
         self._changed = changed
         self._clock = clock
         self._versions: dict[str, int] = {}
+        self._posts: dict[str, PostInfo] = {}
         self._missing_since: dict[str, datetime] = {}
         self._told: set[str] = set()
 
@@ -99,6 +101,7 @@ class PostCards:
     async def show_all(self, cards: list[PostCard]) -> bool:
         """Make the outbox read like these cards; false when one could not be shown for now."""
         is_whole = True
+        self._posts = {card.post.id: card.post for card in cards}
         for card in cards:
             if self._versions.get(card.post.id) != card.version:
                 self._versions[card.post.id] = card.version
@@ -161,14 +164,20 @@ class PostCards:
             await self._gateway.post_unshown(card.post.id)
             self._told.add(name)
 
-    async def on_press(self, press: ButtonPress) -> str | None:
-        """A button was pressed; the text is for the presser alone. None when the button is not a post's."""
+    async def on_press(self, press: ButtonPress) -> str | Form | None:
+        """A button was pressed; the answer is for the presser alone. None when the button is not a post's."""
         pressed = read_action(press.action)
         if pressed is None:
             return None
+        if pressed.answer == "edit" and press.text is None:
+            return self._form(press.action, pressed)
         sender = press.sender
         answer = PostAnswer(
-            answer=pressed.answer, digest=pressed.digest, approver=sender.id, name=" ".join(sender.name.split())[:60]
+            answer=pressed.answer,
+            digest=pressed.digest,
+            approver=sender.id,
+            name=" ".join(sender.name.split())[:60],
+            text=press.text or "",
         )
         try:
             info = await self._gateway.answer_post(pressed.post_id, answer)
@@ -176,4 +185,20 @@ class PostCards:
             return f"{error.detail[:1].upper()}{error.detail[1:]}."
         except (Unavailable, AuthRequired):
             return "The gateway does not answer just now, so nothing was decided: press again in a moment."
-        return "Approved: it " + info.summary if pressed.answer == "approve" else "Rejected: it is not posted."
+        except Invalid as error:
+            return f"Not changed: {error.detail}."
+        match pressed.answer:
+            case "approve":
+                return "Approved: it " + info.summary
+            case "edit":
+                return "Changed: everybody is asked again, about the new text."
+        return "Rejected: it is not posted."
+
+    def _form(self, action: str, pressed: Pressed) -> str | Form:
+        post = self._posts.get(pressed.post_id)
+        if post is None or post.state != "awaiting_approval" or not post.digest.startswith(pressed.digest):
+            return "The post is not the one you see any more: look at the card again."
+        if len(post.text) > _FORM_CHARS:
+            return f"The text is too long for this window: `clawgate posts edit {post.id}`, or the Control UI."
+        otherwise = f"Here is no window for it: `clawgate posts edit {post.id}`, or the Control UI."
+        return Form(action, "Edit the post", "Text, exactly as it shall appear", post.text, _FORM_CHARS, otherwise)

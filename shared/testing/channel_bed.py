@@ -17,6 +17,7 @@ from shared.channels.base import (
     ChannelHandlers,
     ChannelStatus,
     ChatId,
+    Form,
     InboundMessage,
     MessageId,
     OutboundMessage,
@@ -169,10 +170,22 @@ class MemoryChannel:
 
     async def press(self, message: MessageId, action: str, *, sender: Sender = SOMEBODY) -> str:
         """Press a button; returns what only the presser reads."""
+        told = await self._press(message, action, sender, None)
+        return told.otherwise if isinstance(told, Form) else told
+
+    async def fill_in(self, message: MessageId, action: str, text: str, *, sender: Sender = SOMEBODY) -> str:
+        """Press a button that opens a form, and send the form with this text."""
+        form = await self._press(message, action, sender, None)
+        if not isinstance(form, Form):
+            return form
+        told = await self._press(message, form.action, sender, text)
+        return told if isinstance(told, str) else ""
+
+    async def _press(self, message: MessageId, action: str, sender: Sender, text: str | None) -> str | Form:
         shown = self._find(message)
         if self._handlers.on_press is None or action not in {button.action for button in shown.buttons}:
             raise Invalid("no such button")
-        return await self._handlers.on_press(ButtonPress(shown.chat, message, action, sender))
+        return await self._handlers.on_press(ButtonPress(shown.chat, message, action, sender, text))
 
     def texts(self, chat: ChatId, *, sender: Sender = ME) -> list[str]:
         """What somebody's messages in a chat say now, in order."""

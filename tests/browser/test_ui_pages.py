@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -192,6 +193,23 @@ async def test_what_is_on_its_way_is_a_calendar_and_history_has_the_link(page: P
         await expect(coming.get_by_role("listitem").last).to_contain_text("Later")
         link = page.get_by_role("listitem").filter(has_text="Done").get_by_role("link")
         await expect(link).to_have_attribute("href", "https://www.threads.com/t/AbC")
+
+
+async def test_pictures_are_shown_in_small_and_a_published_post_is_deleted(page: Page):
+    async with stand_in() as gateway:
+        times = {"createdAtMs": now_ms(), "dueAtMs": now_ms()}
+        online = {"id": "post_2", "text": "Regret", "state": "published", "mediaId": "17", "media": []}
+        pictures = {"media": ["https://example.org/a.jpg"], "thumbnails": [1]}
+        gateway.pages.posts = [POST | times | pictures, POST | times | online]
+        await enter(page, gateway, "posts")
+        shown = page.get_by_role("img", name="Picture 1")
+        await expect(shown).to_have_attribute("src", re.compile("^data:image/"))
+        assert await shown.evaluate("image => image.naturalWidth") == 1
+        card = page.get_by_role("listitem").filter(has_text="Regret")
+        await card.get_by_role("button", name="Delete").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        await expect(card).to_contain_text("being deleted")
+        assert asked(gateway, "posts.delete") == [{"id": "post_2", "digest": "a" * 64}]
 
 
 async def test_sessions_are_found_named_shortened_and_deleted(page: Page):

@@ -261,6 +261,12 @@ class Pages(AgentPages):
     async def _posts_list(self, _params: Json) -> Json:
         return {"posts": self.posts}
 
+    async def _posts_thumbnail(self, params: Json) -> Json:
+        post = next(post for post in self.posts if post["id"] == params["id"])
+        if params["number"] not in post.get("thumbnails", []):
+            raise Refused("there is no such picture")
+        return {"dataUrl": "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="}
+
     async def _change_post(self, params: Json, state: str, **more: Any) -> Json:
         post = next(post for post in self.posts if post["id"] == params["id"])
         if params.get("digest", post["digest"]) != post["digest"]:
@@ -277,6 +283,9 @@ class Pages(AgentPages):
 
     async def _posts_edit(self, params: Json) -> Json:
         return await self._change_post(params, "awaiting_approval", text=params["text"], digest="b" * 64)
+
+    async def _posts_delete(self, params: Json) -> Json:
+        return await self._change_post(params, "deleting")
 
     async def _posts_resolve(self, params: Json) -> Json:
         return await self._change_post(params, "published" if params["posted"] else "failed")

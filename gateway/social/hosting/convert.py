@@ -14,8 +14,8 @@ _QUALITIES = (90, 80, 65, 50)
 _WIDTH = 1440
 
 
-def to_jpeg(data: bytes, *, most_bytes: int) -> bytes:
-    """The first picture of a file as a JPEG in RGB, upright, at most 1440 pixels wide, on white where it lets through.
+def to_jpeg(data: bytes, *, most_bytes: int, width: int = _WIDTH) -> bytes:
+    """The first picture of a file as a JPEG in RGB, upright, no wider than `width`, on white where it lets through.
 
     Raises:
         Invalid: it is no picture, damaged, too large, or stays larger than `most_bytes`.
@@ -34,8 +34,8 @@ def to_jpeg(data: bytes, *, most_bytes: int) -> bytes:
         raise
     except Exception as error:  # noqa: BLE001 - readers of damaged pictures raise almost anything
         raise Invalid(f"it cannot be read as a picture ({type(error).__name__})") from None
-    if whole.width > _WIDTH:
-        whole = whole.resize((_WIDTH, max(1, round(whole.height * _WIDTH / whole.width))))
+    if whole.width > width:
+        whole = whole.resize((width, max(1, round(whole.height * width / whole.width))))
     picture = Image.new("RGB", whole.size, "white")
     picture.paste(whole, mask=whole.getchannel("A"))
     for quality in _QUALITIES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -32,6 +33,12 @@ class IdParams(Wire):
     """``posts.show``, ``posts.cancel``."""
 
     id: NonEmpty
+
+
+class ThumbnailParams(IdParams):
+    """``posts.thumbnail``; the number is one of the post's ``thumbnails``."""
+
+    number: Annotated[int, Field(ge=1, le=51)]
 
 
 class AnswerParams(IdParams):
@@ -85,6 +92,7 @@ def payload(info: PostInfo) -> dict[str, Any]:
         "limit": info.limit,
         "extras": info.extras,
         "media": list(info.media),
+        "thumbnails": list(info.thumbnails),
         "state": info.state,
         "errorCode": info.error_code or None,
         "summary": info.summary,
@@ -103,7 +111,7 @@ def _moment(value: datetime | None) -> int | None:
 
 
 def telling(emit: Callable[[str, dict[str, Any]], None]) -> Callable[[PostCard], None]:
-    """A listener that tells clients of posts that people are asked about."""
+    """A listener that tells clients of every post that changed."""
     return lambda card: emit(events.POST_CHANGED, payload(card.post))
 
 
@@ -124,6 +132,12 @@ async def _list(call: Call, params: ListParams) -> object:
 async def _show(call: Call, params: IdParams) -> object:
     details = await _posts(call).post_details(params.id)
     return {"post": payload(details.post), "history": list(details.history)}
+
+
+async def _thumbnail(call: Call, params: ThumbnailParams) -> object:
+    data = await _posts(call).post_thumbnail(params.id, params.number)
+    # In the answer itself: an address would need a login of its own, or be open to whoever knows it.
+    return {"dataUrl": f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"}
 
 
 def _who(call: Call) -> str:
@@ -175,6 +189,7 @@ async def _resolve(call: Call, params: ResolveParams) -> object:
 METHODS = (
     Method("posts.list", APPROVALS, _list, params=ListParams, advertised=False),
     Method("posts.show", APPROVALS, _show, params=IdParams, advertised=False),
+    Method("posts.thumbnail", APPROVALS, _thumbnail, params=ThumbnailParams, advertised=False),
     Method("posts.approve", APPROVALS, _approve, params=AnswerParams, advertised=False),
     Method("posts.reject", APPROVALS, _reject, params=AnswerParams, advertised=False),
     Method("posts.cancel", APPROVALS, _cancel, params=IdParams, advertised=False),

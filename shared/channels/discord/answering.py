@@ -7,6 +7,8 @@ from collections.abc import Awaitable
 
 import discord
 
+from shared.channels.base import Form
+from shared.channels.discord.components import FormWindow
 from shared.channels.discord.faults import translated
 from shared.channels.text import split_message
 from shared.errors import GatewayError
@@ -19,20 +21,25 @@ _PATIENCE_S = 1.5
 """After this the answer is announced first; Discord forgets an interaction after 3 s."""
 
 
-async def answer(interaction: discord.Interaction, work: Awaitable[str], pool: TaskPool) -> None:
-    """Do the work and show its text to the caller alone; empty text just acknowledges."""
+async def answer(interaction: discord.Interaction, work: Awaitable[str | Form], pool: TaskPool) -> None:
+    """Do the work and show its text or form to the caller alone; empty text just acknowledges."""
     task = pool.start(_safely(work), name="interaction")
     done, _ = await asyncio.wait({task}, timeout=_PATIENCE_S)
     try:
         with translated("answer a button or a command"):
             if not done:
                 await interaction.response.defer(ephemeral=True, thinking=True)
-            await _show(interaction, await task)
+            told = await task
+            if isinstance(told, Form) and not interaction.response.is_done():
+                await interaction.response.send_modal(FormWindow(told))
+                return
+            # A form can only be the first answer.
+            await _show(interaction, "That took too long: press again." if isinstance(told, Form) else told)
     except GatewayError as error:
         _log.warning("discord.interaction_unanswered", reason=error.detail)
 
 
-async def _safely(work: Awaitable[str]) -> str:
+async def _safely(work: Awaitable[str | Form]) -> str | Form:
     try:
         return await work
     except GatewayError as error:

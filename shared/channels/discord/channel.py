@@ -275,12 +275,12 @@ class DiscordChannel:
             return None
         return result
 
-    async def button_pressed(self, interaction: discord.Interaction, action: str) -> None:
+    async def button_pressed(self, interaction: discord.Interaction, action: str, text: str | None = None) -> None:
         """Ask the tenant, and answer the presser."""
         if self._handlers.on_press is None or interaction.message is None:
             return
         press = ButtonPress(
-            chat_of(interaction.channel_id), str(interaction.message.id), action, _sender(interaction.user)
+            chat_of(interaction.channel_id), str(interaction.message.id), action, _sender(interaction.user), text
         )
         await answer(interaction, self._handlers.on_press(press), self._pool)
 

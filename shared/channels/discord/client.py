@@ -53,8 +53,8 @@ class ClientOwner(Protocol):
         """A message is gone."""
         ...
 
-    async def button_pressed(self, interaction: discord.Interaction, action: str) -> None:
-        """A button."""
+    async def button_pressed(self, interaction: discord.Interaction, action: str, text: str | None = None) -> None:
+        """A button, or a form with its text."""
         ...
 
     async def command_called(self, interaction: discord.Interaction, name: str, text: str) -> None:
@@ -153,9 +153,9 @@ class BotClient(discord.Client):
         """A handler of ours raised."""
         _log.exception("discord.handler_failed", handler=event_method)
 
-    async def button_pressed(self, interaction: discord.Interaction, action: str) -> None:
-        """What `ActionButton` calls."""
-        await self._owner.button_pressed(interaction, action)
+    async def button_pressed(self, interaction: discord.Interaction, action: str, text: str | None = None) -> None:
+        """What `ActionButton` and `FormWindow` call."""
+        await self._owner.button_pressed(interaction, action, text)
 
     async def command_called(self, interaction: discord.Interaction, name: str, text: str) -> None:
         """What the command tree calls."""

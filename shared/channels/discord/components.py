@@ -8,11 +8,12 @@ from typing import Protocol, Self
 
 import discord
 
-from shared.channels.base import Button
+from shared.channels.base import Button, Form
 
 _PREFIX = "cg:"
 _TEMPLATE = re.compile(rf"{_PREFIX}(?P<action>.+)", re.DOTALL)
 _LABEL_LIMIT = 80
+_TITLE_LIMIT, _ID_LIMIT = 45, 100
 _STYLES = {
     "primary": discord.ButtonStyle.primary,
     "secondary": discord.ButtonStyle.secondary,
@@ -24,8 +25,8 @@ _STYLES = {
 class Pressable(Protocol):
     """The client, as a button sees it."""
 
-    async def button_pressed(self, interaction: discord.Interaction, action: str) -> None:
-        """Answer a press."""
+    async def button_pressed(self, interaction: discord.Interaction, action: str, text: str | None = None) -> None:
+        """Answer a press, or a form that was sent."""
         ...
 
 
@@ -55,6 +56,28 @@ class ActionButton(discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]], t
         """Hand the press to the client."""
         client: object = interaction.client
         await client.button_pressed(interaction, self._action)  # type: ignore[attr-defined]
+
+
+class FormWindow(discord.ui.Modal):
+    """One field of text; what is sent comes to the client as a press with that text."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__(title=form.title[:_TITLE_LIMIT], custom_id=f"{_PREFIX}{form.action}"[:_ID_LIMIT])
+        self._action = form.action
+        self._field: discord.ui.TextInput[Self] = discord.ui.TextInput(
+            label=form.label[:_TITLE_LIMIT],
+            custom_id="text",
+            style=discord.TextStyle.paragraph,
+            default=form.value[: form.longest],
+            max_length=form.longest,
+            required=False,
+        )
+        self.add_item(self._field)
+
+    async def on_submit(self, interaction: discord.Interaction, /) -> None:
+        """Hand the text to the client."""
+        client: object = interaction.client
+        await client.button_pressed(interaction, self._action, self._field.value)  # type: ignore[attr-defined]
 
 
 def view_of(buttons: Sequence[Button]) -> discord.ui.View | None:

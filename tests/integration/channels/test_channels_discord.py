@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from discord_bed import Heard, channel_for, cut_connections, discord_world, fault, running, said_by_bot
 
-from shared.channels.base import Button, ChannelHandlers, OutboundMessage
+from shared.channels.base import Button, ChannelHandlers, Form, OutboundMessage
 from shared.channels.discord.identify import IdentifyBudget
 from shared.channels.discord.translate import chat_of
 from shared.channels.inbox import Inbox
@@ -249,6 +249,29 @@ async def test_a_slow_press_is_acknowledged_in_time():
             assert heard.presses == []
             await until(lambda: heard.presses)
             await until(lambda: [s for s in place.server.requests if s.op == "interaction.followup"])
+
+
+async def test_a_press_can_open_a_form_and_the_text_comes_back_as_a_press():
+    heard = Heard()
+
+    async def pressed(press):
+        heard.presses.append(press)
+        return Form("e:1", "Edit it", "Text", "old words", 500, "not here") if press.text is None else "kept"
+
+    async with discord_world() as place:
+        channel = channel_for(place, handlers=ChannelHandlers(heard.on_message, pressed))
+        async with running(channel):
+            id_ = await channel.send(OutboundMessage(place.chat, "May I?", "n1", buttons=(Button("e:1", "Edit"),)))
+            custom_id = place.world.state.messages[place.general][int(id_)].components[0]["components"][0]["custom_id"]
+            click = await place.world.click(place.owner, int(id_), custom_id)
+            await asyncio.wait_for(click.answered.wait(), 5)
+            assert "old words" in str(click.modal)
+            sent = await place.world.submit(place.owner, click.id, {"text": "new words"})
+            await asyncio.wait_for(sent.answered.wait(), 5)
+    assert [(press.action, press.text, press.message) for press in heard.presses] == [
+        ("e:1", None, id_),
+        ("e:1", "new words", id_),
+    ]
 
 
 async def test_commands_are_uploaded_once_and_answered(tmp_path):

@@ -58,6 +58,11 @@ class Desk:
     def shown(self) -> list[Shown]:
         return [message for message in self.channel.shown if message.buttons or "post_" in message.text]
 
+    async def edit(self, text: str, sender: Sender = OWNER) -> str:
+        card = self.shown[-1]
+        action = next(button.action for button in card.buttons if button.label == "Edit")
+        return await self.channel.fill_in(card.id, action, text, sender=sender)
+
     async def press(self, label: str, sender: Sender = OWNER, *, card: Shown | None = None) -> str:
         card = card or self.shown[-1]
         action = next(button.action for button in card.buttons if button.label == label)
@@ -105,7 +110,7 @@ async def test_a_button_lets_exactly_this_post_go_and_the_card_comes_to_its_perm
             info = await post(social, wish("Good morning"))
             await until(lambda: people.shown)
             (card,) = people.shown
-            assert (card.chat, [button.label for button in card.buttons]) == (CARDS, ["Approve", "Reject"])
+            assert (card.chat, [button.label for button in card.buttons]) == (CARDS, ["Approve", "Edit", "Reject"])
             assert "Good morning" in card.text
             assert "Approved" in await people.press("Approve")
             await published(bed, social)
@@ -197,6 +202,44 @@ async def test_an_edit_asks_again_and_the_old_card_counts_for_nothing(tmp_path: 
             await people.press("Approve")
             await published(bed, social)
             assert [entry.text for entry in bed.meta.posts.live] == ["the very first"]
+
+
+async def test_the_cards_edit_button_changes_the_text_and_asks_again(tmp_path: Path) -> None:
+    async with social_bed(tmp_path) as bed:
+        social = await bed.service(ASK)
+        async with desk(tmp_path, social) as people:
+            info = await post(social, wish("Godo morning"))
+            await until(lambda: people.shown)
+            old = people.shown[0]
+            assert "Only the approvers" in await people.edit("Buy now", STRANGER)
+            assert "504 of 500" in await people.edit("🚀" * 126)
+            assert (await social.store.get(info.id)).content.text == "Godo morning"
+            assert "everybody is asked again" in await people.edit("Good morning")
+            await until(lambda: "Good morning" in people.shown[0].text)
+            job = await social.store.get(info.id)
+            assert (job.state, job.approved_by, bed.live()) == ("awaiting_approval", "", 0)
+            approve, edit = old.buttons[0].action, old.buttons[1].action
+            people.channel.shown[people.channel.shown.index(people.shown[0])] = old
+            assert "not the one you see any more" in await people.channel.press(old.id, edit, sender=OWNER)
+            assert "changed after it was shown" in await people.channel.press(old.id, approve, sender=OWNER)
+            await social.approve(info.id, by="owner")
+            await published(bed, social)
+            assert [entry.text for entry in bed.meta.posts.live] == ["Good morning"]
+
+
+async def test_posts_nobody_is_asked_about_are_told_of_and_shown_nowhere(tmp_path: Path) -> None:
+    async with social_bed(tmp_path) as bed:
+        social = await bed.service()
+        async with channel_database(tmp_path) as (database, tables):
+            platform = MemoryChannel(ChannelHandlers(on_message=lambda _m: asyncio.sleep(0)))
+            gateway, states = Direct(social), list[str]()
+            outbox = Outbox(database, tables, lambda _chat: platform, spool=tmp_path / "spool")
+            cards = PostCards(gateway, outbox, changed=lambda card: states.append(card.post.state))
+            await post(social, wish("by itself"))
+            assert await cards.show_all(await gateway.post_cards("", 0))
+            await published(bed, social)
+            assert await cards.show_all(await gateway.post_cards("", 0))
+            assert (states, platform.shown) == (["queued", "published"], [])
 
 
 async def test_a_card_outlives_both_processes_and_is_shown_once(tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def test_a_media_address_with_markup_is_shown_as_code() -> None:
 
 
 def test_buttons_name_the_post_and_what_was_shown_and_go_when_it_is_settled() -> None:
-    approve, reject = buttons(a_card())
-    assert (approve.label, reject.label) == ("Approve", "Reject")
+    approve, edit, reject = buttons(a_card())
+    assert (approve.label, edit.label, reject.label) == ("Approve", "Edit", "Reject")
     pressed = read_action(approve.action)
     assert pressed is not None
     assert (pressed.post_id, pressed.answer) == ("post_abc234", "approve")

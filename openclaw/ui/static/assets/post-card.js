@@ -18,7 +18,7 @@ const BEFORE_PUBLISHING = ['awaiting_approval', 'scheduled', 'queued'];
 
 export class PostCard extends Decision {
   static watches = /** @type {const} */ (['posts', 'gateway']);
-  static properties = {post: {attribute: false}};
+  static properties = {post: {attribute: false}, thumbs: {state: true}};
 
   static styles = [
     common,
@@ -41,6 +41,16 @@ export class PostCard extends Decision {
         overflow-wrap: anywhere;
         white-space: pre-wrap;
       }
+      .thumbs {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 8px;
+      }
+      .thumbs img {
+        max-width: 120px;
+        max-height: 120px;
+        border-radius: 8px;
+      }
       @media (max-width: 640px) {
         .card > .row button {
           flex: 1 1 auto;
@@ -53,6 +63,35 @@ export class PostCard extends Decision {
     super();
     /** @type {any} */
     this.post = null;
+    /** @type {{number: number, url: string}[]} */
+    this.thumbs = [];
+    this.#shown = '';
+  }
+
+  /** Digest of the post whose pictures are shown or on their way. */
+  #shown;
+
+  updated() {
+    const {digest, thumbnails = []} = this.post;
+    const {posts, gateway} = this.stores;
+    if (!thumbnails.length || this.#shown === digest || !gateway.canAsk) return;
+    this.#shown = digest;
+    this.thumbs = [];
+    this.#fetch(posts, this.post, digest);
+  }
+
+  /**
+   * One after the other: a carousel must not be twenty questions at once.
+   * @param {any} posts
+   * @param {any} post
+   * @param {string} digest
+   */
+  async #fetch(posts, post, digest) {
+    for (const number of post.thumbnails) {
+      const url = await posts.thumbnail(post, number);
+      if (this.#shown !== digest) return;
+      if (url) this.thumbs = [...this.thumbs, {number, url}];
+    }
   }
 
   get #network() {
@@ -74,7 +113,7 @@ export class PostCard extends Decision {
           <span class="tag ${COLOURS[state] ?? ''}">${word}</span>
         </div>
         <div class="text" tabindex="0">${visible(post.text)}</div>
-        ${summary && !quiet ? html`<p class="note ${state === 'failed' ? 'bad' : ''}">${summary}</p>` : nothing}
+        ${this.#pictures()} ${summary && !quiet ? html`<p class="note ${state === 'failed' ? 'bad' : ''}">${summary}</p>` : nothing}
         <dl class="facts">
           ${fact(t('posts.account'), post.account)} ${fact(t('posts.group'), post.group)}
           ${fact(t('posts.due'), post.dueAtMs ? html`<span title=${dateTime(post.dueAtMs)}>${ago(post.dueAtMs)}</span>` : '')}
@@ -86,6 +125,14 @@ export class PostCard extends Decision {
         ${safeLink(post.permalink) ? html`<p><a href=${post.permalink} target="_blank" rel="noopener noreferrer">${t('posts.link')}</a></p>` : nothing}
       </article>
       <oc-confirm></oc-confirm><oc-text-dialog></oc-text-dialog>`;
+  }
+
+  #pictures() {
+    if (!this.thumbs.length) return nothing;
+    const {thumbs} = this;
+    return html`<div class="thumbs">
+      ${thumbs.map(({number, url}) => html`<img src=${url} alt=${t('posts.picture', {n: number})} />`)}
+    </div>`;
   }
 
   /** @param {string} state */
@@ -149,7 +196,7 @@ export class PostCard extends Decision {
   }
 }
 
-/** @param {unknown} url a picture is not fetched from here: whoever looks at the post would tell its host */
+/** @param {unknown} url a picture is not fetched from here, the gateway sends it: looking would tell its host */
 const mediaLine = (url) => html`<div><code>${visible(url)}</code></div>`;
 
 /** @param {unknown} url */

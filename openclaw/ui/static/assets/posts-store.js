@@ -55,6 +55,19 @@ export class PostsStore extends RemoteStore {
     return this.act(id, 'posts.retry', {id}, t('posts.saidChanged'));
   }
 
+  /**
+   * @param {any} post
+   * @param {number} number one of its thumbnails
+   * @returns {Promise<string>} a data address; empty when the picture cannot be shown
+   */
+  async thumbnail({id}, number) {
+    try {
+      return (await this.connection.request('posts.thumbnail', {id, number})).dataUrl;
+    } catch {
+      return '';
+    }
+  }
+
   /** @param {any} post with the digest of what was on screen */
   delete({id, digest}) {
     return this.act(id, 'posts.delete', {id, digest}, t('posts.saidDeleting'));

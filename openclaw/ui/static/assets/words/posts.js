@@ -11,6 +11,7 @@ export default {
   "due": ["Goes online", "게시 시각"],
   "length": ["Length", "길이"],
   "lengthOf": ["{n} of {all}", "{n} / {all}"],
+  "picture": ["Picture {n}", "사진 {n}"],
   "pictures": ["Pictures", "사진"],
   "approvedBy": ["Approved by", "승인한 사람"],
   "link": ["See it online", "게시물 보기"],
