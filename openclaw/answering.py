@@ -10,12 +10,13 @@ from typing import Any, Final
 from openclaw import store
 from openclaw.agent.compaction import Summary
 from openclaw.agent.loop import AgentLoop, Answer, RunEvents
+from openclaw.agent.memory.flush import ASKED, MARK, is_flush_due
 from openclaw.agent.policy import QueuePolicy, SessionPolicy
 from openclaw.agent.prompt import TOTAL_CHARS, PromptFacts, WorkspaceTexts, build_instructions
 from openclaw.agent.tools import ToolContext
 from openclaw.agent.turns import Turn, holds_outside, turns_of
 from openclaw.lanes import PEOPLE, Outcome, Run, decide_reset
-from openclaw.sessions import HEARTBEAT, Sessions, is_helper
+from openclaw.sessions import HEARTBEAT, Sessions, is_helper, is_private
 from openclaw.store import SessionRow
 from openclaw.telling import Telling
 from openclaw.transcript import COMPACTION, Entry, Transcripts, text_message
@@ -28,6 +29,7 @@ from shared.storage import Database
 _log = get_logger(__name__)
 
 HISTORY_ENTRIES: Final = 1000
+_FLUSH_S: Final = 120.0
 
 WorkspaceOf = Callable[[str], WorkspaceTexts]
 Steering = Callable[[Run, SessionRow], Awaitable[Sequence[Turn]]]
@@ -100,6 +102,7 @@ class Answering:
         if (answered := final_of(written)) is not None:
             return await self._end_ok(run, session, answered.message, answered.text)
         if not any(entry.role == "user" for entry in written):
+            await self._note_what_matters(run, session)
             message = text_message("user", row.text, self._clock.now())
             await self._transcripts.append(session.session_id, row.run_id, message)
         started = unix_ms(self._clock.now())
@@ -125,6 +128,59 @@ class Answering:
             return await self._end_aborted(run, session)
         self._tell.agent(run, "lifecycle", {"phase": "error", "error": result.error, "endedAt": self._tell.now_ms})
         return await self.end_error(run, result)
+
+    async def _note_what_matters(self, run: Run, session: SessionRow) -> None:
+        """Before a conversation of the owner's is shortened: a silent turn under an id of its own. It may fail."""
+        compactor = self._loop.compactor
+        if compactor is None or not compactor.flushes_memory or not is_private(session.key):
+            return
+        entries = await self._transcripts.last(session.session_id, HISTORY_ENTRIES)
+        can_write = any(spec.name == "write" for spec in self._loop.tools.specs(session.key))
+        if not can_write or not is_flush_due(entries, session.context_tokens, compactor.room):
+            return
+        work = self._tasks.start(self._flush(run, session), name="memory_flush", watched=True)
+        run.work = work
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not run.is_stopped():
+                raise
+        except (GatewayError, TimeoutError) as error:
+            _log.warning("memory.flush_failed", session=session.key, reason=str(error) or "too slow")
+        finally:
+            work.cancel()
+
+    async def _flush(self, run: Run, session: SessionRow) -> None:
+        run_id = f"{run.row.run_id}_flush"
+        now = self._clock.now()
+        asked = text_message("user", ASKED.format(day=now.date().isoformat()), now, **{MARK: True})
+
+        async def record(message: dict[str, Any]) -> Entry:
+            return await self._transcripts.append(session.session_id, run_id, message | {MARK: True})
+
+        await record(asked)
+        entries = await self._transcripts.last(session.session_id, HISTORY_ENTRIES)
+        context = ToolContext(run_id, session.key, "", outside=holds_outside(entries))
+        async with self._slots, asyncio.timeout(_FLUSH_S):
+            answer = await self._loop.run(
+                await self._instructions(run, session),
+                turns_of(entries, max_chars=self.policy.history_chars),
+                context=context,
+                session_id=session.session_id,
+                record=record,
+                events=RunEvents(remember=lambda summary: self._remember(run, session, summary)),
+                model=str(session.settings.get("model", "")),
+            )
+        await record(answer.message)
+        used = answer.usage
+        await self._sessions.used(
+            session.key,
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cached_tokens=used.cached_tokens,
+            touch=False,
+        )
+        _log.info("memory.flushed", session=session.key, run_id=run_id)
 
     async def _fresh(self, session: SessionRow) -> SessionRow:
         """The session, begun anew when policy says that the old conversation is over."""
@@ -153,16 +209,7 @@ class Answering:
 
     async def _generate(self, run: Run, session: SessionRow) -> Answer | Outcome:
         entries = await self._transcripts.last(session.session_id, HISTORY_ENTRIES)
-        facts = PromptFacts(
-            self.policy.agent_name,
-            self.policy.instructions,
-            run.origin.channel if run.origin else session.channel,
-            session.chat_type,
-            session.display_name,
-            is_helper(session.key),
-        )
-        texts = await asyncio.to_thread(self._workspace, session.key)
-        instructions = build_instructions(facts, texts, total_chars=self.policy.workspace_chars)
+        instructions = await self._instructions(run, session)
         teller = self._tell.teller(run)
         chat = run.origin.chat if run.origin else ""
         outside = holds_outside(entries)
@@ -203,6 +250,18 @@ class Answering:
         if summary is not None:
             await self._remember(run, session, summary)
         return summary
+
+    async def _instructions(self, run: Run, session: SessionRow) -> str:
+        facts = PromptFacts(
+            self.policy.agent_name,
+            self.policy.instructions,
+            run.origin.channel if run.origin else session.channel,
+            session.chat_type,
+            session.display_name,
+            is_helper(session.key),
+        )
+        texts = await asyncio.to_thread(self._workspace, session.key)
+        return build_instructions(facts, texts, total_chars=self.policy.workspace_chars)
 
     async def _remember(self, run: Run, session: SessionRow, summary: Summary) -> None:
         """Make a summary part of the transcript: later turns begin with it."""

@@ -241,6 +241,7 @@ class Tenant:
                     **operations(gateway, self._secret, self.inbox, self.stop_requested),
                     **approval_operations(self.approvals),
                     **channel_log_operations(self.inbox),
+                    **toolbox.memory.operations(),
                     **self.maintenance.operations(),
                     **audit_operations(self.name, self.paths, commands, lambda: gateway.services.dm_pairing.allowed),
                 },

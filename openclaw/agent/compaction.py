@@ -89,6 +89,16 @@ class Compactor:
         """Tokens the first model reads."""
         return next((context_tokens(ref, self._models.catalog) or 0 for ref in self._models.refs), 0) or _UNKNOWN_WINDOW
 
+    @property
+    def room(self) -> int:
+        """Tokens a conversation may have before it is shortened."""
+        return max(self.window - self._policy.reserve_tokens, self.window // 4)
+
+    @property
+    def flushes_memory(self) -> bool:
+        """Whether the agent is to note what it must not forget before that."""
+        return self._policy.memory_flush
+
     async def fit(
         self,
         instructions: str,
@@ -111,7 +121,7 @@ class Compactor:
             session_id: the conversation's.
             remember: makes the summary durable.
         """
-        room = max(self.window - self._policy.reserve_tokens, self.window // 4)
+        room = self.room
         before = estimated_tokens(instructions, turns, specs)
         if attempt:
             room = min(room, before // 2)

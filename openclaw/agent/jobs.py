@@ -1,6 +1,6 @@
 """Commands that outlast the call that started them: kept by session, bounded in number, told about when they end.
 
-A job lives in this process: when the tenant stops, its jobs end, and their sessions hear of it no more.
+A job lives in this process: when the tenant stops, its jobs end, and their sessions hear of it at the next start.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from openclaw.agent.job_book import Cut, JobBook
 from openclaw.agent.output import bounded, clean_output, result_text
 from openclaw.agent.tools import ToolContext
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -67,11 +68,15 @@ class Jobs:
     """All commands that run for the agent.
 
     Args:
+        book: where jobs are written down while they run in the background.
+
+    Attributes:
         ended: told of every job that ended in the background and whose end nobody has read.
     """
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, book: JobBook | None = None) -> None:
         self._clock = clock
+        self._book = book
         self._tasks = TaskPool("jobs")
         self._jobs: dict[str, Job] = {}
         self.ended: Ended | None = None
@@ -107,6 +112,8 @@ class Jobs:
             self._jobs.pop(job.job_id, None)
             job.told = True
             return result_text(job.work.result())
+        if self._book is not None:
+            self._book.add(Cut(job.job_id, context.session_key, context.chat, command))
         self._tasks.start(self._watch(job), name=f"{job.job_id}.watch")
         _log.info("exec.background", job=job.job_id, session=context.session_key)
         return (
@@ -124,6 +131,8 @@ class Jobs:
         if job.work is None:
             return
         await asyncio.wait({job.work})
+        if self._book is not None:
+            self._book.keep(lambda written: written.job_id != job.job_id)
         quiet = job.outcome is not None and job.outcome.exit_code == 0 and not job.contained.stdout
         if self.ended is not None and not job.told and not quiet and not job.work.cancelled():
             await self.ended(job)

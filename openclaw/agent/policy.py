@@ -99,11 +99,13 @@ class CompactionPolicy(_Table):
         reserve_tokens: of the window, left free for the answer.
         keep_tokens: of the newest conversation, kept word for word.
         attempts: compactions in one run, before it ends with an apology.
+        memory_flush: shortly before the first one, let the agent of an owner's session note what it must not forget.
     """
 
     reserve_tokens: int = Field(default=20_000, ge=1000)
     keep_tokens: int = Field(default=20_000, ge=500)
     attempts: int = Field(default=3, ge=1, le=5)
+    memory_flush: bool = True
 
 
 class SessionPolicy(_Table):

@@ -11,6 +11,7 @@ import asyncio
 from openclaw import store
 from openclaw.agent.commands import Commands
 from openclaw.agent.exec_tool import Announce, ExecTool
+from openclaw.agent.job_book import JobBook
 from openclaw.agent.jobs import Job, Jobs, ended_text
 from openclaw.agent.json_query import JSON_QUERY
 from openclaw.agent.mcp.policy import load_mcp_policy
@@ -67,7 +68,8 @@ class Toolbox:
         self._policy = policy
         self._clock = clock
         self.places = Places(tenant, paths)
-        self.jobs = Jobs(clock)
+        self._book = JobBook(paths.job_book(tenant))
+        self.jobs = Jobs(clock, self._book)
         self.memory = Memory(self.places.workspace, paths.openclaw_transcripts(tenant), paths.memory_index(tenant))
         execute = ExecTool(commands, approvals, announce, self.jobs, background_s=policy.tools.background_s)
         own = (
@@ -112,6 +114,7 @@ class Toolbox:
         self._turns, self._runs = turns, runs
         self.memory.sessions = sessions
         self.jobs.ended = self._job_ended
+        await self._tell_of_cut_jobs(runs, turns)
         self._helpers = SessionTools(sessions, services.transcripts, runs, turns, recipients, self._clock)
         self.registry.add(*self._helpers.tools, MessageTool(outbox, recipients).tool)
         since = self._clock.now() - TAKEN_UP
@@ -141,6 +144,13 @@ class Toolbox:
             return Folder(self.places.workspace).read(HEARTBEAT_FILE).decode(errors="replace")
         except GatewayError:
             return None
+
+    async def _tell_of_cut_jobs(self, runs: Runs, turns: SystemTurns) -> None:
+        """Tell sessions of commands that ended with an earlier process; struck out once their turn is stored."""
+        told = {cut.job_id for cut in self._book.load() if await runs.is_known(f"{cut.job_id}_cut")}
+        self._book.keep(lambda cut: cut.job_id not in told)
+        for cut in self._book.load():
+            turns.begin(cut.session_key, cut.chat, cut.text, f"{cut.job_id}_cut")
 
     async def _job_ended(self, job: Job) -> None:
         """Tell the session of a job's end, unless its own run heard of it meanwhile."""

@@ -28,6 +28,7 @@ MODULES: Final = {
     "health": "openclaw.cli.status:health",
     "import": "openclaw.importing.cli",
     "logs": "openclaw.cli.logs",
+    "memory": "openclaw.cli.memory",
     "message": "openclaw.cli.message",
     "models": "openclaw.cli.models",
     "onboard": "openclaw.cli.sign_in:onboard",

@@ -209,6 +209,10 @@ class Paths:
         """The full-text index over notes and conversations; made anew when it is gone."""
         return self.tenant(tenant) / "data" / "memory.db"
 
+    def job_book(self, tenant: str) -> Path:
+        """Commands of OpenClaw's agent that run in the background, for the next start to tell of."""
+        return self.tenant(tenant) / "data" / "jobs.json"
+
     def mcp_folder(self, tenant: str, server: str) -> Path:
         """The only folder that an MCP server of OpenClaw's can write in."""
         return self.tenant(tenant) / "data" / "mcp" / server

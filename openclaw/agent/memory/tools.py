@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from openclaw.agent.memory.store import Hit, Kind, MemoryStore
-from openclaw.agent.tools import Arguments, FromOutside, Tool, ToolContext, make_tool
+from openclaw.agent.tools import Arguments, FromOutside, Tool, ToolContext, make_tool, parse_arguments
 from openclaw.agent.workspace.folder import Folder
 from openclaw.agent.workspace.tools import text_of_file
 from openclaw.sessions import Sessions
 from shared.errors import Denied, Unavailable
+from shared.lifecycle.control import Operation
 
 
 class SearchArguments(Arguments):
@@ -95,14 +97,26 @@ class Memory:
         return self._store.search(query, kinds, limit)
 
     async def _search_tool(self, given: SearchArguments, _context: ToolContext) -> str:
-        kinds: tuple[Kind, ...] = ("memory", "sessions") if given.source == "all" else (given.source,)
-        hits = await self.search(given.query, kinds, given.max_results)
+        hits = await self.search(given.query, _kinds(given), given.max_results)
         if not hits:
             return "nothing was found"
         text = "\n".join(
             f"{number}. {self.describe(hit)}\n   {_flat(hit.snippet)}" for number, hit in enumerate(hits, 1)
         )
         return FromOutside(text) if any(hit.kind == "sessions" for hit in hits) else text
+
+    def operations(self) -> Mapping[str, Operation]:
+        """The operator's search, for the control socket."""
+
+        async def search(params: dict[str, Any]) -> list[dict[str, Any]]:
+            given = parse_arguments(SearchArguments, dict(params), "memory.search")
+            hits = await self.search(given.query, _kinds(given), given.max_results)
+            return [
+                {"kind": hit.kind, "name": hit.name, "where": self.describe(hit), "snippet": _flat(hit.snippet)}
+                for hit in hits
+            ]
+
+        return {"memory.search": search}
 
     def describe(self, hit: Hit) -> str:
         """Where a piece is from, in words."""
@@ -125,6 +139,10 @@ class Memory:
         """Close the index."""
         async with self._lock:
             await asyncio.to_thread(self._store.close)
+
+
+def _kinds(given: SearchArguments) -> tuple[Kind, ...]:
+    return ("memory", "sessions") if given.source == "all" else (given.source,)
 
 
 def _flat(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 from pydantic_core import to_json
 
+from openclaw.agent.memory.flush import is_flush
 from openclaw.protocol import events
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire, compact
@@ -40,7 +41,7 @@ def history_messages(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     left = _HISTORY_BYTES
     for entry in reversed(entries):
-        if entry.role == COMPACTION:
+        if entry.role == COMPACTION or is_flush(entry.message):
             continue
         message = _shown(entry.message)
         size = len(to_json(message))
