@@ -100,7 +100,7 @@ async def run_gateway(paths: Paths) -> int:
     make_undumpable()
     faultpoints.arm(paths)
     settings = Settings.load(paths)
-    lock = SingleInstance(paths.gateway / "gateway.pid", what=f"the gateway with state in {paths.state}")
+    lock = SingleInstance(paths.gateway_lock, what=f"the gateway with state in {paths.state}")
     lock.acquire()
     try:
         stopping = stop_on_signals()

@@ -231,11 +231,13 @@ class Settings:
         return self.policy.enabled()
 
     def user_of(self, tenant: str) -> ServiceUser | None:
-        """The user a tenant runs as; None when it shares ours.
+        """The user a tenant runs as; None when it shares ours, as all do in the sandbox.
 
         Raises:
             ConfigError: policy names one that does not exist.
         """
+        if self.paths.sandbox_marker.exists():
+            return None
         return service_user(tenant, self.policy.tenants[tenant].user)
 
     def tenants_of(self, kind: TenantKind) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
 from gateway.settings import Settings
 from gateway.supervisor.supervisor import Supervisor
@@ -38,8 +40,22 @@ def require_accounts(settings: Settings) -> None:
     )
 
 
-async def run_up(paths: Paths) -> int:
-    """Run the supervisor in the foreground.
+def run_up(paths: Paths) -> int:
+    """Run the supervisor in the foreground; after an upgrade this process goes on as the new version.
+
+    Raises:
+        ConfigError: something must be fixed first; nothing was started.
+        Unavailable: the gateway did not come up.
+    """
+    successor = asyncio.run(_run_up(paths))
+    if successor is not None:
+        program = str(successor)
+        os.execv(program, [program, "-m", "gateway.cli.main", "up", "--state", str(paths.state)])  # noqa: S606 - named by the operator
+    return 0
+
+
+async def _run_up(paths: Paths) -> Path | None:
+    """Run until told to stop; says which program takes over, if any.
 
     Raises:
         ConfigError: something must be fixed first; nothing was started.
@@ -48,7 +64,7 @@ async def run_up(paths: Paths) -> int:
     configure_logging("up", level=log_level())
     settings = Settings.load(paths)
     require_accounts(settings)
-    lock = SingleInstance(paths.state / "up.pid", what=f"clawgate with state in {paths.state}")
+    lock = SingleInstance(paths.up_lock, what=f"clawgate with state in {paths.state}")
     lock.acquire()
     stopping = stop_on_signals()
     supervisor = Supervisor(settings)
@@ -59,7 +75,7 @@ async def run_up(paths: Paths) -> int:
     finally:
         await supervisor.stop()
         lock.release()
-    return 0
+    return supervisor.successor
 
 
 async def first_of(*events: asyncio.Event) -> None:

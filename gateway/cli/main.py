@@ -34,6 +34,7 @@ MODULES: Final = {
     "tenants": "gateway.tenants.cli",
     "tunnel": "gateway.cli.tunnel",
     "uninstall": "gateway.cli.leave:uninstall",
+    "upgrade": "gateway.upgrade.cli",
     "usage": "gateway.cli.usage",
 }
 
@@ -53,7 +54,7 @@ def up(state: Path | None) -> int:
     """Start the gateway and all tenants in the foreground."""
     from gateway.up import run_up
 
-    return asyncio.run(run_up(paths_of(state)))
+    return run_up(paths_of(state))
 
 
 @cli.command()

@@ -25,7 +25,8 @@ from shared.providers.catalog import load_catalog
 from shared.storage import Database
 
 
-def _settings(patient: Patient) -> Iterator[Row]:
+def settings(patient: Patient) -> Iterator[Row]:
+    """Whether the settings, `.env` and the vault can be read."""
     if patient.refusal is not None:
         yield patient.refusal
         return
@@ -43,7 +44,8 @@ def _accounts(patient: Patient) -> Iterator[Row]:
         yield Row("accounts", "ok", "at least one bot has a token")
 
 
-def _policies(patient: Patient) -> Iterator[Row]:
+def policies(patient: Patient) -> Iterator[Row]:
+    """Whether every policy file of the gateway can be used."""
     paths = patient.paths
     loads: tuple[tuple[str, Callable[[], object]], ...] = (
         ("oauth", lambda: OAuthPolicy.load(paths)),
@@ -65,15 +67,16 @@ def _policies(patient: Patient) -> Iterator[Row]:
         yield Row("policies", "ok", f"{', '.join(name for name, _ in loads)}: valid")
 
 
-def _zone(patient: Patient) -> Iterator[Row]:
+def zone(patient: Patient) -> Iterator[Row]:
+    """Whether this machine knows the owner's time zone."""
     if patient.settings is None:
         return
     try:
-        zone = parse_zone(patient.settings.policy.workers.timezone)
+        name = parse_zone(patient.settings.policy.workers.timezone)
     except GatewayError as error:
         yield refused("zone", error, "sudo apt-get install tzdata, or set TZ in .env")
     else:
-        yield Row("zone", "ok", f"the owner's clock is {zone}")
+        yield Row("zone", "ok", f"the owner's clock is {name}")
 
 
 def _folders(patient: Patient) -> Iterator[Row]:
@@ -83,10 +86,9 @@ def _folders(patient: Patient) -> Iterator[Row]:
 
 def _locks(patient: Patient) -> Iterator[Row]:
     paths = patient.paths
-    up, gateway = paths.state / "up.pid", paths.gateway / "gateway.pid"
-    yield from lock_rows(up, what=f"clawgate with state in {paths.state}", answers="up" in patient.running)
+    yield from lock_rows(paths.up_lock, what=f"clawgate with state in {paths.state}", answers="up" in patient.running)
     what = f"the gateway with state in {paths.state}"
-    yield from lock_rows(gateway, what=what, answers="gateway" in patient.running)
+    yield from lock_rows(paths.gateway_lock, what=what, answers="gateway" in patient.running)
 
 
 def _database(patient: Patient) -> Iterator[Row]:
@@ -127,19 +129,19 @@ def _ports(patient: Patient) -> Iterator[Row]:
 
 
 def _engine(patient: Patient) -> Iterator[Row]:
-    if (settings := patient.settings) is None:
+    if (found := patient.settings) is None:
         return
 
     async def ask() -> str:
-        engine = build_engine(settings)
+        engine = build_engine(found)
         try:
-            info = await require_engine(engine, settings.policy.workers.image)
+            info = await require_engine(engine, found.policy.workers.image)
         finally:
             await engine.close()
         return f"{info.kind} {info.version}, and the worker image is there"
 
     try:
-        build_launcher(settings)
+        build_launcher(found)
         yield Row("engine", "ok", asyncio.run(ask()))
     except GatewayError as error:
         is_image = error.code == "engine.image_missing"
@@ -148,10 +150,10 @@ def _engine(patient: Patient) -> Iterator[Row]:
 
 
 EXAMINATIONS: Final[tuple[Callable[[Patient], Iterable[Row]], ...]] = (
-    _settings,
+    settings,
     _accounts,
-    _policies,
-    _zone,
+    policies,
+    zone,
     _folders,
     _locks,
     _database,

@@ -133,7 +133,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
     progress: Progress = _silent if options.quiet else say
     paths = Paths.resolve(options.state)
     claim_state(paths)
-    lock = SingleInstance(paths.state / "up.pid", what=f"a sandbox with state in {paths.state}")
+    lock = SingleInstance(paths.up_lock, what=f"a sandbox with state in {paths.state}")
     lock.acquire()
     async with AsyncExitStack() as stack:
         stack.callback(lock.release)

@@ -18,8 +18,9 @@ from gateway.tenants.names import TenantKind
 from gateway.workers.development import NAME as DEV_MOUNT
 from gateway.workers.settings import CONTAINER_SETTINGS
 from shared.config.process import environment as environment_of
-from shared.errors import ExitCode, GatewayError, NotFound, Unavailable
-from shared.lifecycle.control import ControlServer, call
+from shared.config.process import program_version
+from shared.errors import Conflict, ExitCode, GatewayError, Invalid, NotFound, Unavailable
+from shared.lifecycle.control import ControlServer, call, required_text
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
 from shared.secrets.files import Secret
@@ -69,10 +70,13 @@ class Supervisor:
                 "restart": self._op_restart,
                 "stop": self._op_stop,
                 "tenants_changed": self._op_tenants_changed,
+                "about": self._op_about,
+                "succeed": self._op_succeed,
             },
         )
         self._changing = asyncio.Lock()
         self.stop_requested = asyncio.Event()
+        self.successor: Path | None = None
 
     async def start(self) -> None:
         """Start the gateway, wait until it serves, then start the tenants and wait for each.
@@ -204,6 +208,20 @@ class Supervisor:
             await asyncio.gather(*(child.wait_ready(_READY_TIMEOUT_S) for child in added))
             _log.info("supervisor.tenants_changed", added=sorted(new), removed=gone)
             return {"added": sorted(new), "removed": sorted(gone)}
+
+    async def _op_about(self, _params: dict[str, Any]) -> dict[str, Any]:
+        return {"version": program_version(), "pid": os.getpid(), "program": sys.executable}
+
+    async def _op_succeed(self, params: dict[str, Any]) -> dict[str, bool]:
+        """End everything in order; whoever runs us goes on as the program that is named."""
+        program = Path(required_text(params, "program"))
+        if not os.access(program, os.X_OK):
+            raise Invalid(f"{program} is no program", code="upgrade.program")
+        if self._settings.policy.sandbox:
+            raise Conflict("a sandbox is started anew by hand", code="upgrade.sandbox")
+        self.successor = program
+        self.stop_requested.set()
+        return {"stopping": True}
 
     async def _op_stop(self, _params: dict[str, Any]) -> dict[str, bool]:
         self.stop_requested.set()

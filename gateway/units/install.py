@@ -14,6 +14,7 @@ from typing import Literal
 
 from gateway.settings import Settings
 from gateway.units.render import Installation, UnitFile, is_ours, is_untouched, render, services_of
+from gateway.upgrade.layout import lasting_prefix
 from shared.config.parse import parse_zone
 from shared.errors import ConfigError, Conflict, Denied, Unavailable
 from shared.secrets.files import write_private
@@ -69,12 +70,12 @@ def installation_of(settings: Settings, root: Path, *, vault_keys: Path | None =
             code="units.runtime",
         )
     program = Path(__file__).resolve().parents[2]
-    places = {Path(sys.prefix), Path(sys.base_prefix).resolve(), program}
+    places = {Path(sys.prefix), lasting_prefix(), Path(sys.base_prefix).resolve(), program}
     logins = {settings.credential_file("claude_file").parent}
     return Installation(
         state=paths.state,
         runtime=paths.runtime,
-        programs=Path(sys.prefix) / "bin",
+        programs=lasting_prefix() / "bin",
         tenants={name: tenant.kind for name, tenant in settings.enabled_tenants().items()},
         zone=parse_zone(settings.policy.workers.timezone),
         in_homes=sorted(place for place in places if _in_home(place)),

@@ -181,9 +181,14 @@ def _is_left_out(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _copy_database(source: Path, target: Path) -> None:
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database that may be in use into a file that is not there yet, as of one moment; blocks."""
     with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as reading:
         reading.execute("VACUUM INTO ?", (str(target),))
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    copy_database(source, target)
     with closing(sqlite3.connect(target, isolation_level=None)) as copy:
         tables = {row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for table in sorted(tables.intersection(EMPTIED)):

@@ -87,6 +87,16 @@ class Paths:
         return self.state / "gateway"
 
     @property
+    def up_lock(self) -> Path:
+        """The lock of whoever started everything: ``clawgate up`` or a sandbox."""
+        return self.state / "up.pid"
+
+    @property
+    def gateway_lock(self) -> Path:
+        """The gateway's single-instance lock."""
+        return self.gateway / "gateway.pid"
+
+    @property
     def env_file(self) -> Path:
         """Secrets a person types in; mode 600, read by the gateway alone."""
         return self.gateway / ".env"
@@ -134,6 +144,10 @@ class Paths:
     def backup_spool(self) -> Path:
         """Copies on their way into a backup; removed when it is made."""
         return self.gateway / "backups" / "spool"
+
+    def before_upgrade(self, version: str) -> Path:
+        """Copies of all databases as a version left them, for the way back to it."""
+        return self.gateway / "upgrades" / version
 
     def backup_copy(self, tenant: str) -> Path:
         """Working copy of the git remote that a tenant is backed up to; everything in it is sealed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from importlib import metadata
 from pathlib import Path
 
 from shared.errors import ConfigError, Unavailable
@@ -61,6 +62,11 @@ def child_environment(**extra: str) -> dict[str, str]:
     """The environment for a child process of ours: a short list of harmless names, and what is added."""
     names = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "CLAWGATE_LOG_LEVEL")
     return {name: value for name in names if (value := os.environ.get(name)) is not None} | extra
+
+
+def program_version() -> str:
+    """The version of this program as it is installed."""
+    return metadata.version("clawgate")
 
 
 def environment(name: str, default: str = "") -> str:

@@ -55,7 +55,7 @@ async def start(paths):
     try:
         settings = await asyncio.to_thread(Settings.load, paths)
         require_accounts(settings)
-        lock = SingleInstance(paths.gateway / "gateway.pid", what=f"the gateway with state in {paths.state}")
+        lock = SingleInstance(paths.gateway_lock, what=f"the gateway with state in {paths.state}")
         lock.acquire()
         try:
             async with running_gateway(settings):
@@ -111,7 +111,7 @@ def taken_port(paths):
 
 @contextmanager
 def second_instance(paths):
-    descriptor = os.open(paths.gateway / "gateway.pid", os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(paths.gateway_lock, os.O_RDWR | os.O_CREAT)
     os.write(descriptor, b"4711")
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:

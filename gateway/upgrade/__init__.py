@@ -1,0 +1,1 @@
+"""A new version: tried on copies first, then put in the old one's place."""
