@@ -16,17 +16,27 @@ TENANTS = ("nanoclaw", "openclaw")
 NETWORKS: tuple[Network, ...] = ("threads", "instagram")
 
 
-def seed_posting(paths: Paths, owner_id: str | None, media_port: int) -> None:
+def seed_posting(paths: Paths, meta: MetaWorld, owner_id: str | None, media_port: int) -> None:
     """Open posting to everybody, each post approved by the owner; what a person made of the file stays.
 
     Args:
         paths: the sandbox's own.
+        meta: the emulated networks, at other addresses at every start.
         media_port: where files are served; it is another one at every start.
         owner_id: of the person who owns the emulated server; None when another one is used.
     """
     path = operator_file("social", paths)
     is_new = not path.exists()
-    overlay_file(path, {"media": {"public_base": f"http://127.0.0.1:{media_port}", "port": media_port}})
+    overlay_file(
+        path,
+        {
+            "media": {"public_base": f"http://127.0.0.1:{media_port}", "port": media_port},
+            "oembed": {
+                "threads": f"{meta.base('threads')}/v1.0/oembed",
+                "instagram": f"{meta.base('instagram')}/v25.0/instagram_oembed",
+            },
+        },
+    )
     if not is_new:
         return
     approvers = ["operator", *([owner_id] if owner_id else [])]

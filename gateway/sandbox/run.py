@@ -178,7 +178,7 @@ async def running_sandbox(options: SandboxOptions) -> AsyncIterator[Sandbox]:
             people=_people(discord, slack),
         )
 
-        seed_posting(paths, discord.cast.people["owner"] if discord else None, free_port())
+        seed_posting(paths, meta, discord.cast.people["owner"] if discord else None, free_port())
 
         progress("starting the gateway and both tenants")
         logs = paths.state / "logs"

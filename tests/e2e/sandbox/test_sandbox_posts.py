@@ -41,6 +41,9 @@ async def test_from_a_discord_message_to_the_permalink(folder: Path, bot: str) -
         assert (await feed(sandbox)).count("High tide at noon") == 1
         (post,) = (await asyncio.to_thread(sandbox.ask, "gateway", "posts_list"))["posts"]
         assert post["state"] == "published"
-        assert post["permalink"] in done["content"]
+        await sandbox.reply_to({"id": "0", "channel_id": direct}, bot, post["permalink"])
+        public = post["permalink"].replace("threads.invalid", "www.threads.com")
+        embedded = await asyncio.to_thread(sandbox.ask, "gateway", "posts_embed", url=public)
+        assert "High tide at noon" in embedded["html"], "asked at the emulated network, not at the real one"
         sent = await sandbox.say("!tool post_status {}", bot=bot)
         assert post["permalink"] in (await sandbox.reply_to(sent, bot, "is online at Threads"))["content"]
