@@ -143,7 +143,11 @@ def _scheduled(question: _Question) -> _Verdict | None:
 
 
 def _light_off(question: _Question) -> _Verdict | None:
-    return None if question.policy.enabled else _Verdict("STANDARD", "the light route is off")
+    if question.policy.enabled:
+        return None
+    if question.policy.enabled is None:  # a policy file alone, as `nanoclaw route explain` reads it
+        return _Verdict("STANDARD", "the light route is off, unless .env names COPILOT_API_URL or COPILOT_MODEL")
+    return _Verdict("STANDARD", "the light route is off")
 
 
 def _light_rests(question: _Question) -> _Verdict | None:

@@ -82,3 +82,12 @@ def test_the_korean_readme_has_the_same_headings_code_and_pictures_as_the_englis
     assert shape("README.ko.md") == shape("README.md")
     assert "](README.ko.md)" in (ROOT / "README.md").read_text()
     assert "](README.md)" in (ROOT / "README.ko.md").read_text()
+
+
+def test_every_row_of_the_owners_list_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "spec.md").read_text()
+    rows = re.findall(r"^\| ([NOG]\d+) .+ \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    expected = [f"{part}{number}" for part, last in (("N", 20), ("O", 14), ("G", 12)) for number in range(1, last + 1)]
+    assert [row[0] for row in rows] == expected
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert {name for row in rows for name in re.findall(r"`(test_\w+\.py)`", row[3])} - there == set()
