@@ -218,7 +218,8 @@ class Answering:
         told.steering = lambda: self.steering(run, session)
         told.remember = lambda summary: self._remember(run, session, summary)
         try:
-            async with asyncio.timeout(self.policy.timeout_s):
+            limit_s = self.policy.timeout_s if run.timeout_s is None else min(run.timeout_s, self.policy.timeout_s)
+            async with asyncio.timeout(limit_s):
                 return await self._loop.run(
                     instructions,
                     turns_of(entries, max_chars=self.policy.history_chars),

@@ -47,7 +47,11 @@ class Outcome:
 
 @dataclass(eq=False)
 class Run:
-    """One run that is accepted and has not ended."""
+    """One run that is accepted and has not ended.
+
+    Attributes:
+        timeout_s: a shorter time than the policy's; taken up by another process, the policy's counts.
+    """
 
     row: RunRow
     origin: SessionOrigin | None
@@ -55,6 +59,7 @@ class Run:
     on_text: OnText | None = None
     on_tool: OnTool | None = None
     tool_target: str = ""
+    timeout_s: float | None = None
     text: str = ""
     seq: int = 0
     stop: StopReason | None = None

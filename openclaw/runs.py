@@ -124,10 +124,20 @@ class Runs:
     def _run(self, row: RunRow, origin: SessionOrigin | None = None) -> Run:
         return Run(row, origin, asyncio.get_running_loop().create_future())
 
-    async def submit(self, key: str, asked_key: str, text: str, run_id: str, *, tool_target: str = "") -> str:
+    async def submit(
+        self,
+        key: str,
+        asked_key: str,
+        text: str,
+        run_id: str,
+        *,
+        tool_target: str = "",
+        timeout_s: float | None = None,
+    ) -> str:
         """Accept a message from a client; returns ``started``, ``in_flight`` or ``ok`` (it was answered before).
 
-        A message for a busy session waits: its own run ends at once without text, and a new run carries it out.
+        A message for a busy session waits: its own run ends at once without text, and a new run carries it out. A
+        `timeout_s` shorter than the policy's counts for this run.
 
         Raises:
             Busy: too many messages wait for this session, or we are stopping.
@@ -144,7 +154,7 @@ class Runs:
         if follow is not None:
             row = replace(row, state="continued", continued_as=follow.run_id, ended_at=now)
         run = self._run(follow or row)
-        run.tool_target = tool_target
+        run.tool_target, run.timeout_s = tool_target, timeout_s
         self._queue.by_id[run_id] = run  # before the first await, so that a key sent twice at once starts one run
         try:
             known = await self._db.write(lambda c: store.accept_run(c, row, follow))

@@ -83,6 +83,9 @@ _GATEWAY_WAIT_S = 60.0
 _DRAIN_S = 15.0
 _INTAKE_DRAIN_S = 2.0
 _FLUSH_S = 3.0
+_RESTART_COOLDOWN_S = 30.0
+"""Between a start and a restart that a change of the configuration asks for. Source: reference features §2.4."""
+
 _UTC = ZoneInfo("UTC")
 BIND = "OPENCLAW_BIND"
 
@@ -432,7 +435,7 @@ async def run(name: str, paths: Paths) -> int:
         AuthRequired: Discord refused the bot's token.
         Unavailable: the gateway did not come up in time.
     """
-    config = ConfigService(Source.of(paths, name))
+    config = ConfigService(Source.of(paths, name), restart_cooldown_s=_RESTART_COOLDOWN_S)
     snapshot = config.load()
     folder = paths.tenant(name)
     async with tenant_process(name, paths) as (client, startup):

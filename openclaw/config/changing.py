@@ -8,7 +8,7 @@ from typing import Any
 
 from openclaw.config.document import Document
 from openclaw.config.editing import get_value, included_from, set_value, unset_value
-from openclaw.config.files import Writer, render, write_config
+from openclaw.config.files import Writer, has_comments, render, stamped, write_config
 from openclaw.config.issues import Issue
 from openclaw.config.snapshot import Checked, Source
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -26,12 +26,14 @@ class Written:
         changed: false when the file said so already.
         before: hash of the file before, None when there was none.
         left: problems the file had before and still has.
+        comments_lost: the file had some; the backup still has them.
     """
 
     changed: bool
     before: str | None
     after: str
     left: tuple[Issue, ...] = ()
+    comments_lost: bool = False
 
 
 def edit_config(source: Source, edit: Edit, writer: Writer, clock: Clock = SYSTEM_CLOCK) -> Written:
@@ -45,12 +47,15 @@ def edit_config(source: Source, edit: Edit, writer: Writer, clock: Clock = SYSTE
     """
     old = source.check()
     _require_readable(old.document)
-    text = render(edit(old.document.parsed))
+    before = old.document.hash if old.document.exists else None
+    values = edit(old.document.parsed)
+    if before is not None and values == old.document.parsed:
+        return Written(changed=False, before=before, after=before)
+    text = render(stamped(values, clock))
     new = source.check_text(text)
     left = _worse(old, new)
-    before = old.document.hash if old.document.exists else None
     changed = write_config(source.path, text, base_hash=before, writer=writer, clock=clock)
-    return Written(changed, before, new.document.hash, left)
+    return Written(changed, before, new.document.hash, left, has_comments(old.document.text))
 
 
 def _worse(old: Checked, new: Checked) -> tuple[Issue, ...]:

@@ -120,6 +120,8 @@ def _wrote(source: Source, written: Written, done: str) -> None:
     before = (written.before or "no file")[:12]
     backup = f", backup {source.path.name}.bak" if written.before else ""
     click.echo(f"{source.path}: sha256 {before} -> {written.after[:12]}{backup}", err=True)
+    if written.comments_lost:
+        click.echo(f"comments are lost where a program writes the file: the old text is {source.path}.bak", err=True)
     for issue in written.left:
         click.echo(f"still wrong: {issue.told()}", err=True)
 
@@ -191,7 +193,7 @@ def diff(tenant: str, state: Path | None, backup: int, *, effective: bool, as_js
 
 def _changes(source: Source, backup: int) -> list[dict[str, Any]]:
     from openclaw.config.editing import differences
-    from openclaw.config.files import backup_file
+    from openclaw.config.files import STAMP, backup_file
     from openclaw.config.issues import dotted
     from openclaw.config.masking import masked
     from shared.config.json5 import parse_json5
@@ -204,6 +206,7 @@ def _changes(source: Source, backup: int) -> list[dict[str, Any]]:
     return [
         {"path": dotted(path), "before": masked(was, path), "after": masked(new, path)}
         for path, was, new in differences(parse_json5(old.read_text(encoding="utf-8")).value, now)
+        if path[:1] != STAMP
     ]
 
 

@@ -19,13 +19,17 @@ from typing import Any, Final
 from openclaw.config.document import text_hash
 from openclaw.config.editing import differences
 from openclaw.config.issues import dotted
-from openclaw.config.masking import masked
+from openclaw.config.masking import LITERAL, masked
+from openclaw.protocol.frames import SERVER_VERSION
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.json5 import Json5Error, parse_json5
 from shared.errors import Conflict, Unavailable
 
 BACKUPS: Final = 5
 """``.bak``, ``.bak.1`` to ``.bak.4``. Source: reference features §1."""
+
+STAMP: Final = ("meta",)
+"""Where a file says who changed it last; that is no change by itself."""
 
 CHANGED: Final = "config changed since last load; re-run config.get and retry"
 """Source: reference gateway §14; clients look for these words."""
@@ -57,6 +61,20 @@ def backup_file(path: FilePath, number: int) -> FilePath:
 def render(values: Mapping[str, Any]) -> str:
     """A configuration as it is written: plain indented JSON."""
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def stamped(values: Mapping[str, Any], clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
+    """A copy that says in ``meta`` which release changed it last, and when, as the original's files do."""
+    meta = values.get("meta")
+    if meta is not None and not isinstance(meta, Mapping):
+        return dict(values)  # broken, or included: not ours to mend
+    touched = {"lastTouchedVersion": SERVER_VERSION, "lastTouchedAt": clock.now().isoformat()}
+    return {**values, "meta": {**(meta or {}), **touched}}
+
+
+def has_comments(text: str) -> bool:
+    """Whether somebody wrote remarks into the file, which a program that rewrites it cannot keep."""
+    return any(match["remark"] for match in LITERAL.finditer(text))
 
 
 def write_config(
@@ -154,6 +172,7 @@ def _audit(path: FilePath, old: str | None, text: str, writer: Writer, clock: Cl
         "changes": [
             {"path": dotted(where), "before": masked(was, where), "after": masked(now, where)}
             for where, was, now in differences(before, after)
+            if where[:1] != STAMP
         ],
     }
     file = audit_file(path)

@@ -15,7 +15,7 @@ from shared.config.json5 import Json5Error, Path, parse_json5
 
 _NAMES: Final = re.compile(r"(token|secret|password|passphrase|api_?key|private_?key|credential)s?$", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
-_LITERAL: Final = re.compile(
+LITERAL: Final = re.compile(
     r"""(?P<remark>//[^\n]*|/\*.*?\*/)|(?P<quote>["'])(?:\\.|(?!(?P=quote))[^\\])*(?P=quote)(?P<name>\s*:)?""",
     re.DOTALL,
 )
@@ -67,7 +67,7 @@ def masked(value: Any, path: Path = (), hides: Hides = is_secret_value) -> Any: 
 def masked_text(text: str, parsed: Mapping[str, Any], hides: Hides = is_secret_value) -> str:
     """The file's own text with every secret hidden; written anew when one is not between quotes in it."""
     hidden = {value for _, value in secrets_in(parsed, hides=hides)}
-    shown = _LITERAL.sub(lambda match: _hidden_literal(match, hidden), text)
+    shown = LITERAL.sub(lambda match: _hidden_literal(match, hidden), text)
     secrets = [value for _, value in secrets_in(parsed)]
     if any(secret in shown for secret in secrets) or _still_told(shown, hides):
         return json.dumps(masked(parsed, hides=hides), indent=2, ensure_ascii=False) + "\n"

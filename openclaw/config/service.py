@@ -57,6 +57,7 @@ class ConfigService:
     Args:
         source: where it comes from.
         restart: asked for when a change needs one; the argument says why.
+        restart_cooldown_s: no restart sooner than this after we began, so that edits in a row are no chain of restarts.
 
     Attributes:
         listeners: take up a new snapshot.
@@ -67,7 +68,12 @@ class ConfigService:
     """
 
     def __init__(
-        self, source: Source, *, restart: Callable[[str], None] | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        source: Source,
+        *,
+        restart: Callable[[str], None] | None = None,
+        restart_cooldown_s: float = 0.0,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.source = source
         self.restart = restart
@@ -76,6 +82,8 @@ class ConfigService:
         self.pending: tuple[Issue, ...] = ()
         self.waits_for_restart: tuple[str, ...] = ()
         self._clock = clock
+        self._may_restart_at = clock.monotonic() + restart_cooldown_s
+        self._restarting = False
         self._current: Snapshot | None = None
         self._files: tuple[FilePath, ...] = ()
         self._signature: _Signature = ()
@@ -184,10 +192,12 @@ class ConfigService:
         self.waits_for_restart = tuple(dict.fromkeys((*self.waits_for_restart, *cold)))
         if cold and mode != "hot" and self.restart is not None:
             reason = f"configuration changed: {', '.join(cold)}"
-            if restart_after_s:
-                self._tasks.start(self._restart_later(self.restart, reason, restart_after_s), name="restart")
-            else:
+            wait_s = max(restart_after_s, self._may_restart_at - self._clock.monotonic())
+            if wait_s <= 0:
                 self.restart(reason)
+            elif not self._restarting:  # one that waits already takes up this change as well
+                self._restarting = True
+                self._tasks.start(self._restart_later(self.restart, reason, wait_s), name="restart")
 
     async def _restart_later(self, restart: Callable[[str], None], reason: str, delay_s: float) -> None:
         await asyncio.sleep(delay_s)

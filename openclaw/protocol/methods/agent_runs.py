@@ -8,6 +8,7 @@ from pydantic import Field
 
 from openclaw.protocol.errors import ProtocolError, invalid
 from openclaw.protocol.frames import NonEmpty, Wire, compact
+from openclaw.protocol.methods.sessions import refuse_thinking
 from openclaw.protocol.registry import Call, Later, Method
 from openclaw.protocol.scopes import WRITE
 from openclaw.runs import Finished, clean_message
@@ -18,7 +19,11 @@ _STATUS: Final = {"ok": "ok", "error": "error", "aborted": "error"}
 
 
 class AgentParams(Wire):
-    """``agent``; what concerns other channels and sub-agents is taken and has no effect here."""
+    """``agent``.
+
+    Where the answer would go on other channels is taken and means nothing here; what would change the answer and does
+    not is refused.
+    """
 
     message: NonEmpty
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
@@ -61,6 +66,11 @@ async def _agent(call: Call, params: AgentParams) -> object:
         raise invalid("attachments are not supported by this agent; send text")
     if params.deliver:
         raise invalid("deliver is not supported: answer in the chat itself, or send the result with `send`")
+    if params.extra_system_prompt and params.extra_system_prompt.strip():
+        raise invalid(
+            "extraSystemPrompt is not supported: what the agent is told is the operator's; say it in the message"
+        )
+    refuse_thinking(services.sessions.get(key), params.thinking)
     text = clean_message(params.message)
     run_id = params.idempotency_key
     await services.runs.submit(key, params.session_key or key, text, run_id, tool_target=call.connection.id)

@@ -12,7 +12,7 @@ from openclaw.agent.memory.flush import is_flush
 from openclaw.protocol import events
 from openclaw.protocol.errors import invalid
 from openclaw.protocol.frames import NonEmpty, Wire, compact
-from openclaw.protocol.methods.sessions import reset_session
+from openclaw.protocol.methods.sessions import refuse_thinking, reset_session
 from openclaw.protocol.registry import Call, Method
 from openclaw.protocol.scopes import ADMIN, READ, WRITE
 from openclaw.runs import clean_message
@@ -78,13 +78,13 @@ async def _history(call: Call, params: HistoryParams) -> object:
         sessionKey=params.session_key,
         sessionId=row.session_id if row else None,
         messages=history_messages(entries),
-        thinkingLevel="off",
+        thinkingLevel=str(row.settings.get("thinkingLevel", "off")) if row else "off",
         verboseLevel="off",
     )
 
 
 class SendParams(Wire):
-    """``chat.send``."""
+    """``chat.send``; `timeout_ms` makes the run's time shorter than the policy's, never longer; 0 is the policy's."""
 
     session_key: NonEmpty
     message: str
@@ -101,6 +101,9 @@ async def _send(call: Call, params: SendParams) -> object:
     text = clean_message(params.message)
     if params.attachments:
         raise invalid("attachments are not supported by this agent; send text")
+    if params.deliver:
+        raise invalid("deliver is not supported: the answer is in this session; say it elsewhere with `send`")
+    refuse_thinking(services.sessions.get(key), params.thinking)
     if not text.strip():
         raise invalid("message or attachment required")
     word = text.strip().lower()
@@ -112,7 +115,12 @@ async def _send(call: Call, params: SendParams) -> object:
         _reply(call, params, "A new session begins.")
         return {"runId": params.idempotency_key, "status": "started"}
     status = await services.runs.submit(
-        key, params.session_key, text, params.idempotency_key, tool_target=call.connection.id
+        key,
+        params.session_key,
+        text,
+        params.idempotency_key,
+        tool_target=call.connection.id,
+        timeout_s=params.timeout_ms / 1000 if params.timeout_ms else None,
     )
     return {"runId": params.idempotency_key, "status": status}
 

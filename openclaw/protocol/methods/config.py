@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from openclaw.config.editing import merge_patch
-from openclaw.config.files import CHANGED, Writer, render
+from openclaw.config.files import CHANGED, Writer, render, stamped
 from openclaw.config.issues import Issue, Place, told
 from openclaw.config.masking import masked, restored
 from openclaw.config.snapshot import Checked, Snapshot
@@ -81,7 +81,7 @@ async def _patch(call: Call, params: ApplyParams) -> object:
     patch = _parsed(params.raw)
     if not isinstance(patch, dict):
         raise invalid("config.patch raw must be an object")
-    merged = merge_patch(checked.document.parsed, patch)
+    merged = stamped(merge_patch(checked.document.parsed, patch), call.services.clock)
     return await _and_restart(call, params, _with_secrets(call, merged, checked), checked)
 
 

@@ -25,8 +25,16 @@ _BY_POLICY: Final = {
 """What holds for commands in every session. It is the operator's policy (policies/exec.toml), not a client's."""
 
 
+_NOT_HERE: Final = {
+    "verboseLevel": "tool calls are told to whoever sent the message and wants them (capability tool-events)",
+    "reasoningLevel": "a model's reasoning is not shown",
+    "responseUsage": "what an answer used is on the page Usage, and in sessions.usage",
+}
+"""Levels that would change nothing here, and what there is instead: only ``off`` is true of them."""
+
+
 class PatchParams(Wire):
-    """``sessions.patch``: null clears a setting, what is left out stays."""
+    """``sessions.patch``: null clears a setting, what is left out stays. What would have no effect is refused."""
 
     key: NonEmpty
     label: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -55,6 +63,9 @@ async def _patch(call: Call, params: PatchParams) -> object:
     for name, value in _BY_POLICY.items():
         if given.pop(name, None) not in (None, value):
             raise invalid(f"{name} is set for all sessions by policies/exec.toml ({value}) and not by clients")
+    for name, instead in _NOT_HERE.items():
+        if given.pop(name, None) not in (None, "off"):
+            raise invalid(f"{name} can only be off: {instead}")
     if given.get("model") is not None:
         given["model"] = _known_model(services, given["model"])
     row = await services.sessions.patch(canonical_key(params.key), given)

@@ -36,6 +36,17 @@ class ListParams(Wire):
     search: str | None = None
 
 
+def refuse_thinking(row: SessionRow | None, asked: str | None) -> None:
+    """A level for one message alone: it belongs to the session here, so another one than the session's is refused.
+
+    Raises:
+        ProtocolError: it is another one.
+    """
+    own = str(row.settings.get("thinkingLevel", "off")) if row else "off"
+    if asked is not None and asked.strip().lower() not in ("", own):
+        raise invalid(f"thinking is set for a session ({own} here), with sessions.patch or /think, not for one message")
+
+
 def entry(services: Services, row: SessionRow) -> dict[str, Any]:
     """A session as clients see it."""
     settings = row.settings

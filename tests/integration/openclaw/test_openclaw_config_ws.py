@@ -90,9 +90,9 @@ async def test_patch_merges_and_writes_are_rationed(tmp_path):
         base = (await ui.request("config.get"))["hash"]
         patch = '{meta: null, agents: {list: [{id: "main", identity: {name: "Claw"}}]}}'
         answer = await ui.request("config.patch", {"raw": patch, "baseHash": base, "note": "why", "sessionKey": "main"})
-        assert json.loads((tmp_path / "openclaw.json").read_text()) == {
-            "agents": {"list": [{"id": "main", "name": "a", "identity": {"name": "Claw"}}]}
-        }
+        kept = json.loads((tmp_path / "openclaw.json").read_text())
+        assert kept["agents"] == {"list": [{"id": "main", "name": "a", "identity": {"name": "Claw"}}]}
+        assert kept["meta"].keys() == {"lastTouchedVersion", "lastTouchedAt"}
         assert answer["restart"]["mode"] == "hot"
         assert answer["sentinel"]["payload"]["message"] == "why"
         assert rig.gateway.services.policy.agent.name == "Claw"
@@ -262,3 +262,21 @@ async def test_from_a_text_that_cannot_be_read_the_last_valid_one_leads_back(tmp
         assert kept["gateway"]["auth"]["token"] == "first-secret"
         assert kept["channels"]["discord"]["dmPolicy"] == "pairing"
         assert (tmp_path / "openclaw.json.bak").exists(), "what was broken is kept as well"
+
+
+async def test_edits_in_a_row_are_one_restart(tmp_path):
+    source = Source.fixed(tmp_path, OpenClawPolicy.model_validate({"port": 0}))
+    asked = []
+    service = ConfigService(source, restart=asked.append, restart_cooldown_s=0.4)
+    service.load()
+    for limit in (2, 3, 4):
+        source.path.write_text(
+            f"{{cron: {{maxConcurrentRuns: {limit}}}, agents: {{defaults: {{maxConcurrent: {limit}}}}}}}"
+        )
+        await service.refresh()
+    assert asked == []
+    assert service.state()["state"] == "pending-restart"
+    await until(lambda: asked)
+    await asyncio.sleep(0.1)
+    assert len(asked) == 1
+    await service.close()

@@ -56,6 +56,38 @@ async def test_a_session_is_patched_and_a_null_clears(tmp_path):
         assert cleared["entry"]["thinkingLevel"] == "low"
 
 
+async def test_a_level_has_its_effect_or_is_refused(tmp_path):
+    async with running_rig(tmp_path) as rig, rig.ui() as ui:
+        await ui.request("sessions.patch", {"key": "main", "thinkingLevel": "high"})
+        await said(ui, "main", "hello", "k1")
+        assert rig.model.requests[-1][1]["reasoning"]["effort"] == "high"
+        assert (await ui.request("chat.history", {"sessionKey": "main"}))["thinkingLevel"] == "high"
+        for level, value in (("verboseLevel", "full"), ("reasoningLevel", "stream"), ("responseUsage", "tokens")):
+            assert "can only be off" in await refused(ui, "sessions.patch", {"key": "main", level: value})
+            await ui.request("sessions.patch", {"key": "main", level: "off"})
+        wish = {"sessionKey": "main", "message": "hi"}
+        for method in ("chat.send", "agent"):
+            same = await ui.request(method, wish | {"idempotencyKey": f"{method}-same", "thinking": "high"})
+            assert same["status"] in {"started", "accepted"}
+            other = wish | {"idempotencyKey": f"{method}-other"}
+            assert "sessions.patch" in await refused(ui, method, other | {"thinking": "low"})
+            assert "deliver is not supported" in await refused(ui, method, other | {"deliver": True})
+            assert "attachments are not" in await refused(ui, method, other | {"attachments": [{}]})
+        assert "operator's" in await refused(ui, "agent", other | {"extraSystemPrompt": "be rude"})
+        asked = [request for _, request in rig.model.requests]
+        assert all("be rude" not in str(request) for request in asked)
+
+
+async def test_a_message_may_bring_a_shorter_time(tmp_path):
+    async with running_rig(tmp_path) as rig, rig.ui() as ui:
+        asked = {"sessionKey": "main", "message": "!hold", "idempotencyKey": "k", "timeoutMs": 200}
+        events = ui.events()
+        await ui.request("chat.send", asked)
+        ended = await until(events, runId="k", state="aborted")
+        assert ended["stopReason"] == "timeout"
+        assert rig.model.requests
+
+
 async def test_a_model_is_chosen_by_its_known_name_only(tmp_path):
     async with running_rig(tmp_path) as rig, rig.ui() as ui:
         patched = await ui.request("sessions.patch", {"key": "main", "model": "gpt-5-mini"})

@@ -273,6 +273,17 @@ def test_a_mark_without_a_secret_behind_it_is_refused():
     assert [issue.path for issue in issues] == ["gateway.auth.token"]
 
 
+def test_a_change_says_when_it_was_made_and_whether_remarks_were_lost(source):
+    source.path.parent.mkdir(parents=True, exist_ok=True)
+    source.path.write_text("{ // why\n gateway: {port: 5}, meta: {lastTouchedVersion: '1'}}")
+    same = edit_config(source, setting(("gateway", "port"), 5), ME)
+    assert (same.changed, same.comments_lost) == (False, False)
+    assert "// why" in source.path.read_text(), "what changes nothing loses nothing"
+    assert edit_config(source, setting(("gateway", "port"), 6), ME).comments_lost
+    assert json.loads(source.path.read_text())["meta"]["lastTouchedVersion"] == "2026.2.26"
+    assert not edit_config(source, setting(("gateway", "port"), 7), ME).comments_lost
+
+
 # --- schema and hints ---------------------------------------------------------------------------
 
 
