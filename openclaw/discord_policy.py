@@ -1,8 +1,8 @@
 """What is done with a Discord message: a pure decision with a reason a person can read.
 
-The gates, in order: a bot · nothing in it · (direct messages) policy, list, pairing · (servers) policy, server,
-channel, membership · mention · command or message. Membership comes before everything that keeps text, so that what
-outsiders say never reaches the model. Source: OpenClaw 2026.2.26, which keeps it first and asks later.
+The gates, in order: a notice · a bot · nothing in it · (direct messages) policy, list, pairing · (servers) policy,
+server, channel, membership · mention · command or message. Membership comes before everything that keeps text, so that
+what outsiders say never reaches the model. Source: OpenClaw 2026.2.26, which keeps it first and asks later.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def decide_discord(
         paired: ids of people whose pairing was approved.
         activation: what somebody allowed chose for this conversation: ``always``, ``mention`` or nothing.
     """
+    if message.notice:
+        return Decision("ignore", f"a notice of Discord's ({message.notice}), nobody's words")
     if message.sender.is_bot:
         return Decision("ignore", "written by a bot")
     if not message.text.strip() and not message.attachments:

@@ -21,6 +21,7 @@ from openclaw.config import DiscordPolicy
 from openclaw.discord_policy import Decision, decide_discord
 from openclaw.lanes import STEERING
 from openclaw.pairing import DmPairing, pairing_reply
+from openclaw.reactions import Reactions
 from openclaw.services import Services
 from openclaw.sessions import SessionOrigin, discord_session
 from openclaw.wording import prompt_text, reply_of, reply_target, so_far, without_tags
@@ -30,7 +31,7 @@ from shared.channels.live import LiveMessage
 from shared.channels.outbox import Outbox
 from shared.channels.store import InboxState
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.errors import Busy, GatewayError
+from shared.errors import Busy
 from shared.ids import new_id
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
@@ -38,7 +39,6 @@ from shared.obs.log import get_logger
 _log = get_logger(__name__)
 
 SOURCE: Final = "discord"
-_FAILED: Final = "😱"
 _MAX_ATTEMPTS: Final = 4
 _RETRY_S: Final = (5.0, 20.0, 80.0)
 _RETRY_CHAT_S: Final = 5.0
@@ -73,6 +73,7 @@ class DiscordIntake:
         self._commands = ChatCommands(services, inbox, answers)
         self._clock = clock
         self._tasks = TaskPool("discord")
+        self._reactions = Reactions(channel, lambda: self._policy, self._tasks)
         self._serving: set[ChatId] = set()
         self._again: set[ChatId] = set()
         self._under_way: dict[ChatId, set[asyncio.Task[None]]] = {}
@@ -120,7 +121,8 @@ class DiscordIntake:
         else:
             self.last_inbound_at = self._clock.now()
             if await self._inbox.append(message):
-                self._acknowledge(message, decision)
+                if decision.kind == "answer":
+                    self._reactions.seen(message)
                 self._wake(message.chat)
 
     def _decide(self, message: InboundMessage) -> Decision:
@@ -164,25 +166,6 @@ class DiscordIntake:
         await self._outbox.post(f"command_{message.id}", message.chat, reply, reply_to=message.id)
         reason = "an answer to an approval" if command.name == "approve" else f"a command: /{command.name}"
         await self._inbox.append(message, state="ignored", reason=reason)
-
-    def _acknowledge(self, message: InboundMessage, decision: Decision) -> None:
-        """Put the acknowledging reaction to a message that is going to be answered."""
-        scope, is_dm = self._policy.ack_scope, message.chat_kind == "dm"
-        is_meant = {
-            "all": True,
-            "off": False,
-            "direct": is_dm,
-            "group-all": not is_dm,
-            "group-mentions": not is_dm and message.addressed,
-        }[scope]
-        if is_meant and decision.kind == "answer" and self._policy.ack_reaction:
-            self._tasks.start(self._react(message, self._policy.ack_reaction), name="ack")
-
-    async def _react(self, message: InboundMessage, emoji: str) -> None:
-        try:
-            await self._channel.react(message.chat, message.id, emoji)
-        except GatewayError as error:  # a nicety: the answer itself is what counts
-            _log.debug("intake.reaction_failed", chat=message.chat, reason=error.detail)
 
     def _wake(self, chat: ChatId) -> None:
         if self._stopping:
@@ -333,13 +316,13 @@ class DiscordIntake:
                 source=SOURCE,
                 origin=_origin(message),
                 on_text=(lambda text: self._show(live, text, message)) if self._policy.streaming else None,
+                on_tool=lambda name: self._reactions.tool(message, name),
             )
             text, reason = reply_of(outcome)
             done = self._inbox.finishing([item.id for item in items], run_id=run_id, reason=reason)
             self._aim(live, text, message)
             await live.finish(without_tags(text).text, also=done)
-        if outcome.state == "error" and self._policy.ack_reaction:
-            self._tasks.start(self._react(message, _FAILED), name="failed")
+        self._reactions.ended([item.message for item in items], failed=outcome.state == "error")
         if context:
             await self._inbox.use_context(chat, up_to=items[-1].id, run_id=run_id)
         self.last_outbound_at = self._clock.now()

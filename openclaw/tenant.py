@@ -294,6 +294,7 @@ class Tenant:
             on_edit=self._on_edit,
             on_delete=self._on_delete,
             known_chats=self.inbox.cursors,
+            wants_roles=self._needs_roles,
             marks=Marks(self.db, schema.channels),
         )
         self._channel = self._make_channel(handlers)
@@ -305,6 +306,10 @@ class Tenant:
         self._parts = [self._tasks.start(self.outbox.run(), name="outbox")]
         await self._intake.start()
         self._parts.append(self._tasks.start(self._channel.run(), name="channel"))
+
+    def _needs_roles(self) -> bool:
+        guilds = self.policy.discord.guilds.values()
+        return any(guild.roles or any(rule.roles for rule in guild.rules.values()) for guild in guilds)
 
     async def _on_message(self, message: InboundMessage) -> None:
         if self._intake is not None:
@@ -446,7 +451,13 @@ async def run(name: str, paths: Paths) -> int:
             client,
             _bound_to(snapshot.policy, environment(BIND)),
             gateway_token(folder, given["gateway_token"]),
-            make_channel=discord_channel(given["discord_bot_token"], startup.upstreams, answer_bots=True),
+            make_channel=discord_channel(
+                given["discord_bot_token"],
+                startup.upstreams,
+                answer_bots=True,
+                notices=True,
+                line_limit=snapshot.policy.discord.max_lines,
+            ),
             exec_policy=snapshot.exec_policy,
             zone=ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key)),
             posting=Posting(client, startup.posting, _authority_file(name, paths, startup)),

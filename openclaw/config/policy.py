@@ -187,6 +187,9 @@ class DiscordPolicy(_Table):
         reply_to_mode: an answer in a server is a reply with no message, its first or all. Source: OpenClaw 2026.2.26.
         ack_reaction: emoji put to a message that is going to be answered; empty puts none.
         ack_scope: to which ones.
+        remove_ack: take it back once the message is answered.
+        status_reactions: let it follow what the agent does, and how it ended.
+        max_lines: of one message; a longer answer goes on in the next one. 0: only its length counts.
         native_commands: register the slash commands with Discord; typed as text they work either way.
     """
 
@@ -201,6 +204,9 @@ class DiscordPolicy(_Table):
     reply_to_mode: Literal["off", "first", "all"] = "first"
     ack_reaction: Annotated[str, Field(max_length=40)] = "👀"
     ack_scope: Literal["group-mentions", "group-all", "direct", "all", "off"] = "group-mentions"
+    remove_ack: bool = False
+    status_reactions: bool = False
+    max_lines: int = Field(default=17, ge=0)
     native_commands: bool = True
     guilds: dict[UserId, GuildPolicy] = {}
 

@@ -95,6 +95,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting((*DISCORD, "replyToMode"), ("openclaw", "discord", "reply_to_mode"), choose),
     Setting((*DISCORD, "ackReaction"), ("openclaw", "discord", "ack_reaction"), choose),
     Setting(("messages", "ackReactionScope"), ("openclaw", "discord", "ack_scope"), choose),
+    Setting(("messages", "removeAckAfterReply"), ("openclaw", "discord", "remove_ack"), choose),
+    Setting((*DISCORD, "maxLinesPerMessage"), ("openclaw", "discord", "max_lines"), choose),
     Setting(("messages", "groupChat", "mentionPatterns"), ("openclaw", "discord", "mention_patterns"), choose, tuple),
     Setting(("commands", "native"), ("openclaw", "discord", "native_commands"), both, bool),
     Setting((*DISCORD, "execApprovals", "approvers"), ("openclaw", "approvals", "approvers"), approvers, tuple),

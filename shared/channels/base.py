@@ -74,6 +74,8 @@ class InboundMessage:
         parent_name: that chat's name.
         reply_to: text of the message this one answers, empty when it answers none.
         sent_at: the platform's time, aware UTC.
+        notice: what the platform itself says with it, such as ``pins_add``; nobody's words. Only for channels that were
+            asked for notices.
         task_run: the scheduled task's run this prompt belongs to; empty for what people write.
     """
 
@@ -92,6 +94,7 @@ class InboundMessage:
     attachments: tuple[Attachment, ...] = ()
     task_run: str = ""
     parent_name: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,8 @@ class ChannelHandlers:
     """
     on_delete: OnDelete | None = None
     """Called when a message was taken back. May come for unknown messages, and for our own."""
+    wants_roles: Callable[[], bool] | None = None
+    """Whether the roles of people matter whose messages are read from history, which has none of them."""
     known_chats: Callable[[], Awaitable[dict[ChatId, MessageId]]] | None = None
     """Chats to catch up after an outage, with the newest message already stored of each."""
     commands: dict[str, str] = field(default_factory=dict)
@@ -254,6 +259,11 @@ class Channel(Protocol):
     @property
     def text_limit(self) -> int:
         """Longest text of one message, as `measure` counts."""
+        ...
+
+    @property
+    def line_limit(self) -> int:
+        """Lines of one message that people like to read; 0 for any number."""
         ...
 
     def measure(self, text: str) -> int:
@@ -296,6 +306,10 @@ class Channel(Protocol):
 
     async def react(self, chat: ChatId, message: MessageId, emoji: str) -> None:
         """Add a reaction."""
+        ...
+
+    async def unreact(self, chat: ChatId, message: MessageId, emoji: str) -> None:
+        """Take a reaction of ours back; one that is gone already is success."""
         ...
 
     def typing(self, chat: ChatId) -> AbstractAsyncContextManager[None]:

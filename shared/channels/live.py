@@ -127,7 +127,7 @@ class LiveMessage:
     async def _show_newest(self) -> None:
         """Make one call: post the first part that is not there yet, or edit the first that differs."""
         channel = self._outbox.channel(self._chat)
-        parts = split_message(self._text, channel.text_limit, channel.measure)
+        parts = split_message(self._text, channel.text_limit, channel.measure, channel.line_limit)
         for ordinal, part in enumerate(parts):
             if self._shown.get(ordinal) == part:
                 continue

@@ -170,7 +170,7 @@ class Outbox:
     ) -> list[Draft]:
         """Cut a text into the messages of a key."""
         channel = self._channel_for(chat)
-        parts = split_message(text, channel.text_limit, channel.measure) or ([""] if files else [])
+        parts = split_message(text, channel.text_limit, channel.measure, channel.line_limit) or ([""] if files else [])
         return [
             Draft(
                 ordinal,

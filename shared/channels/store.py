@@ -845,6 +845,7 @@ def _payload(message: InboundMessage) -> dict[str, Any]:
         "attachments": [asdict(attachment) for attachment in message.attachments],
         "task_run": message.task_run,
         "parent_name": message.parent_name,
+        "notice": message.notice,
         "sender_roles": list(message.sender.roles),
     }
 

@@ -57,23 +57,26 @@ def outside_code(text: str, rewrite: Callable[[str], str]) -> str:
     return "".join([*pieces, rewrite(text[place:])])
 
 
-def split_message(text: str, limit: int = DISCORD_LIMIT, measure: Measure = length) -> list[str]:
+def split_message(text: str, limit: int = DISCORD_LIMIT, measure: Measure = length, lines: int = 0) -> list[str]:
     """Cut a text into messages of at most `limit` units as `measure` counts them.
 
     Cuts at the end of a paragraph if there is one in the second half of the message, else of a line, a sentence, a
     word, else between two characters as a reader sees them. A code block that is cut is closed and opened again with
     its language; one that the text leaves open is closed. Blank text gives no message. Except for the last two
-    parts the result does not change when text is added, so a growing text can be shown as it comes.
+    parts the result does not change when text is added, so a growing text can be shown as it comes. With `lines` no
+    part has more lines of the text than that.
     """
     text = _without_lone_surrogates(text)
-    return [part.prefix + text[part.start : part.end] + part.suffix for part in split_parts(text, limit, measure)]
+    return [
+        part.prefix + text[part.start : part.end] + part.suffix for part in split_parts(text, limit, measure, lines)
+    ]
 
 
-def split_parts(text: str, limit: int = DISCORD_LIMIT, measure: Measure = length) -> list[Part]:
+def split_parts(text: str, limit: int = DISCORD_LIMIT, measure: Measure = length, lines: int = 0) -> list[Part]:
     """Say where `split_message` cuts; `limit` is at least 64 units."""
     if limit < _LEAST_LIMIT:
         raise ValueError(f"a message must have room for at least {_LEAST_LIMIT} units")
-    return list(_parts(text, limit, measure))
+    return list(_parts(text, limit, measure, lines))
 
 
 def _without_lone_surrogates(text: str) -> str:
@@ -100,18 +103,19 @@ class _Block:
     body: int
 
 
-def _parts(text: str, limit: int, measure: Measure) -> Iterator[Part]:
+def _parts(text: str, limit: int, measure: Measure, lines: int) -> Iterator[Part]:
     start = _skip_blank(text, 0)
     block: _Block | None = None  # the code block that goes on at `start`
     while start < len(text):
         prefix = f"```{block.language}\n" if block else ""
         room = limit - measure(prefix)
-        if _reach(text, start, room, measure) == len(text):
+        last = _line_end(text, start, lines)
+        if last == len(text) and _reach(text, start, room, measure) == len(text):
             suffix = _closing(text, len(text)) if _block_at(text, start, len(text), block) else ""
             if measure(text[start:]) + measure(suffix) <= room:
                 yield Part(start, len(text), prefix, suffix)
                 return
-        end = _choose_cut(text, start, _reach(text, start, room - len(_CLOSING), measure), block)
+        end = _choose_cut(text, start, min(last, _reach(text, start, room - len(_CLOSING), measure)), block)
         block = _block_at(text, start, end, block)
         if block and (fence := _FENCE.match(text, _skip_newlines(text, end))) and fence.end() - end <= len(_CLOSING):
             end, block = fence.end(), None  # the block ends right here: let it
@@ -120,6 +124,16 @@ def _parts(text: str, limit: int, measure: Measure) -> Iterator[Part]:
         if body.strip():
             yield Part(start, end if block else start + len(body.rstrip()), prefix, suffix)
         start = end + text.startswith("\n", end) if block else _skip_blank(text, end)
+
+
+def _line_end(text: str, start: int, lines: int) -> int:
+    """Where the last line ends that a part from `start` may have; the text's end when nothing limits it."""
+    place = start
+    for _ in range(lines):
+        place = text.find("\n", place) + 1
+        if place == 0:
+            return len(text)
+    return len(text) if lines == 0 or not text[place:].strip() else max(place - 1, start + 1)
 
 
 def _closing(text: str, end: int) -> str:

@@ -129,6 +129,7 @@ class MemoryChannel:
     """
 
     text_limit = 2000
+    line_limit = 0
     measure = staticmethod(length)
 
     def __init__(
@@ -266,6 +267,11 @@ class MemoryChannel:
         """Add a reaction."""
         self._find(message)
         self.calls.append(("react", f"{chat} {emoji}"))
+
+    async def unreact(self, chat: ChatId, message: MessageId, emoji: str) -> None:
+        """Take a reaction back."""
+        self._find(message)
+        self.calls.append(("unreact", f"{chat} {emoji}"))
 
     @asynccontextmanager
     async def typing(self, chat: ChatId) -> AsyncIterator[None]:

@@ -80,6 +80,8 @@ class DiscordChannel:
         clock: for stamps and the identify budget.
         called: what people's mentions of the bot become in the text (see `translate.Me`).
         answer_bots: also hand over what other bots and webhooks write.
+        notices: also hand over what Discord itself says: joins, pins, boosts.
+        line_limit: lines of one message; 0 for any number.
         stall_s: how long a client may be not ready, while Discord answers, before it is replaced.
         backoff: delays between attempts.
         budget: how often it may identify.
@@ -97,6 +99,8 @@ class DiscordChannel:
         clock: Clock = SYSTEM_CLOCK,
         called: str = "",
         answer_bots: bool = False,
+        notices: bool = False,
+        line_limit: int = 0,
         stall_s: float = 30.0,
         backoff: Backoff | None = None,
         budget: IdentifyBudget | None = None,
@@ -107,6 +111,8 @@ class DiscordChannel:
         self._clock = clock
         self._called = called
         self._answer_bots = answer_bots
+        self._notices = notices
+        self.line_limit = line_limit
         self._stall_s = stall_s
         self._backoff = backoff or Backoff(base_s=1.0, ceiling_s=60.0)
         self._budget = budget or IdentifyBudget(clock)
@@ -266,10 +272,31 @@ class DiscordChannel:
         """A message is gone, whoever removed it."""
         self._feed.push_delete(chat_of(channel_id), str(message_id))
 
+    async def _inbound_read(self, client: BotClient, message: discord.Message) -> InboundMessage | None:
+        """A message from history, whose author comes without roles: they are asked for where they matter."""
+        inbound = self._inbound(client, message)
+        guild, author = message.guild, message.author
+        wanted = self._handlers.wants_roles is not None and self._handlers.wants_roles()
+        if (
+            inbound is None
+            or guild is None
+            or not wanted
+            or inbound.sender.is_bot
+            or isinstance(author, discord.Member)
+        ):
+            return inbound
+        try:
+            with translated("read a member's roles"):
+                async with asyncio.timeout(_CALL_TIMEOUT_S):
+                    member = guild.get_member(author.id) or await guild.fetch_member(author.id)
+        except NotFound:
+            return inbound  # left the server: has no roles there
+        return replace(inbound, sender=_sender(member))
+
     def _inbound(self, client: BotClient, message: discord.Message) -> InboundMessage | None:
         guild = getattr(message.channel, "guild", None)
         me = read_me(client, guild, called=self._called)
-        result = translate(read_message(message), me, answer_bots=self._answer_bots)
+        result = translate(read_message(message), me, answer_bots=self._answer_bots, notices=self._notices)
         if isinstance(result, Skipped):
             _log.debug("discord.message_skipped", channel=self._name, message=str(message.id), reason=result.reason)
             return None
@@ -331,7 +358,7 @@ class DiscordChannel:
         if len(newest_first) == limit:
             _log.warning("discord.history_truncated", channel=self._name, chat=chat, kept=limit)
         for message in reversed(newest_first):
-            if (inbound := self._inbound(client, message)) is not None:
+            if (inbound := await self._inbound_read(client, message)) is not None:
                 yield inbound
 
     async def reread(self, chat: ChatId, message: MessageId) -> InboundMessage | None:
@@ -344,7 +371,7 @@ class DiscordChannel:
                     found = await channel.fetch_message(int(message))
         except NotFound:
             return None
-        return self._inbound(client, found)
+        return await self._inbound_read(client, found)
 
     async def find_sent(
         self, chat: ChatId, text: str, *, since: datetime, not_among: frozenset[MessageId]
@@ -426,6 +453,15 @@ class DiscordChannel:
         with translated("add a reaction"):
             async with asyncio.timeout(_CALL_TIMEOUT_S):
                 await place.get_partial_message(int(message)).add_reaction(emoji)
+
+    async def unreact(self, chat: ChatId, message: MessageId, emoji: str) -> None:
+        """Take a reaction of ours back; one that is gone already is success."""
+        client = self._ready_client()
+        place = self._place(client, chat)
+        mine = discord.Object(client.user.id if client.user else 0)
+        with suppress(NotFound), translated("take back a reaction"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                await place.get_partial_message(int(message)).remove_reaction(emoji, mine)
 
     @asynccontextmanager
     async def typing(self, chat: ChatId) -> AsyncIterator[None]:

@@ -9,7 +9,13 @@ from shared.secrets.files import Secret
 
 
 def discord_channel(
-    token: str, upstreams: Mapping[str, str], *, called: str = "", answer_bots: bool = False
+    token: str,
+    upstreams: Mapping[str, str],
+    *,
+    called: str = "",
+    answer_bots: bool = False,
+    notices: bool = False,
+    line_limit: int = 0,
 ) -> MakeChannel | None:
     """How to make the connector; None without a token, which means that Discord is off (policy N1).
 
@@ -18,6 +24,8 @@ def discord_channel(
         upstreams: ``discord_api_base`` and ``discord_gateway_url``; absent ones are the real ones.
         called: what people's mentions of the bot become (policy N2); empty takes them out.
         answer_bots: also hand over what bots write, for a tenant that decides about it itself.
+        notices: also hand over what Discord itself says.
+        line_limit: lines of one message; 0 for any number.
     """
     if not token:
         return None
@@ -25,4 +33,6 @@ def discord_channel(
     from shared.channels.discord.channel import DiscordChannel
 
     use_addresses(upstreams.get("discord_api_base") or API_BASE, upstreams.get("discord_gateway_url") or GATEWAY_URL)
-    return lambda handlers: DiscordChannel(Secret(token), handlers, called=called, answer_bots=answer_bots)
+    return lambda handlers: DiscordChannel(
+        Secret(token), handlers, called=called, answer_bots=answer_bots, notices=notices, line_limit=line_limit
+    )

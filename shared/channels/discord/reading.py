@@ -36,7 +36,7 @@ def read_message(message: discord.Message) -> Facts:
         author_is_bot=message.author.bot,
         author_roles=roles_of(message.author),
         is_webhook=message.webhook_id is not None,
-        is_system=message.type not in _WRITTEN,
+        notice="" if message.type in _WRITTEN else message.type.name,
         content=_content(message),
         sent_at=message.created_at,
         guild_id=_guild_id(message.channel),

@@ -26,7 +26,7 @@ class Facts:
     Attributes:
         content: what was written, and in words what else the message is: forwarded, a sticker, a poll.
         author_roles: ids of the author's roles in the guild; empty where Discord did not say, as in histories.
-        is_system: join notices, pins and the like, not something a person wrote.
+        notice: kind of a notice of Discord's: a join, a pin; empty for what a person wrote.
         names: display names of mentioned users by id.
         reply_author_id: who wrote the message this one answers, empty when it answers none or that one is gone.
     """
@@ -42,7 +42,7 @@ class Facts:
     author_is_bot: bool = False
     author_roles: tuple[str, ...] = ()
     is_webhook: bool = False
-    is_system: bool = False
+    notice: str = ""
     guild_id: str = ""
     parent_id: str = ""
     parent_name: str = ""
@@ -96,15 +96,16 @@ def channel_of(chat: ChatId) -> int:
     return int(number)
 
 
-def translate(facts: Facts, me: Me, *, answer_bots: bool = False) -> InboundMessage | Skipped:
+def translate(facts: Facts, me: Me, *, answer_bots: bool = False, notices: bool = False) -> InboundMessage | Skipped:
     """Turn a Discord message into an inbound message, or say why it is skipped.
 
     Addressed is: a direct message, a mention of the bot or of its own role, a reply to the bot. Bots and webhooks
-    are skipped unless `answer_bots`: two bots in one guild must not talk to each other for ever.
+    are skipped unless `answer_bots`: two bots in one guild must not talk to each other for ever. Discord's own notices
+    are skipped unless `notices`; their text is nobody's.
     """
     if facts.author_id == me.id:
         return Skipped("our own message")
-    if facts.is_system:
+    if facts.notice and not notices:
         return Skipped("a notice of Discord's")
     if not answer_bots and (facts.author_is_bot or facts.is_webhook):
         return Skipped("written by a bot or a webhook")
@@ -125,8 +126,8 @@ def translate(facts: Facts, me: Me, *, answer_bots: bool = False) -> InboundMess
             is_bot=facts.author_is_bot or facts.is_webhook,
             roles=facts.author_roles,
         ),
-        text=_readable(facts, me),
-        addressed=addressed,
+        text="" if facts.notice else _readable(facts, me),
+        addressed=addressed and not facts.notice,
         sent_at=facts.sent_at,
         guild=facts.guild_id,
         parent=chat_of(facts.parent_id) if facts.parent_id else "",
@@ -134,6 +135,7 @@ def translate(facts: Facts, me: Me, *, answer_bots: bool = False) -> InboundMess
         reply_to=_named(facts.reply_text, facts, me),
         reply_to_sender=facts.reply_author_name,
         attachments=facts.attachments,
+        notice=facts.notice,
     )
 
 

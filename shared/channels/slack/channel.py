@@ -79,6 +79,7 @@ class SlackChannel:
     """
 
     text_limit = SLACK_LIMIT
+    line_limit = 0
     measure = staticmethod(wire_length)
 
     def __init__(
@@ -318,6 +319,21 @@ class SlackChannel:
             )
         except Invalid as error:
             if error.context.get("slack_error") != "already_reacted":
+                raise
+
+    async def unreact(self, chat: ChatId, message: MessageId, emoji: str) -> None:
+        """Take a reaction of ours back."""
+        self._signed_in()
+        try:
+            await self._bot.call(
+                "take back a reaction",
+                "reactions.remove",
+                channel=place_of(chat).channel,
+                timestamp=ts_of(message),
+                name=emoji_name(emoji),
+            )
+        except Invalid as error:
+            if error.context.get("slack_error") != "no_reaction":
                 raise
 
     @asynccontextmanager

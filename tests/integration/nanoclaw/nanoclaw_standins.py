@@ -57,6 +57,7 @@ class MemoryChannel:
     """A chat platform in memory; what was written to each chat is in `sent` (edits applied)."""
 
     text_limit = 2000
+    line_limit = 0
     measure = staticmethod(len)
 
     def __init__(self, handlers: ChannelHandlers) -> None:
@@ -109,6 +110,9 @@ class MemoryChannel:
         return next((i for i, t in self.sent.get(chat, {}).items() if t == text and i not in not_among), None)
 
     async def react(self, chat: str, message: str, emoji: str) -> None:
+        return None
+
+    async def unreact(self, chat: str, message: str, emoji: str) -> None:
         return None
 
     @asynccontextmanager

@@ -33,7 +33,8 @@ UI_SCOPES = ("operator.admin", "operator.approvals", "operator.pairing")
 class ScriptedModel:
     """Stands where the gateway's model route is: echoes, or does what the last user text says.
 
-    `!fail N` answers HTTP N on Codex's route, `!slow N` sends N words with pauses, `!hold` waits for `release`,
+    `!fail N` answers HTTP N on Codex's route, `!slow N` sends N words with pauses, `!long N` at once,
+    `!hold` waits for `release`,
     `!tool NAME [JSON]` calls a tool once (write the JSON without blanks after colons), `!heldtool` when released.
     """
 
@@ -88,6 +89,8 @@ class ScriptedModel:
             await self._piece(route, "holding", send)
             await self.release.wait()
             pieces = [" released"]
+        elif words.startswith("!long"):
+            pieces = [" ".join(f"word{n}" for n in range(int(words.split()[1])))]
         elif words.startswith("!slow"):
             pieces = [f"word{n} " for n in range(int(words.split()[1]))]
         elif words.startswith(("!tool", "!heldtool")):

@@ -8,6 +8,8 @@ import pytest
 from openclaw_discord import on_discord, online, said, stage
 from openclaw_rig import ScriptedModel
 
+from gateway.sandbox.discord.models import Role
+
 
 async def fate(tenant, message) -> tuple[str, str]:
     async with asyncio.timeout(10):
@@ -122,3 +124,39 @@ async def test_followups_are_a_turn_each_and_new_waits_for_them(tmp_path):
             assert (await fate(tenant, last))[0] == "done"
             texts = [m.content for m in world.state.messages[channel].values() if str(m.author_id) == bot]
             assert texts[-3:] == ["echo: one", "echo: two", "A new session begins."]
+
+
+async def test_roles_are_known_of_people_who_wrote_during_an_outage(tmp_path):
+    async with stage() as (world, cast, emulator):
+        owner, friend = world.find_user("owner"), world.find_user("friend")
+        guild = world.state.guilds[int(cast.guild_id)]
+        role = Role(world.core.new_id(), "crew", 0)
+        guild.roles[role.id] = role
+        guild.members[owner.id].role_ids.append(role.id)
+        bot, channel, token = cast.bots["openclaw"], int(cast.channel_id), cast.bot_tokens["openclaw"]
+        rules = {"guilds": {cast.guild_id: {"roles": [str(role.id)]}}}
+        async with on_discord(tmp_path, emulator, cast, token, discord=rules) as (tenant, _):
+            await online(tenant)
+            await world.say(owner, channel, f"<@{bot}> before")
+            await said(world, channel, bot, "echo: before")
+        outsider = await world.say(friend, channel, f"<@{bot}> let me in")
+        await world.say(owner, channel, f"<@{bot}> meanwhile")
+        async with on_discord(tmp_path, emulator, cast, token, discord=rules) as (tenant, _):
+            await online(tenant)
+            await said(world, channel, bot, "echo: meanwhile")
+            assert (await fate(tenant, outsider))[0] == "ignored"
+
+
+async def test_a_long_answer_goes_on_in_further_messages_and_nothing_is_lost(tmp_path):
+    async with stage() as (world, cast, emulator):
+        owner = world.find_user("owner")
+        bot, channel = cast.bots["openclaw"], int(cast.channel_id)
+        async with on_discord(tmp_path, emulator, cast, cast.bot_tokens["openclaw"]) as (tenant, _):
+            await online(tenant)
+            asked = await world.say(owner, channel, f"<@{bot}> !long 900")
+            assert (await fate(tenant, asked))[0] == "done"
+            await said(world, channel, bot, "word899")
+            texts = [m.content for m in world.state.messages[channel].values() if str(m.author_id) == bot]
+        assert len(texts) >= 4
+        assert all(len(text) <= 2000 for text in texts)
+        assert " ".join(texts).split() == [f"word{n}" for n in range(900)]

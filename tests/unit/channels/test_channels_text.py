@@ -96,3 +96,19 @@ def test_lone_surrogates_are_replaced():
 def test_a_pile_of_marks_longer_than_a_message_is_cut_all_the_same():
     text = "a" + "\u0301" * 500
     assert "".join(split_message(text, 100)) == text
+
+
+@pytest.mark.parametrize("text", ["\n".join(f"line {n}" for n in range(60)), "\n\n".join("abc" for _ in range(40))])
+def test_no_part_has_more_lines_than_wanted(text):
+    parts = split_message(text, lines=17)
+    assert all(part.count("\n") < 17 for part in parts)
+    assert "\n".join(parts).split() == text.split()
+    assert split_message(text) == [text]
+
+
+def test_seventeen_lines_are_one_message_and_a_block_is_opened_again():
+    assert len(split_message("\n".join("x" * 17) + "\n", lines=17)) == 1
+    parts = split_message("```py\n" + "\n".join(f"x = {n}" for n in range(40)) + "\n```", lines=17)
+    assert all(part.startswith("```py\n") and part.endswith("```") for part in parts)
+    code = [line for part in parts for line in part.splitlines() if line.startswith("x =")]
+    assert code == [f"x = {n}" for n in range(40)]

@@ -151,7 +151,10 @@ def test_bots_and_webhooks_are_skipped_unless_wanted(change):
 
 def test_our_own_messages_and_notices_are_always_skipped():
     assert isinstance(translate(replace(PLAIN, author_id="900"), ME, answer_bots=True), Skipped)
-    assert isinstance(translate(replace(PLAIN, is_system=True), ME, answer_bots=True), Skipped)
+    assert isinstance(translate(replace(PLAIN, notice="pins_add"), ME, answer_bots=True), Skipped)
+    told = translate(replace(PLAIN, notice="new_member", mentioned_users=frozenset({ME.id})), ME, notices=True)
+    assert isinstance(told, InboundMessage)
+    assert (told.notice, told.text, told.addressed) == ("new_member", "", False)
 
 
 def test_files_come_along_also_without_text():

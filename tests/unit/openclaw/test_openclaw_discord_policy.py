@@ -55,6 +55,8 @@ DM = {"chat_kind": "dm", "guild": ""}
         ({}, {"group_policy": "disabled"}, "ignore"),
         ({"sender": Sender("3", "bot", is_bot=True)}, {"group_policy": "open"}, "ignore"),
         ({"text": "  "}, GUILD, "ignore"),
+        ({"text": "", "notice": "pins_add"}, GUILD, "ignore"),
+        (DM | {"text": "", "notice": "call"}, {}, "ignore"),
         ({"text": "", "attachments": (Attachment("1", "a", "b", 1, "u"),)}, GUILD, "answer"),
         (DM, {}, "pair"),
         (DM | {"sender": Sender("5", "paired")}, {}, "answer"),
