@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -39,18 +39,21 @@ def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]
     return event
 
 
-def configure_logging(process: str, *, level: str = "INFO", file: Path | None = None) -> None:
+def configure_logging(
+    process: str, *, level: str = "INFO", stream: TextIO | None = None, file: Path | None = None
+) -> None:
     """Set up logging for a process; call once, before anything logs.
 
     Args:
         process: bound to every line as ``process`` (``gateway``, a tenant's name, …).
         level: least severe level that is written.
-        file: where lines go as JSON, beside standard error.
+        stream: where lines go; standard error unless told otherwise.
+        file: where they go as JSON too.
 
     Raises:
         ConfigError: the file cannot be written.
     """
-    stream = sys.stderr
+    stream = stream or sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -14,7 +14,7 @@ async def test_reading_commands_understand_every_answer(aimed, tmp_path):
     async with running_rig(tmp_path / "gateway") as rig:
         log = tmp_path / "gateway" / "logs" / "openclaw.log"
         log.parent.mkdir()
-        log.write_text('{"event":"door.opened","level":"warning","timestamp":"2026-02-26T10:00:00Z","who":"cat"}\n')
+        log.write_text('{"event":"door.opened","level":"warning","ts":"2026-02-26T10:00:00Z","who":"cat"}\n')
         cli = aimed(rig.url, TOKEN)
         health, channels, status, presence, heartbeat, cost, nodes, cron, approvals, logs, lines = await cli.together(
             ["health"],

@@ -52,7 +52,7 @@ def approvals(sandbox: SandboxProcess, *arguments: str) -> subprocess.CompletedP
 
 
 async def test_a_command_waits_for_a_click_over_a_killed_process_and_a_page_is_read(tmp_path: Path) -> None:
-    async with sandbox_process(tmp_path, "--engine", "process") as sandbox:
+    async with sandbox_process(tmp_path) as sandbox:
         channel = sandbox.ready["discord"]["channel_id"]
         tables = {"approvals": {"approvers": ["operator", await owner_id(sandbox)], "channel": channel}}
         overlay_file(operator_file("openclaw", Paths.resolve(sandbox.state)), tables)

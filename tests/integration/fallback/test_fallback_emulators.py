@@ -22,6 +22,7 @@ from openclaw.agent.loop import AgentLoop, RunEvents
 from openclaw.agent.models import CooldownFile, Models, NoModel, Restarted
 from openclaw.agent.tools import Tool, ToolContext, ToolRegistry
 from openclaw.agent.turns import Turn
+from openclaw.transcript import Entry
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
@@ -168,6 +169,7 @@ async def test_a_model_with_one_wire_talks_and_calls_tools_in_openclaws_agent(sh
 
         async def record(message):
             recorded.append(message)
+            return Entry(f"entry{len(recorded)}", "", message)
 
         async def answer(*turns):
             context = ToolContext("run_1", "main")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 
 from click.testing import CliRunner
 from nanoclaw_standins import ScriptedGateway, a_message, a_tenant
@@ -23,8 +25,15 @@ async def test_runs_are_shown_while_it_runs_and_afterwards_without_what_was_said
         await tenant.lanes.idle()
         [group] = list(tenant.registry)
         state = tenant.paths.state
-        live = await asyncio.to_thread(logs, state, "--json")
-    [run] = json.loads(live.stdout)
+        # A process of its own: this one's log lines would be mixed into what a runner in it captures.
+        words = ("logs", "--json", "--state", str(state))
+        live = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "nanoclaw.cli", *words),
+            env={**os.environ, "CLAWGATE_RUNTIME": str(tenant.paths.runtime)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        shown, _ = await live.communicate()
+    [run] = json.loads(shown)
     assert (run["folder"], run["ok"], run["input_tokens"]) == (group.folder, True, 10)
     at_rest = logs(state, group.folder)
     assert "not running" in at_rest.stderr
