@@ -221,6 +221,7 @@ class Gateway:
         self.engine = await require_engine(engine, settings.policy.workers.image)
         self.endpoints = WorkerSockets(paths, proxy)
         stack.push_async_callback(self.endpoints.close_all)
+        launcher = build_launcher(settings)
         self.pool = WorkerPool(
             engine,
             settings.policy.workers,
@@ -228,7 +229,7 @@ class Gateway:
             self.endpoints,
             instance=installation_id(paths),
             sandbox=settings.policy.sandbox,
-            launcher=build_launcher(settings),
+            launcher=launcher,
         )
         await self.pool.start()
         stack.push_async_callback(self.pool.stop)
@@ -252,6 +253,16 @@ class Gateway:
             self.media_port = await served.add_tcp(media.host, media.port, state={})
 
         backups = Backups(paths, BackupStore(database))
+        self.audit = AuditDesk(
+            paths,
+            pool=self.pool,
+            egress=self.egress,
+            social=self.social,
+            gate=gate,
+            notices=self.notices,
+            facts=lambda: {"engine": self.engine.address, "media_port": self.media_port},
+        )
+        self.social.note = launcher.note = self.audit.note
         broker = build_broker(
             BrokerServices(
                 pool=self.pool,
@@ -266,6 +277,7 @@ class Gateway:
                 backups=backups,
                 sign_ins=self.sign_ins.refresher.status,
                 leases=counts.leases,
+                audit=self.audit,
             ),
             keys=self.keys,
             routes_of=self.routes_of,
@@ -292,15 +304,6 @@ class Gateway:
             stack.push_async_callback(public.close, 1.0)
             self.model_api_port = await public.add_tcp(api.host, api.port, state={})
 
-        self.audit = AuditDesk(
-            paths,
-            pool=self.pool,
-            egress=self.egress,
-            social=self.social,
-            gate=gate,
-            notices=self.notices,
-            facts=lambda: {"engine": self.engine.address, "media_port": self.media_port},
-        )
         parts = GatewayParts(
             paths=paths,
             database=database,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from nanoclaw.config import NanoclawPolicy
 from nanoclaw.groups import Group, check_new_group, decide_trigger
+from nanoclaw.memory import shipped_memories
 from nanoclaw.privileges import decide_group_action
 from shared.audit.models import Check, Outcome, holds
 from shared.audit.process import own_process
@@ -137,6 +139,7 @@ def audit_operations(name: str, paths: Paths, facts: Callable[[], Facts]) -> Map
         return {
             "findings": [finding.as_json() for finding in report.findings],
             "process": own_process(paths.pid_file(name)),
+            "shipped": [hashlib.sha256(text).hexdigest() for text in shipped_memories(facts().groups)],
         }
 
     return {"audit.part": part}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from nanoclaw.groups import Group
@@ -42,6 +43,11 @@ def first_memory(group: Group) -> str:
     """The memory file a new group begins with."""
     name = " ".join(group.name.split())[:100] or group.folder
     return _FIRST.format(name=name, group_dir=GROUP_DIR)
+
+
+def shipped_memories(groups: Iterable[Group]) -> list[bytes]:
+    """Every memory file as these groups began with it."""
+    return [_FIRST_GLOBAL.encode(), *(first_memory(group).encode() for group in groups)]
 
 
 def make_memory(folder: Path, text: str) -> bool:

@@ -22,6 +22,7 @@ from openclaw.protocol.frames import ClientInfo, Role, compact
 from openclaw.protocol.handshake import KnownDevice
 from openclaw.protocol.scopes import covers, tidy
 from openclaw.store import DeviceRow, PairRequestRow, TokenRow
+from shared.audit.reporting import Note, unnoted
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.errors import Invalid, NotFound
 from shared.obs.log import get_logger
@@ -73,6 +74,7 @@ class Devices:
         self._requests: dict[str, PairRequestRow] = {}
         self._lock = asyncio.Lock()
         self.announce: Announce = _quiet
+        self.note: Note = unnoted
 
     async def load(self) -> None:
         """Read everything from the database; call once."""
@@ -213,6 +215,7 @@ class Devices:
                 raise NotFound("unknown requestId", code="device.unknown_request")
             row = await self._pair(request.record, request)
         self._resolved(request_id, row.device_id, "approved")
+        await self.note("device.approved", subject=row.device_id, detail=f"{row.role}: {', '.join(row.scopes)}")
         return self.view(row)
 
     async def approve_silently(self, asking: Asking) -> None:
@@ -223,6 +226,7 @@ class Devices:
             request_id = old.request_id if old else str(uuid4())
             await self._pair(self._record(request_id, replace(asking, silent=True), None, now_ms), old)
         self._resolved(request_id, asking.device_id, "approved")
+        await self.note("device.approved", actor="a person at this machine", subject=asking.device_id)
 
     async def _pair(self, record: dict[str, Any], request: PairRequestRow | None) -> DeviceRow:
         now = self._clock.now()
@@ -267,6 +271,7 @@ class Devices:
             await self._db.write(lambda c: store.remove_pair_request(c, request_id))
             del self._requests[request_id]
         self._resolved(request_id, request.device_id, "rejected")
+        await self.note("device.rejected", subject=request.device_id)
         return request.device_id
 
     def _resolved(self, request_id: str, device_id: str, decision: Decision) -> None:
@@ -288,6 +293,7 @@ class Devices:
             for key in [key for key in self._tokens if key[0] == device_id]:
                 del self._tokens[key]
         _log.info("device.removed", device=device_id[:12])
+        await self.note("device.revoked", subject=device_id, detail="removed")
 
     # --- tokens ------------------------------------------------------------------
 
@@ -372,6 +378,7 @@ class Devices:
             await self._db.write(lambda c: store.save_token(c, row))
             self._tokens[device_id, role] = row
         _log.info("device.token_revoked", device=device_id[:12], role=role)
+        await self.note("device.revoked", subject=device_id, detail=f"token of {role}")
         return row
 
     def _entry(self, device_id: str, role: str) -> tuple[DeviceRow, TokenRow]:

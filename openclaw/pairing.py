@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from openclaw import store
 from openclaw.store import DmRequestRow
+from shared.audit.reporting import Note, unnoted
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import NotFound
 from shared.obs.log import get_logger
@@ -43,6 +44,7 @@ class DmPairing:
         self._channel = channel
         self._clock = clock
         self._allowed: frozenset[str] = frozenset()
+        self.note: Note = unnoted
 
     async def load(self) -> None:
         """Read the approved senders; call once."""
@@ -95,6 +97,7 @@ class DmPairing:
             )
         self._allowed |= {row.sender_id}
         _log.info("pairing.approved", channel=self._channel, sender=row.sender_id)
+        await self.note("pairing.approved", actor="operator", subject=f"{self._channel} {row.sender_id}")
         return row.sender_id, row.sender_name
 
 

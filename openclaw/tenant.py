@@ -22,7 +22,8 @@ from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.continuation import Continuation
 from openclaw.approvals.control import approval_operations
 from openclaw.approvals.service import Approvals
-from openclaw.audit.control import audit_operations
+from openclaw.audit.control import AuditGateway, audit_operations
+from openclaw.audit.scripts import install_scripts
 from openclaw.channel_log import channel_log_operations
 from openclaw.channel_probe import ChannelProbe
 from openclaw.chat_words import CHAT_COMMANDS
@@ -43,6 +44,7 @@ from openclaw.services import AskSignIns, ChannelReport
 from openclaw.sessions import Sessions
 from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
+from shared.audit.reporting import Reporter
 from shared.backup.job import BackupGateway, backup_job
 from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChannelStatus, Form, InboundMessage, MakeChannel
 from shared.channels.discord.make import discord_channel
@@ -123,6 +125,7 @@ class Tenant:
         search: who may search the web.
         webhooks: tells web addresses of what scheduled jobs did; None without them.
         backup_gateway: takes the copy of its state; None where there is none to take it.
+        audit_gateway: takes its security-relevant events, and has the report; None where there is none.
         config: where `policy` and `exec_policy` came from, and what changes them while running.
         sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
     """
@@ -146,6 +149,7 @@ class Tenant:
         search: SearchOffer | None = None,
         webhooks: WebhookGateway | None = None,
         backup_gateway: BackupGateway | None = None,
+        audit_gateway: AuditGateway | None = None,
         config: ConfigService | None = None,
         sign_ins: AskSignIns | None = None,
     ) -> None:
@@ -154,6 +158,7 @@ class Tenant:
         self.policy = policy
         self.stop_requested = asyncio.Event()
         self._config = config
+        self._audit_gateway = audit_gateway
         self._restart_reason = ""
         self._models = models
         self._secret = secret
@@ -177,6 +182,7 @@ class Tenant:
         self.inbox = Inbox(self.db, schema.channels, clock)
         self.outbox = Outbox(self.db, schema.channels, self._channel_for, clock, spool=paths.outbox_spool(name))
         self.approvals = Approvals(self.db, policy.approvals, clock)
+        self.reporter = Reporter(paths.audit_spool(name), audit_gateway, clock)
         self.cron = CronJobs(self.db, policy.cron, clock)
         self._answers = DiscordAnswers(self.approvals)
         kept = MaintenancePolicy.load(paths)
@@ -246,11 +252,18 @@ class Tenant:
                     **channel_log_operations(self.inbox),
                     **toolbox.memory.operations(),
                     **self.maintenance.operations(),
-                    **audit_operations(self.name, self.paths, commands, lambda: gateway.services.dm_pairing.allowed),
+                    **audit_operations(
+                        self.name,
+                        self.paths,
+                        commands,
+                        lambda: gateway.services.dm_pairing.allowed,
+                        self._audit_gateway,
+                    ),
                 },
             )
             await control.start()
             stack.push_async_callback(control.stop)
+            self._note_events(gateway)
             self._make_cards(gateway)
             await self._start_discord(gateway)
             services = gateway.services
@@ -269,6 +282,14 @@ class Tenant:
                 self._tasks.start(self._cards.run(), name="post_cards")
             stack.push_async_callback(self._wind_down, gateway)
             yield gateway
+
+    def _note_events(self, gateway: RunningGateway) -> None:
+        """Who may do what is decided in these places; each decision goes into the gateway's chain."""
+        note = self.reporter.note
+        self.approvals.note = gateway.services.devices.note = gateway.services.dm_pairing.note = note
+        if self._config is not None:
+            self._config.note = note
+        self._tasks.start(self.reporter.run(), name="audit_events")
 
     def _make_cards(self, gateway: RunningGateway) -> None:
         if self._posting is not None:
@@ -444,6 +465,7 @@ async def run(name: str, paths: Paths) -> int:
     snapshot = config.load()
     folder = paths.tenant(name)
     async with tenant_process(name, paths) as (client, startup):
+        await asyncio.to_thread(install_scripts, paths, name)
         given = {held: _secret(snapshot, path, startup.secrets.get(held, "")) for path, held in HELD_AT.items()}
         tenant = Tenant(
             name,
@@ -465,6 +487,7 @@ async def run(name: str, paths: Paths) -> int:
             webhooks=client,
             search=startup.web_search,
             backup_gateway=client,
+            audit_gateway=client,
             config=config,
             sign_ins=client.sign_ins,
         )

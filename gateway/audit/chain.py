@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from shared.audit.events import AuditEvent, EventKind
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.errors import Invalid, Unavailable
+from shared.gatewayclient.events import AuditEvent, EventKind
 from shared.ids import new_id
 from shared.obs.redact import redact_text
 from shared.secrets.files import write_private

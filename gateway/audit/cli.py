@@ -35,6 +35,8 @@ def cli(
     paths = paths_of(state)
     if does_fix:
         return _fix(paths, dry_run=dry_run, as_json=as_json)
+    from gateway.audit.legacy import exit_code
+
     audit = ask_for_run(paths)
     if as_json:
         print_json(audit)
@@ -115,13 +117,6 @@ def ask_for_run(paths: Paths) -> dict[str, Any]:
             raise
         return asyncio.run(run_audit(paths, keep=False)).as_json()
     return found
-
-
-def exit_code(audit: dict[str, Any]) -> int:
-    """As the legacy script's, too."""
-    if audit["open"]["critical"]:
-        return 2
-    return 0 if audit["complete"] and not any(audit["open"].values()) else 1
 
 
 def _show(audit: dict[str, Any], paths: Paths, *, shows_all: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from gateway.audit.chain import Chain
 from gateway.audit.gather import observed_deployment
+from gateway.audit.legacy import exit_code, report
 from gateway.audit.service import run_audit
 from gateway.egress.service import Egress
 from gateway.modelproxy.identity import ModelIdentity
@@ -17,16 +18,20 @@ from gateway.notices.models import OwnerNotice
 from gateway.notices.service import Notices
 from gateway.social.service import Social
 from gateway.workers.pool import WorkerPool
-from shared.audit.events import EventKind
 from shared.audit.process import own_process
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.errors import GatewayError
+from shared.gatewayclient.events import EventKind
 from shared.gatewayclient.models import WorkerRequest
 from shared.gatewayclient.web import FetchRequest
 from shared.lifecycle.control import Operation
 from shared.lifecycle.halt import drilling, halt, resume
+from shared.obs.log import get_logger
 
+_log = get_logger(__name__)
+_TOLD_FOR: Final = timedelta(hours=1)
+_ELSEWHERE: Final = "see clawgate audit on the host"
 _SESSION: Final = "00000000-0000-4000-8000-000000000000"
 _NOTED: Final[Mapping[str, EventKind]] = {
     "auth_complete": "sign_in.made",
@@ -66,6 +71,7 @@ class AuditDesk:
         self._facts = facts
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
+        self._newest: dict[str, Any] | None = None
         self.chain = Chain(paths, clock=clock)
 
     def operations(self) -> dict[str, Operation]:
@@ -85,10 +91,29 @@ class AuditDesk:
         async def noted(params: dict[str, Any]) -> Any:  # noqa: ANN401 - the operation's own
             result = await work(params)
             subject = "/".join(str(params[key]) for key in ("tenant", "provider") if params.get(key))
-            await asyncio.to_thread(self.chain.note, _NOTED[name], actor="operator", subject=subject)
+            await self.note(_NOTED[name], actor="operator", subject=subject)
             return result
 
         return noted
+
+    async def note(self, kind: EventKind, *, actor: str = "", subject: str = "", detail: str = "") -> None:
+        """Write an event down. A chain that takes nothing is told in the log: what was done cannot be undone for it."""
+        try:
+            await asyncio.to_thread(self.chain.note, kind, actor=actor, subject=subject, detail=detail)
+        except GatewayError as error:
+            _log.error("audit.event_not_kept", kind=kind, subject=subject, reason=error.detail)
+
+    async def told(self, tenant: str) -> dict[str, Any]:
+        """The report as the owner's old command prints it in a tenant.
+
+        A run is done anew at most once an hour, so that nobody in there can time one.
+        """
+        now = self._clock.now()
+        if self._newest is None or now - datetime.fromisoformat(self._newest["at"]) > _TOLD_FOR:
+            await self._run({})
+        audit = self._newest or {}
+        own = [row | ({} if row["subject"] == "openclaw" else {"evidence": _ELSEWHERE}) for row in audit["findings"]]
+        return {"lines": list(report({**audit, "findings": own})), "exit": exit_code(audit), "tenant": tenant}
 
     async def work(self) -> str:
         """The daily run; a score that fell is told to the owner once."""
@@ -98,7 +123,7 @@ class AuditDesk:
     async def _run(self, _params: dict[str, Any]) -> dict[str, Any]:
         async with self._one_at_a_time:
             audit = await run_audit(self._paths, clock=self._clock)
-        shown = audit.as_json()
+        shown = self._newest = audit.as_json()
         if (notice := drop_notice(audit.before, shown, self._clock.now(), self._paths.state_option)) is not None:
             self._notices.tell(notice)
         return shown
@@ -115,13 +140,13 @@ class AuditDesk:
         reason = str(params.get("reason") or "no reason given")[:200]
         await asyncio.to_thread(halt, self._paths, reason)
         ended = await self._pool.end_all()
-        await asyncio.to_thread(self.chain.note, "halted", actor="operator", detail=reason)
+        await self.note("halted", actor="operator", detail=reason)
         return {"ended": ended}
 
     async def _resume(self, _params: dict[str, Any]) -> dict[str, bool]:
         was = await asyncio.to_thread(resume, self._paths)
         if was:
-            await asyncio.to_thread(self.chain.note, "resumed", actor="operator")
+            await self.note("resumed", actor="operator")
         return {"was_halted": was}
 
     async def _drill(self) -> dict[str, str]:

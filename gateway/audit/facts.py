@@ -97,6 +97,7 @@ class Facts:
         served: status of media addresses that nobody signed.
         installed: versions of installed packages.
         lock: versions that were locked by hash.
+        shipped: contents (SHA-256) of the memory files that tenants make for new groups.
         home: of the user we are.
     """
 
@@ -126,6 +127,7 @@ class Facts:
     installed: Mapping[str, str]
     machine: Asked[Machine]
     lock: Asked[Mapping[str, str]]
+    shipped: frozenset[str] = frozenset()
     home: Path = field(default_factory=Path.home)
 
     @cached_property

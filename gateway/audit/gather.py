@@ -92,6 +92,7 @@ def gather(paths: Paths, *, clock: Clock = SYSTEM_CLOCK) -> Facts:
         drill=_drill(gateway, parts),
         knocks=_ask(lambda: _knocks(settings)),
         tenants={name: _then(part, lambda answer: list(answer["findings"])) for name, part in parts.items()},
+        shipped=frozenset(text for part in parts.values() if part.answer for text in part.answer.get("shipped", ())),
         live=_ask(lambda: _live(settings)),
         accepted=_ask(lambda: Chain(paths).accepted()),
         served=_ask(lambda: list(unsigned_media(social.media.host, gateway.get()["media_port"]))),

@@ -84,3 +84,10 @@ def report(audit: Mapping[str, Any]) -> Iterator[str]:
     yield f"✅ {passed} passed  🔴 {open_['critical']} critical  🟠 {open_['high']} high  🟡 {medium} medium"
     yield f"Frameworks: OWASP ASI, CIS Docker; {legacy_line(audit)}"
     yield "Advice: clawgate audit names every fix" if any(open_.values()) else "Nothing to do"
+
+
+def exit_code(audit: Mapping[str, Any]) -> int:
+    """0 nothing open, 2 an open critical finding, else 1; the old script's, too."""
+    if audit["open"]["critical"]:
+        return 2
+    return 0 if audit["complete"] and not any(audit["open"].values()) else 1

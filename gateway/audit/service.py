@@ -131,7 +131,9 @@ def _first_look(facts: Facts, chain: Chain) -> Facts:
     """Before anything was accepted, what a new installation has is; afterwards only a person accepts."""
     note_policies(facts.paths, chain)
     _note_profile(facts, chain)
-    if chain.newest("content.accepted") is None:
+    # Tenants put their first files in place as they start: before all of them answer there is nothing to take as given.
+    is_whole = all(part.answer is not None for part in facts.tenants.values())
+    if is_whole and chain.newest("content.accepted") is None:
         found = current_contents(facts)
         chain.accept(found, actor="first look at a new installation")
         return replace(facts, accepted=Asked(found))

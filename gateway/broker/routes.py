@@ -14,7 +14,9 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 
+from gateway.audit.control import AuditDesk
 from gateway.backup.service import Backups
+from gateway.broker.audit import audit_routes
 from gateway.broker.auth import Caller
 from gateway.broker.posts import post_routes
 from gateway.broker.sign_ins import sign_ins
@@ -59,6 +61,7 @@ class BrokerServices:
     social: Social
     backups: Backups
     sign_ins: Callable[[], Awaitable[list[CredentialStatus]]]
+    audit: AuditDesk
     leases: Durations = field(default_factory=lambda: Durations(()))
 
 
@@ -243,4 +246,5 @@ def broker_routes() -> list[ControllerRouterHandler]:
         notice_held,
         sign_ins,
         *post_routes(),
+        *audit_routes(),
     ]

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shared.cli import paths_of, print_json, print_table, state_option
+from shared.config.paths import Paths
+
+if TYPE_CHECKING:
+    from shared.gatewayclient.events import EventKind
 
 _TENANT = click.option("--tenant", default="gateway", show_default=True, help="Whose secret it is.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -81,6 +86,7 @@ def set_(name: str, tenant: str, state: Path | None) -> None:
     refuse_forbidden({effective_name(tenant, name): "x", name: "x"}, where="the vault")
     value = _read_value(name)
     asyncio.run(open_vault(paths_of(state)).put(tenant, name, value.encode()))
+    _note(paths_of(state), "secret.set", f"{tenant}/{name}")
     click.echo(f"{tenant}/{name} is stored. {who_reads(paths_of(state), tenant, name)}")
 
 
@@ -98,6 +104,7 @@ def unset(name: str, tenant: str, state: Path | None) -> None:
     paths = paths_of(state)
     if not asyncio.run(open_vault(paths).remove(tenant, name)):
         raise NotFound(f"the vault has no {tenant}/{name}: see `clawgate secrets list`")
+    _note(paths, "secret.removed", f"{tenant}/{name}")
     click.echo(f"{tenant}/{name} is removed")
     if effective_name(tenant, name) in read_env(paths.env_file):
         click.echo(f"{paths.env_file} still sets {effective_name(tenant, name)}, which counts from now on")
@@ -139,6 +146,8 @@ def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Pa
         return changed
 
     changed = asyncio.run(store())
+    if changed:
+        _note(paths_of(state), "secret.set", f"{changed} of {tenant} from a file")
     skipped = len(values) - len(chosen)
     click.echo(f"{changed} of {len(chosen)} imported as {tenant}'s, the others were there already; {skipped} skipped")
     for name in sign_ins:
@@ -156,6 +165,7 @@ def rotate_key(state: Path | None, *, as_json: bool) -> None:
     from gateway.credentials.vault import open_vault
 
     done = asyncio.run(open_vault(paths_of(state)).rotate())
+    _note(paths_of(state), "key.rotated", done.key_id)
     if as_json:
         print_json({"key": done.key_id, "resealed": done.resealed, "dropped": list(done.dropped)})
         return
@@ -164,6 +174,13 @@ def rotate_key(state: Path | None, *, as_json: bool) -> None:
         click.echo(f"dropped: {', '.join(done.dropped)}. Backups made before today still need the old key file")
     else:
         click.echo("The keys come from outside: remove all but the first there; to change it, put a new one before it")
+
+
+def _note(paths: Paths, kind: EventKind, subject: str) -> None:
+    """Write into the audit chain what was done; this command works as the gateway's user, gateway or not."""
+    from gateway.audit.chain import Chain
+
+    Chain(paths).note(kind, actor="operator", subject=subject)
 
 
 def _read_value(name: str) -> str:

@@ -21,6 +21,7 @@ from gateway.social.runner import Runner
 from gateway.social.store import SocialStore
 from gateway.social.thumbnails import Thumbnails
 from gateway.social.views import info_of, notice_of
+from shared.audit.reporting import Note, unnoted
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import AuthRequired, Conflict, Denied
 from shared.gatewayclient.models import PostAnswer, PostChange, PostInfo, PostRequest
@@ -81,6 +82,7 @@ class Social:
         self._tasks = TaskPool("social.files")
         self._tell = tell
         self._state_option = state_option
+        self.note: Note = unnoted
         self.runner = Runner(store, machine, clock, after_step=self._tell_of)
 
     async def start(self) -> None:
@@ -192,7 +194,7 @@ class Social:
         now = self._clock.now()
         due_at = max(job.due_at, now)
         state = _waiting(due_at, now)
-        return await self._changed(
+        approved = await self._changed(
             self.store.update(
                 job,
                 state=state,
@@ -204,6 +206,10 @@ class Social:
                 detail="",
             )
         )
+        await self.note(
+            "post.approved", actor=by, subject=f"{job.tenant} {job.id}", detail=f"content {job.digest[:16]}"
+        )
+        return approved
 
     async def answer(self, tenant: str, post_id: str, answer: PostAnswer) -> Job:
         """Take a person's answer from a tenant's card or Control UI; exactly one of all that come decides.
@@ -243,9 +249,11 @@ class Social:
 
     async def _reject(self, job: Job, *, by: str, reason: str) -> Job:
         detail = f"{by} said no" + (f": {reason}" if reason else "")
-        return await self._changed(
+        rejected = await self._changed(
             self.store.update(job, state="rejected", error_code="approval_rejected", detail=detail, next_at=None)
         )
+        await self.note("post.rejected", actor=by, subject=f"{job.tenant} {job.id}")
+        return rejected
 
     async def edit(self, post_id: str, text: str, *, by: str) -> Job:
         """Give a post that has not begun another text; where somebody approved the old one, it is asked again.

@@ -13,6 +13,7 @@ from gateway.workers.mounts import Allowlist, Granted, MountsPolicy, MountWish, 
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.spec import EXTRA_DIR, MAIN_GROUP, ContainerSpec, Mount, WorkerFolders, build_spec
 from gateway.workers.worker import Worker
+from shared.audit.reporting import Note, unnoted
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.gatewayclient.models import WorkerRequest
@@ -71,6 +72,7 @@ class Launcher:
         self._allowlist = allowlist
         self._development = development
         self._clock = clock
+        self.note: Note = unnoted
 
     async def prepare(
         self, worker: Worker, request: WorkerRequest, owner: Owner, others: Sequence[Worker]
@@ -112,6 +114,9 @@ class Launcher:
             log_name=name,
         )
         worker.name = spec.name
+        if worker.mounts:
+            shown = "; ".join(f"{m.source} {'read-only' if m.read_only else 'writable'}" for m in worker.mounts)
+            await self.note("worker.mounts", actor=worker.tenant, subject=f"{worker.group} {worker.name}", detail=shown)
         return spec
 
     def log_of(self, worker: Worker, name: str) -> LifeLog:

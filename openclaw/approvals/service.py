@@ -12,6 +12,7 @@ from openclaw.approvals import store
 from openclaw.approvals.decide import decide_approval
 from openclaw.approvals.models import CLIENT, Approval, Press, Question, Ruling, StoredGrant
 from openclaw.config import ApprovalsPolicy
+from shared.audit.reporting import Note, unnoted
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Busy, NotFound
 from shared.execpolicy.grants import Grant, Hole, make_grant
@@ -44,6 +45,7 @@ class Approvals:
         self._clock = clock
         self._news = asyncio.Event()
         self.listeners: list[OnChange] = []
+        self.note: Note = unnoted
 
     def _tell(self, approval: Approval) -> None:
         for listener in self.listeners:
@@ -123,6 +125,8 @@ class Approvals:
             return decide_approval(press, settled, self.policy.approvers, now)
         _log.info("approval.decided", approval=press.approval_id, answer=press.answer, by=press.approver)
         self._tell(settled)
+        what = f"{press.answer} for {approval.approval_id}"
+        await self.note("approval.decided", actor=press.shown_name, subject=what, detail=approval.digest)
         return ruling
 
     def _grant(self, approval: Approval, press: Press, holes: Sequence[tuple[int, Hole]]) -> StoredGrant:
@@ -224,3 +228,4 @@ class Approvals:
         if not await self._db.write(lambda c: store.remove_grant(c, grant_id)):
             raise NotFound(f"there is no grant {grant_id}: see `openclaw approvals grants`")
         _log.info("approval.revoked", grant=grant_id)
+        await self.note("grant.revoked", actor="operator", subject=grant_id)

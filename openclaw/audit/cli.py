@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from shared.audit.models import Report
 
 
+_WHOLE_LIMIT_S = 300.0
+
+
 @click.group()
 def cli() -> None:
     """Look at OpenClaw's security."""
@@ -42,6 +45,39 @@ def audit(tenant: str, state: Path | None, *, deep: bool, as_json: bool) -> int:
         _show(report)
     counts = report.counts()
     return 2 if counts["critical"] else 1 if any(counts.values()) else 0
+
+
+@cli.command("quick-audit")
+@click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def quick_audit(tenant: str, state: Path | None, *, as_json: bool) -> int:
+    """Show the audit of the whole installation as the original's quick-audit.sh did; exit 0, 2 or 1 likewise.
+
+    The running gateway is asked; a run is done anew at most once an hour.
+    """
+    from shared.lifecycle.control import call
+
+    answer = call(paths_of(state).control_socket(tenant), "audit.whole", timeout_s=_WHOLE_LIMIT_S)
+    if as_json:
+        print_json(answer)
+    else:
+        for line in answer["lines"]:
+            click.echo(line)
+    return int(answer["exit"])
+
+
+@cli.command("quick-harden")
+@click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
+@state_option
+def quick_harden(tenant: str, state: Path | None) -> None:
+    """Tighten this tenant's own files, as the original's quick-harden.sh did; the rest is `clawgate audit --fix`."""
+    from openclaw.audit.harden import harden
+
+    done = list(harden(paths_of(state), tenant))
+    for line in done:
+        click.echo(f"🔧 {line}")
+    click.echo(f"Applied {len(done)} hardening changes; on the host, `clawgate audit --fix` mends the rest")
 
 
 def _show(report: Report) -> None:

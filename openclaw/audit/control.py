@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from openclaw.agent.commands import Commands
 from openclaw.audit.catalogue import CATALOGUE
 from openclaw.audit.facts import Facts
 from shared.audit.process import own_process
+from shared.audit.reporting import EventGateway
 from shared.audit.runner import run_checks
 from shared.config.paths import Paths
-from shared.errors import GatewayError
+from shared.errors import GatewayError, Unavailable
 from shared.execpolicy.models import ExecRequest
 from shared.lifecycle.control import Operation
 from shared.lifecycle.halt import drilling
 
 
+class AuditGateway(EventGateway, Protocol):
+    """Takes events, and has the report of the whole installation."""
+
+    async def audit_report(self) -> dict[str, Any]:
+        """Lines in the old script's grammar, and the exit code."""
+        ...
+
+
 def audit_operations(
-    name: str, paths: Paths, commands: Commands, allowed: Callable[[], Iterable[str]]
+    name: str,
+    paths: Paths,
+    commands: Commands,
+    allowed: Callable[[], Iterable[str]],
+    gateway: AuditGateway | None = None,
 ) -> Mapping[str, Operation]:
     """The table of operations.
 
@@ -27,6 +40,7 @@ def audit_operations(
         paths: the installation's.
         commands: runs what the agent wants; asked as if everything were stopped.
         allowed: who may write directly.
+        gateway: has the report; None where there is none.
     """
 
     async def part(_params: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +54,12 @@ def audit_operations(
     async def pairing_allowed(_params: dict[str, Any]) -> list[str]:
         return sorted(allowed())
 
-    return {"audit.part": part, "pairing.allowed": pairing_allowed}
+    async def whole(_params: dict[str, Any]) -> dict[str, Any]:
+        if gateway is None:
+            raise Unavailable("there is no gateway to ask for the report", code="audit.no_gateway")
+        return await gateway.audit_report()
+
+    return {"audit.part": part, "audit.whole": whole, "pairing.allowed": pairing_allowed}
 
 
 async def _drill(commands: Commands) -> str:

@@ -12,6 +12,7 @@ from openclaw.audit.facts import Facts
 from openclaw.config.files import audit_file, backup_file
 from shared.audit.models import Check, Outcome, holds, unknown
 from shared.audit.words import planted, shown_canaries
+from shared.config.paths import Paths
 from shared.obs.redact import HIDDEN, redact_text
 
 _SCANNED: Final = frozenset({".json", ".json5", ".jsonl", ".md", ".log", ".txt", ".toml", ".env", ""})
@@ -70,16 +71,20 @@ class Private(Check[Facts]):
     def run(self, facts: Facts) -> Outcome:
         """Mode, owner and kind of each, and of the folder."""
         problems = list(_loose(facts.folder, folder=True)) if facts.folder.exists() else []
-        named = [facts.folder / name for name in (*_KEPT_APART, ".env", "openclaw.json", "exec-approvals.json")]
-        config = facts.paths.openclaw_config(facts.tenant)
-        named += [audit_file(config), *(backup_file(config, number) for number in range(5))]
-        named += sorted(facts.folder.glob("agents/*/agent/*.json"))
         seen = 0
-        for place in named:
+        for place in private_files(facts.paths, facts.tenant):
             if os.path.lexists(place):
                 seen += 1
                 problems += _loose(place, folder=False)
         return holds(problems, f"{seen} files")
+
+
+def private_files(paths: Paths, tenant: str) -> list[Path]:
+    """Files of a tenant that may hold secrets, there or not."""
+    folder, config = paths.tenant(tenant), paths.openclaw_config(tenant)
+    named = [folder / name for name in (*_KEPT_APART, ".env", "openclaw.json", "exec-approvals.json")]
+    named += [audit_file(config), *(backup_file(config, number) for number in range(5))]
+    return named + sorted(folder.glob("agents/*/agent/*.json"))
 
 
 def _loose(place: Path, *, folder: bool) -> Iterator[str]:

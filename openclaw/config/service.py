@@ -16,6 +16,7 @@ from openclaw.config.files import Writer, write_config
 from openclaw.config.issues import Issue, dotted, told
 from openclaw.config.rationing import WriteBudget
 from openclaw.config.snapshot import Checked, Snapshot, Source
+from shared.audit.reporting import Note, unnoted
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.json5 import Path
 from shared.lifecycle.tasks import TaskPool
@@ -79,6 +80,7 @@ class ConfigService:
         self.restart = restart
         self.listeners: list[Listener] = []
         self.changed_state: Callable[[], None] = lambda: None
+        self.note: Note = unnoted
         self.pending: tuple[Issue, ...] = ()
         self.waits_for_restart: tuple[str, ...] = ()
         self._clock = clock
@@ -233,6 +235,7 @@ class ConfigService:
             self._take(checked, restart_after_s)
             if self.state() != before:
                 self.changed_state()
+            await self.note("config.written", actor=f"{writer.who} ({writer.how})", subject=self.path.name)
             return snapshot
 
 

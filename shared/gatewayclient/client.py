@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from json import loads as decode
 from pathlib import Path
@@ -23,6 +23,7 @@ from shared.errors import (
     Unavailable,
     UpstreamError,
 )
+from shared.gatewayclient.events import AuditEvent
 from shared.gatewayclient.models import (
     KeptFile,
     NoticeMessage,
@@ -65,6 +66,7 @@ _MODEL_READ_TIMEOUT_S = 600.0
 _WEB_TIMEOUT_S = 180.0  # above the longest fetch that the gateway's policy allows
 _BACKUP_TIMEOUT_S = 1500.0
 _FIRST_ERROR_STATUS = 400
+_REPORT_LIMIT_S = 300.0
 _WAIT_MARGIN_S = 15.0
 _RATE_LIMITED, _UPSTREAM, _UNAVAILABLE, _DEADLINE = 429, 502, 503, 504
 
@@ -95,6 +97,19 @@ class GatewayClient:
     async def startup(self) -> TenantStartup:
         """This tenant's own tokens, settings and addresses."""
         return TenantStartup.model_validate(await self._call("GET", "/v1/startup"))
+
+    async def report_events(self, events: Sequence[AuditEvent]) -> None:
+        """Hand security-relevant events to the gateway's chain; each is kept once, however often it is reported.
+
+        Raises:
+            Unavailable: it could not take them now.
+        """
+        await self._call("POST", "/v1/audit/events", json=[event.model_dump(mode="json") for event in events])
+
+    async def audit_report(self) -> dict[str, Any]:
+        """The audit of the whole installation, as lines in the old script's grammar, and its exit code."""
+        answer: dict[str, Any] = await self._call("GET", "/v1/audit/report", timeout_s=_REPORT_LIMIT_S)
+        return answer
 
     async def wait_ready(self, timeout_s: float = 30.0) -> TenantStartup:
         """`startup`, repeated while the gateway is still coming up.
