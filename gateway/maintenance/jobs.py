@@ -39,8 +39,8 @@ from shared.storage import Database
 
 GATEWAY_JOBS: Final = frozenset(
     {
-        *("logs.rotate", "logs.delete", "database.check", "disk.watch", "tokens.check", "docker.prune", "backup"),
-        *("backup.drill", "backup.watch", "posts.insights", "posts.tidy", "ledger.forget"),
+        *("logs.rotate", "logs.delete", "database.check", "disk.watch", "tokens.check", "docker.prune", "audit"),
+        *("backup", "backup.drill", "backup.watch", "posts.insights", "posts.tidy", "ledger.forget"),
     }
 )
 """Names of `gateway_jobs`, for whoever checks a policy without a gateway."""
