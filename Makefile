@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests run test check format lint types layers unit docs docs-check bench bench-protocol selftest torture torture-connections arm64 clean lock
+.PHONY: help setup setup-tests run test check format lint types layers unit docs docs-check bench bench-agent bench-protocol selftest torture torture-connections arm64 clean lock
 
 help: ## Show this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -49,6 +49,9 @@ docs-check:
 
 bench: ## Print the numbers of DESIGN section 6 beside their bars
 	@$(PY) -m tests.bench.run $(ARGS)
+
+bench-agent: setup-tests ## OpenClaw's agent: decisions, turns without model time, 100 sessions × 200 turns; ARGS="--turns N --idle"
+	@$(PY) -m tests.bench.openclaw_agent $(ARGS)
 
 bench-protocol: setup-tests ## The protocol's speed beside the original's (npm within reach; else ours alone); ARGS=--quick
 	@$(PY) -m tests.bench.openclaw_protocol $(ARGS)

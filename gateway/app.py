@@ -25,7 +25,7 @@ from gateway.credentials.service import Credentials
 from gateway.credentials.settings import OAuthPolicy
 from gateway.credentials.setup import build_sign_ins
 from gateway.egress.client import WebClient
-from gateway.egress.policy import SEARCH_KEY
+from gateway.egress.policy import SEARCH_KEY, WEBHOOK_KEY
 from gateway.egress.search import SearchBackend
 from gateway.egress.service import Egress
 from gateway.egress.store import EgressStore
@@ -420,6 +420,7 @@ class Gateway:
             search,
             run_of=self.run_of_group,
             before=lambda: require_not_halted(self.paths),
+            webhook_token=Secret(self.settings.env.get(WEBHOOK_KEY, "")),
         )
         await egress.recover()
         return egress

@@ -136,6 +136,7 @@ def config_doc() -> str:
         "| `COPILOT_API_URL` | turns NanoClaw's LIGHT route on; another machine's address is refused |",
         "| `COPILOT_MODEL` | model of the LIGHT route, and turns it on |",
         "| `COPILOT_API_KEY` | read by nothing: the gateway signs in itself |",
+        "| `CRON_WEBHOOK_TOKEN` | sent as a bearer token with webhooks of scheduled jobs |",
         "| `WEB_SEARCH_API_KEY` | key of the search provider of `policies/egress.toml`, where it wants one |",
         "| `TZ` | time zone of the tenant and its workers; the process environment wins, as for the four below |",
         "| `MAX_CONCURRENT_CONTAINERS` | lowers `workers.max_workers` and `runs.max_concurrent` |",

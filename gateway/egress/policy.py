@@ -15,6 +15,8 @@ from shared.gatewayclient.models import SearchOffer, Slug
 
 FILE = "policies/egress.toml"
 SEARCH_KEY = "WEB_SEARCH_API_KEY"
+WEBHOOK_KEY = "CRON_WEBHOOK_TOKEN"
+"""What webhooks of scheduled jobs are signed in with. Source: the original's ``cron.webhookToken``."""
 """Name in ``.env`` of the search provider's key."""
 
 _PATTERN = re.compile(

@@ -26,6 +26,7 @@ from shared.gatewayclient.web import (
     WebSearchRequest,
 )
 from shared.obs.log import get_logger
+from shared.secrets.files import Secret
 
 _log = get_logger(__name__)
 _SEARCH_BYTES = 1 << 20
@@ -49,6 +50,7 @@ class Egress:
         run_of: who knows what runs; an agent cannot name another run to spend from.
         before: called before anything is asked; raises when nothing may be.
         search: None where none is configured.
+        webhook_token: sent along with webhooks as a bearer token; empty sends none. No tenant knows it.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class Egress:
         *,
         run_of: RunOf,
         before: Callable[[], None] = lambda: None,
+        webhook_token: Secret | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._policy = policy
         self._before = before
+        self._webhook_token = webhook_token
         self._store = store
         self._web = web
         self._search = search
@@ -136,11 +140,13 @@ class Egress:
             await self._store.deny(wanted, verdict.reason)
             raise Denied(verdict.reason, code="egress.webhook_denied")
         body = request.body.encode()
-        headers = ((b"Idempotency-Key", request.key.encode()),)
+        headers = [(b"Idempotency-Key", request.key.encode())]
+        if self._webhook_token:
+            headers.append((b"Authorization", b"Bearer " + self._webhook_token.reveal().encode()))
         async with self._noted(wanted, len(body)) as outcome:
             timeout_s = self._policy.timeout_s
             async with asyncio.timeout(timeout_s):
-                outcome.status = await self._web.post(verdict.target, body, headers, timeout_s=timeout_s)
+                outcome.status = await self._web.post(verdict.target, body, tuple(headers), timeout_s=timeout_s)
             outcome.size_bytes = len(body)
         return WebhookAnswer(status=outcome.status)
 

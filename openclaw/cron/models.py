@@ -289,6 +289,10 @@ class Ended:
         )
 
 
+ISOLATED = f"agent:{AGENT_ID}:cron:"
+"""What the keys of jobs' own sessions begin with."""
+
+
 def run_id_of(job_id: str, occurrence_at: datetime, *, by_hand: bool = False) -> str:
     """The id of an occurrence's run: the same whenever it is asked for."""
     return f"cron_{job_id}_{'hand' if by_hand else ''}{unix_ms(occurrence_at)}"
@@ -298,4 +302,4 @@ def session_of(job_id: str, spec: JobSpec) -> str:
     """Where a job's turns happen."""
     if spec.session_target == "main":
         return spec.session_key or MAIN_SESSION
-    return f"agent:{AGENT_ID}:cron:{job_id}"
+    return f"{ISOLATED}{job_id}"

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from openclaw.cron.claims import Claims, Settled
 from openclaw.cron.decide import After, decide_after
 from openclaw.cron.delivery import Delivery
-from openclaw.cron.models import AgentTurn, CronRun, Ended, JobSpec
+from openclaw.cron.models import ISOLATED, AgentTurn, CronRun, Ended, JobSpec
 from openclaw.cron.service import CronJobs
 from openclaw.protocol import events
 from openclaw.protocol.frames import compact
@@ -33,6 +33,8 @@ _log = get_logger(__name__)
 
 SOURCE: Final = "cron"
 SILENT: Final = ("NO_REPLY", "HEARTBEAT_OK")
+_GONE_FOR: Final = timedelta(days=1)
+"""How long the session of a job that is gone is kept. Source: the original's ``cron.sessionRetention``."""
 _TRIES: Final = 6
 _FIRST_WAIT_S: Final = 2.0
 
@@ -60,7 +62,7 @@ class CronRunner:
         self._busy: set[str] = set()
         self._beaten = False
         self._tasks = TaskPool("cron")
-        self._loop = DueLoop(self.look, jobs.prune, clock=jobs.clock)
+        self._loop = DueLoop(self.look, self.prune, clock=jobs.clock)
 
     def start(self) -> None:
         """Run what is due from now on, beginning with what the last process left."""
@@ -94,6 +96,21 @@ class CronRunner:
                 self._busy.add(run.run_id)
                 self._tasks.start(self._work(run), name=run.run_id)
         return claims
+
+    async def prune(self) -> int:
+        """Forget old history, and sessions of jobs that are gone or were not used for long; says how much."""
+        count = await self._jobs.prune()
+        now, jobs = self._jobs.clock.now(), await self._jobs.job_ids()
+        for row in self._sessions.listing():
+            if not row.key.startswith(ISOLATED) or self._runs.is_busy(row.key):
+                continue
+            kept = timedelta(days=self._jobs.policy.keep_days) if row.key.removeprefix(ISOLATED) in jobs else _GONE_FOR
+            if now - row.updated_at < kept:
+                continue
+            await self._sessions.remove(row.key)
+            await self._transcripts.archive(row.session_id, "deleted")
+            count += 1
+        return count
 
     # --- one run -----------------------------------------------------------------------------------------------------
 

@@ -262,6 +262,10 @@ class CronJobs:
         now = self.clock.now()
         await self._db.write(lambda c: CronRows(c).hurry(now))
 
+    async def job_ids(self) -> set[str]:
+        """Ids of all jobs there are."""
+        return {job.job_id for job in await self._db.read(lambda c: CronRows(c).jobs())}
+
     async def prune(self) -> int:
         """Forget old history."""
         before = self.clock.now() - timedelta(days=self.policy.keep_days)

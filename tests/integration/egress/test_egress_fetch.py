@@ -314,6 +314,27 @@ async def test_a_webhook_goes_where_the_operator_listed_it_and_is_written_down(t
     assert ("webhook", "allowed") in kinds
 
 
+async def test_a_webhook_carries_the_gateways_token_and_nothing_else_does(tmp_path):
+    heads: list[bytes] = []
+
+    async def serve(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 done\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    rules = {"tenants": {"openclaw": {"webhooks": ["127.0.0.1:*"], "groups": {"main": {"allow": ["127.0.0.1:*"]}}}}}
+    async with server, a_house(tmp_path, **rules) as (egress, _, store):
+        for token in (Secret("hook-token"), Secret("")):
+            signed = Egress(egress._policy, store, egress._web, None, run_of=lambda *_who: "r", webhook_token=token)
+            answer = await signed.webhook("openclaw", WebhookRequest(url=url, key="cron_1", body="{}"))
+            assert answer.status == 204
+    assert b"authorization: bearer hook-token" in heads[0].lower()
+    assert b"authorization" not in heads[1].lower()
+
+
 def test_a_webhook_is_https_outside_the_sandbox():
     policy = EgressPolicy.model_validate({"tenants": {"openclaw": {"webhooks": ["hooks.example.org"]}}})
     assert decide_webhook("https://hooks.example.org/x?y=1", "openclaw", policy).allowed

@@ -12,8 +12,11 @@ from openclaw_house import OWNER, house
 from openclaw_rig import running_rig
 
 from openclaw.config import OpenClawPolicy
+from openclaw.cron.delivery import NoDelivery
 from openclaw.cron.queries import RunQuery
-from shared.clock import SYSTEM_CLOCK
+from openclaw.cron.runner import CronRunner
+from openclaw.transcript import text_message
+from shared.clock import SYSTEM_CLOCK, FakeClock
 from shared.gatewayclient.web import WebhookAnswer, WebhookRequest
 from shared.openclawclient.client import RequestRefused
 
@@ -310,3 +313,19 @@ async def test_what_waits_for_a_heartbeat_begins_with_it(tmp_path):
         cron.beat()
         (entry,) = await finished(client)
         assert entry["status"] == "ok"
+
+
+async def test_sessions_of_jobs_that_are_gone_are_set_aside_after_a_day(tmp_path):
+    clock = FakeClock()
+    async with running_rig(tmp_path, clock=clock) as rig:
+        services = rig.gateway.services
+        kept = await services.sessions.open("agent:main:main")
+        gone = await services.sessions.open("agent:main:cron:job_gone")
+        await services.transcripts.append(gone.session_id, "r", text_message("user", "old", clock.now()))
+        runner = CronRunner(services.cron, services.runs, services.sessions, services.transcripts, NoDelivery())
+        assert await runner.prune() == 0
+        clock.advance(25 * 3600)
+        assert await runner.prune() == 1
+        assert [row.key for row in services.sessions.listing()] == [kept.key]
+        folder = tmp_path / "agents" / "main" / "sessions"
+        assert [path.name.split(".jsonl.")[1].split(".")[0] for path in folder.iterdir()] == ["deleted"]
