@@ -47,7 +47,7 @@ from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
 from gateway.social.control import operations as social_operations
 from gateway.social.embedding import embed_operation
-from gateway.social.graph.authority import load_authority
+from gateway.social.graph.authority import AuthorityKeeper
 from gateway.social.graph.door import GraphDoor
 from gateway.social.graph.store import DraftStore
 from gateway.social.hosting.server import media_app
@@ -133,7 +133,7 @@ class Gateway:
         self.model_api_port = 0
         self.media_port = 0
         self.metrics_port = 0
-        self.graph_authority = ""
+        self.authority: AuthorityKeeper | None = None
         enabled = settings.enabled_tenants()
         self.kinds = {name: tenant.kind for name, tenant in enabled.items()}
         self.threads_groups = {name: tenant.threads_group for name, tenant in enabled.items()}
@@ -287,8 +287,7 @@ class Gateway:
         stack.push_async_callback(sockets.close, _DRAIN_S)
         givers = KeyGiver(self.take_key)
         stack.push_async_callback(givers.close)
-        authority = load_authority(paths.graph_keys, SYSTEM_CLOCK.now())
-        self.graph_authority = authority.certificate
+        authority = self.authority = AuthorityKeeper(paths.graph_keys, SYSTEM_CLOCK.now())
         door = GraphDoor(build_graph(self.social, database, oauth, http, SYSTEM_CLOCK), authority, self.keys)
         stack.push_async_callback(door.close)
         self.sockets = TenantSockets(paths, sockets, givers, door)
@@ -315,7 +314,7 @@ class Gateway:
             backups=backups,
             docker_host=settings.policy.engine.host,
             audit=self.audit,
-            posts=Upkeep(self.social, DraftStore(database)),
+            posts=Upkeep(self.social, DraftStore(database), authority),
             images=images if settings.policy.engine.kind == "docker" else None,
         )
         self.maintenance = build_maintenance(parts, settings.policy.workers.timezone)
@@ -332,6 +331,7 @@ class Gateway:
                 pool=self.pool,
                 max_workers=settings.policy.workers.max_workers,
                 posts=self.social.store.counts,
+                authority=authority,
                 egress=self.egress_store,
                 notices=NoticeStore(database),
                 maintenance=self.maintenance,
@@ -385,7 +385,7 @@ class Gateway:
             },
             web_search=settings.egress.search_offer(tenant),
             posting=self.social.policy.groups_of(tenant),
-            graph_authority=self.graph_authority,
+            graph_authority=self.authority.current.certificate if self.authority is not None else "",
             post_cards=self.social.policy.has_cards(tenant),
         )
 

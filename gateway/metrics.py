@@ -15,6 +15,7 @@ from gateway.ledger import budget_rows
 from gateway.maintenance.disk import look
 from gateway.modelproxy.counts import ModelCalls
 from gateway.notices.store import NoticeStore
+from gateway.social.graph.authority import AuthorityKeeper
 from gateway.social.models import State as PostState
 from gateway.store import GatewayStore
 from gateway.workers.pool import WorkerPool
@@ -53,6 +54,9 @@ CATALOGUE: Final[Catalogue] = with_process_figures(
         "clawgate_workers_max": Figure("gauge", "How many may run at once."),
         "clawgate_worker_lease_seconds": Figure(
             "histogram", "Until a tenant had its worker: one that ran, a new one, or none.", ("result",)
+        ),
+        "clawgate_graph_certificate_ends_in_seconds": Figure(
+            "gauge", "Until the certificate for agents' calls to the Graph hosts ends; another one follows before."
         ),
         "clawgate_posts": Figure(
             "gauge", "Posts, by state; awaiting_approval and needs_attention want a person.", ("state",)
@@ -98,6 +102,7 @@ class GatewayFigures:
     pool: WorkerPool
     max_workers: int
     posts: Callable[[], Awaitable[dict[str, int]]]
+    authority: AuthorityKeeper
     egress: EgressStore
     notices: NoticeStore
     maintenance: Maintenance
@@ -115,6 +120,8 @@ class GatewayFigures:
         sheet.put_durations("clawgate_worker_lease_seconds", self.counts.leases)
         sheet.put_all("clawgate_workers", Counter(worker.state for worker in self.pool.list()), known=_WORKER_STATES)
         sheet.put("clawgate_workers_max", self.max_workers)
+        left = self.authority.current.ends - self.clock.now()
+        sheet.put("clawgate_graph_certificate_ends_in_seconds", left.total_seconds())
         sheet.put_all("clawgate_posts", await self.posts(), known=_POST_STATES)
         sheet.put_all("clawgate_egress_decisions_total", self.egress.decisions, known=_DECISIONS)
         sheet.put("clawgate_notices_waiting", len(await self.notices.waiting()))

@@ -331,7 +331,8 @@ class Hub:
             connection.close(CLOSE_RESTART, "service restart")
         self._check_quiet()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._quiet.wait(), _CLOSE_WAIT_S)
+            async with asyncio.timeout(_CLOSE_WAIT_S):
+                await self._quiet.wait()
         await self._tasks.close()
 
     def _check_quiet(self) -> None:

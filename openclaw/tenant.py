@@ -37,6 +37,7 @@ from openclaw.cron.delivery import ChatDelivery, WebhookGateway
 from openclaw.cron.service import CronJobs
 from openclaw.cron.tool import CronTool
 from openclaw.gateway import MIGRATIONS, GatewayOptions, RunningGateway, running_gateway
+from openclaw.graph_authority import authority_kept_current, put_authority
 from openclaw.intake import DiscordIntake
 from openclaw.protocol.methods.posts import telling as telling_of_posts
 from openclaw.recipients import Recipients
@@ -59,7 +60,7 @@ from shared.config.process import environment
 from shared.containment.egress import EgressProxy
 from shared.errors import ConfigError, ExitCode, Unavailable
 from shared.execpolicy.policy import ExecPolicy, load_exec_policy
-from shared.gatewayclient import GatewayClient, TenantStartup
+from shared.gatewayclient import GatewayClient
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
 from shared.lifecycle.control import ControlServer
@@ -431,15 +432,6 @@ def _no_chat() -> tuple[str, str]:
     return "", "OpenClaw has no main group: set [notices] chat in policies/gateway.toml"
 
 
-def _authority_file(name: str, paths: Paths, startup: TenantStartup) -> str:
-    """Put the certificate where curl can read it."""
-    if not startup.graph_authority:
-        return ""
-    path = paths.graph_authority(name)
-    write_private(path, startup.graph_authority)
-    return str(path)
-
-
 def _bound_to(policy: OpenClawPolicy, bind: str) -> OpenClawPolicy:
     """The policy with the address of the process option, which only a container of our own sets.
 
@@ -463,7 +455,7 @@ async def run(name: str, paths: Paths) -> int:
     """
     config = ConfigService(Source.of(paths, name), restart_cooldown_s=_RESTART_COOLDOWN_S)
     snapshot = config.load()
-    folder = paths.tenant(name)
+    folder, trusted = paths.tenant(name), paths.graph_authority(name)
     async with tenant_process(name, paths) as (client, startup):
         await asyncio.to_thread(install_scripts, paths, name)
         given = {held: _secret(snapshot, path, startup.secrets.get(held, "")) for path, held in HELD_AT.items()}
@@ -482,7 +474,7 @@ async def run(name: str, paths: Paths) -> int:
             ),
             exec_policy=snapshot.exec_policy,
             zone=ZoneInfo(parse_zone(startup.settings.get("TZ") or _UTC.key)),
-            posting=Posting(client, startup.posting, _authority_file(name, paths, startup)),
+            posting=Posting(client, startup.posting, put_authority(trusted, startup.graph_authority)),
             web=client,
             webhooks=client,
             search=startup.web_search,
@@ -492,7 +484,11 @@ async def run(name: str, paths: Paths) -> int:
             sign_ins=client.sign_ins,
         )
         stop_on_signals(tenant.stop_requested)
-        async with tenant.running() as gateway, delivering_notices(client, tenant.outbox, _no_chat):
+        async with (
+            authority_kept_current(client, trusted, startup.graph_authority),
+            tenant.running() as gateway,
+            delivering_notices(client, tenant.outbox, _no_chat),
+        ):
             notify(f"READY=1\nMAINPID={os.getpid()}")
             _log.info("tenant.ready", tenant=name, port=gateway.port, discord=tenant.report().status.state)
             return await tenant.wait()

@@ -103,4 +103,5 @@ class Refresher:
                 wait = 60.0
             keeper.changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(keeper.changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await keeper.changed.wait()

@@ -40,7 +40,8 @@ from shared.storage import Database
 GATEWAY_JOBS: Final = frozenset(
     {
         *("logs.rotate", "logs.delete", "database.check", "disk.watch", "tokens.check", "docker.prune", "audit"),
-        *("backup", "backup.drill", "backup.watch", "posts.insights", "posts.tidy", "ledger.forget"),
+        *("backup", "backup.drill", "backup.watch", "posts.insights", "posts.tidy", "posts.keys"),
+        "ledger.forget",
     }
 )
 """Names of `gateway_jobs`, for whoever checks a policy without a gateway."""
@@ -98,6 +99,12 @@ def gateway_jobs(parts: GatewayParts, policy: MaintenancePolicy) -> list[Job]:
             "posts.insights", "reads how published posts are doing", "20 5 * * *", parts.posts.measure, timeout_s=1800.0
         ),
         Job("posts.tidy", "removes files and drafts that no post needs", "*/30 * * * *", parts.posts.tidy),
+        Job(
+            "posts.keys",
+            "changes the keys of served files and the Graph hosts' certificate",
+            "40 3 * * *",
+            parts.posts.renew,
+        ),
         Job("audit", "looks at security, and tells the owner when its score fell", random_minute(), parts.audit.work),
         Job("ledger.forget", "forgets old model calls, web requests and notices", "30 3 * * *", does.forget),
     ]

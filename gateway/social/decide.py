@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -152,7 +152,9 @@ def quiet_until(rule: PostingRule, now: datetime) -> datetime | None:
     if not is_quiet:
         return None
     day = local.date() + timedelta(days=1) if begin > end and moment >= begin else local.date()
-    return datetime.combine(day, end, zone)
+    until = datetime.combine(day, end, zone)
+    # In the night when an hour comes twice its second end is meant, once the first has passed.
+    return until if until.astimezone(UTC) > now else until.replace(fold=1)
 
 
 def _cap_reason(rule: PostingRule, facts: PublicationFacts, title: str) -> str:

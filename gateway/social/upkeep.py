@@ -1,10 +1,12 @@
-"""What posting does by itself from time to time: figures of published posts, and files nobody needs."""
+"""What posting does by itself from time to time: figures of published posts, files nobody needs, keys that age."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Final
 
+from gateway.social.graph.authority import AuthorityKeeper
 from gateway.social.graph.service import DRAFT_LIFE
 from gateway.social.graph.store import DraftStore
 from gateway.social.service import Social
@@ -25,11 +27,13 @@ class Upkeep:
     Args:
         social: has the posts.
         drafts: containers that were never published.
+        authority: whose certificate agents' commands trust.
     """
 
-    def __init__(self, social: Social, drafts: DraftStore) -> None:
+    def __init__(self, social: Social, drafts: DraftStore, authority: AuthorityKeeper) -> None:
         self._social = social
         self._drafts = drafts
+        self._authority = authority
 
     async def measure(self) -> str:
         """Read how the posts of the last 30 days are doing; one that cannot be read is tried again the next day."""
@@ -46,6 +50,12 @@ class Upkeep:
             await self._social.store.measured(job.id, figures)
             read += 1
         return f"{read} posts read" + (f", {missed} could not be" if missed else "")
+
+    async def renew(self) -> str:
+        """Change the keys of served files and the Graph hosts' certificate when it is time."""
+        now = self._social.now()
+        await self._social.host.renew_keys()
+        return await asyncio.to_thread(self._authority.renew, now)
 
     async def tidy(self) -> str:
         """Remove files and drafts that no post needs."""

@@ -124,7 +124,8 @@ class Child:
             await self._set("waiting", f"exit {code}; next start in {delay:.1f} s")
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the process says it is ready; false when it failed, ended or took too long."""
@@ -159,7 +160,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await process.wait()
         except TimeoutError:
             _log.warning("child.killed", child=self.spec.name, after_s=grace_s)
             with contextlib.suppress(ProcessLookupError):

@@ -113,7 +113,8 @@ class Asked:
         """New words as they come, and an empty piece for every while without any; raises as `answer` does."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), QUIET_S)
+                async with asyncio.timeout(QUIET_S):
+                    await self._news.wait()
             if not self._news.is_set():
                 yield ""
                 continue

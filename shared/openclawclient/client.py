@@ -171,7 +171,8 @@ class OpenClawClient:
         """Close the socket and stop listening."""
         if self._socket is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._socket.close(), 2.0)
+                async with asyncio.timeout(2.0):
+                    await self._socket.close()
         await self._tasks.close()
 
     async def _open(self) -> None:

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,6 +21,9 @@ from shared.social.hosts import GRAPH_HOSTS
 _LIFE = timedelta(days=365)
 _SLACK = timedelta(days=1)
 _RENEW = timedelta(days=30)
+"""Before its end the next one is made, and handed out beside it."""
+_SHOW = timedelta(days=15)
+"""Before the end of the old one the next one is shown; by then every tenant trusts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +31,55 @@ class Authority:
     """Certificates of the Graph hosts for contained commands.
 
     Attributes:
-        certificate: the authority's, PEM; what commands are told to trust, for these hosts only.
+        certificate: the authority's, PEM, with the next one's when there is one; what commands are told to trust, for
+            these hosts only.
         context: shows the hosts' certificate.
+        ends: when that is over.
     """
 
     certificate: str
     context: ssl.SSLContext
+    ends: datetime
+
+
+class AuthorityKeeper:
+    """The authority of a running gateway.
+
+    Args:
+        path: where it is kept.
+        now: the time at the start.
+    """
+
+    def __init__(self, path: Path, now: datetime) -> None:
+        self._path = path
+        self.current = load_authority(path, now)
+
+    def renew(self, now: datetime) -> str:
+        """Look whether it is time for another one; says in one line how it stands."""
+        before = self.current
+        self.current = load_authority(self._path, now)
+        changed = "renewed, " if self.current.certificate != before.certificate else ""
+        return f"{changed}the Graph hosts' certificate ends in {(self.current.ends - now).days} days"
 
 
 def load_authority(path: Path, now: datetime) -> Authority:
-    """The installation's authority; made when there is none or when its time is nearly over.
+    """The installation's authority; made when there is none, and another one in time.
 
-    Its own key is dropped as soon as it has signed the hosts' certificate; that one's key is kept in `path`, readable
-    by us alone, so that tenants that trust it need not be started again with us.
+    For 15 days both are handed out and the old one is shown; so nobody has to be started again. Its own key is dropped
+    as soon as it has signed the hosts' certificate; that one's key is kept in `path`, readable by us alone.
     """
-    kept = {}
+    kept: dict[str, Any] = {}
     if path.exists():
         require_private(path)
         kept = json.loads(path.read_text(encoding="ascii"))
-    if not kept or datetime.fromisoformat(kept["renew_at"]) <= now:
+    stored = dict(kept)
+    if kept and (following := kept.get("next")) and now >= _ends(kept) - _SHOW:
+        kept = following
+    if not kept or _ends(kept) <= now:
         kept = _make(now)
+    elif now >= datetime.fromisoformat(kept["renew_at"]) and "next" not in kept:
+        kept["next"] = _make(now)
+    if kept != stored:
         write_private(path, json.dumps(kept))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -55,10 +88,15 @@ def load_authority(path: Path, now: datetime) -> Authority:
         chain = Path(folder, "host.pem")
         write_private(chain, kept["host"])
         context.load_cert_chain(chain)
-    return Authority(kept["certificate"], context)
+    following = kept["next"]["certificate"] if "next" in kept else ""
+    return Authority(kept["certificate"] + following, context, _ends(kept))
 
 
-def _make(now: datetime) -> dict[str, str]:
+def _ends(kept: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(kept["renew_at"]) + _RENEW
+
+
+def _make(now: datetime) -> dict[str, Any]:
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Clawgate: Graph hosts of this installation")])
     hosts = [x509.DNSName(host) for host in GRAPH_HOSTS]

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from gateway.broker.auth import decide_caller
-from gateway.social.graph.authority import Authority
+from gateway.social.graph.authority import AuthorityKeeper
 from gateway.social.graph.models import GraphAnswer, GraphCall
 from gateway.social.graph.service import OWN_FILES, GraphService
 from gateway.store import TenantKey
@@ -40,11 +40,11 @@ class GraphDoor:
 
     Args:
         service: answers.
-        authority: its certificate.
+        authority: has the certificate that is shown now.
         keys: stored tenant keys.
     """
 
-    def __init__(self, service: GraphService, authority: Authority, keys: Mapping[str, TenantKey]) -> None:
+    def __init__(self, service: GraphService, authority: AuthorityKeeper, keys: Mapping[str, TenantKey]) -> None:
         self._service = service
         self._authority = authority
         self._keys = keys
@@ -83,7 +83,7 @@ class GraphDoor:
             async with asyncio.timeout(_WHOLE_S):
                 if not await self._admit(tenant, reader, writer):
                     return
-                await writer.start_tls(self._authority.context, ssl_handshake_timeout=_HEAD_S)
+                await writer.start_tls(self._authority.current.context, ssl_handshake_timeout=_HEAD_S)
                 await self._answer(tenant, reader, writer)
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             _log.info("graph.cut", tenant=tenant, reason=type(error).__name__)

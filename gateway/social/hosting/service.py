@@ -61,8 +61,12 @@ class MediaHost:
     async def start(self) -> None:
         """Load the keys and remove what nobody needs."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await asyncio.to_thread(self._keys.load, self._clock.now())
+        await self.renew_keys()
         await self.sweep()
+
+    async def renew_keys(self) -> None:
+        """Sign with a new key when the present one is old; addresses made with that one still count."""
+        await asyncio.to_thread(self._keys.load, self._clock.now())
 
     def file(self, media: StoredMedia) -> Path:
         """Where a file's bytes are."""

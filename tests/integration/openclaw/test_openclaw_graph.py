@@ -118,6 +118,8 @@ async def test_what_agents_may_not_do_is_refused_in_words(paths: Paths) -> None:
             (f"-X POST {THREADS}/me/threads_publish -d creation_id=1", "names no container"),
             (f"-X POST {THREADS}/me/threads -d media_type=TEXT -d text={'x' * 501}", "text_too_long"),
             (f"-X POST {THREADS}/1/manage_reply -d hide=true", "not open to agents"),
+            (f"-X POST {THREADS}/me/threads -d media_type=IMAGE -d image_url=out/a.jpg", "publish_post"),
+            (f"-X POST {THREADS}/me/threads -H 'Content-Type: image/jpeg' -d x=1", "publish_post"),
         ):
             assert said in (await sh.graph(words))["error"]["message"]
         assert sh.there.meta.posts.live == []

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.social.embedding import app_tokens
+from gateway.social.graph.authority import AuthorityKeeper
 from gateway.social.graph.store import DraftStore
+from gateway.social.hosting.links import read_link
 from gateway.social.upkeep import Upkeep
+from openclaw.graph_authority import authority_kept_current, put_authority
 from shared.errors import Invalid
+from shared.gatewayclient.models import TenantStartup
 from shared.http.client import HttpPool, http_client
 from shared.social.oembed import embed, network_of
 from shared.social.problems import SocialError
@@ -19,7 +25,8 @@ from tests.support.social_bed import jpeg, mp4, only, post, settle, social_bed, 
 async def test_figures_are_read_once_a_day_and_a_failure_waits_for_the_next(tmp_path: Path) -> None:
     async with social_bed(tmp_path) as bed:
         social = await bed.service()
-        upkeep = Upkeep(social, DraftStore(bed._open[-1]))
+        keeper = AuthorityKeeper(tmp_path / "graph.json", bed.clock.now())
+        upkeep = Upkeep(social, DraftStore(bed._open[-1]), keeper)
         await post(social, wish("measured"))
         await settle(social, bed.clock)
         bed.fault("insights", kind="reset")
@@ -34,6 +41,54 @@ async def test_figures_are_read_once_a_day_and_a_failure_waits_for_the_next(tmp_
         bed.clock.advance(40 * 24 * 3600)
         assert await upkeep.measure() == "0 posts read"
         assert await upkeep.tidy() == "0 files and 0 drafts removed"
+
+
+async def test_keys_and_certificate_are_renewed_while_running_and_nothing_breaks(tmp_path: Path) -> None:
+    async with social_bed(tmp_path) as bed:
+        social = await bed.service()
+        keeper = AuthorityKeeper(tmp_path / "graph.json", bed.clock.now())
+        upkeep = Upkeep(social, DraftStore(bed._open[-1]), keeper)
+        first, keys = keeper.current, social.host._keys
+        ends = bed.clock.now() + timedelta(hours=2)
+        link = read_link(keys.path("post_1", f"med_{'a' * 26}", "0" * 64, "jpg", ends))
+        assert link is not None
+        assert await upkeep.renew() == "the Graph hosts' certificate ends in 365 days"
+        bed.clock.advance(31 * 86400)
+        await upkeep.renew()
+        # The key before the present one still counts, and no longer than that.
+        assert keys.is_right(link, "0" * 64)
+        bed.clock.advance(31 * 86400)
+        await upkeep.renew()
+        assert not keys.is_right(link, "0" * 64)
+
+        bed.clock.advance((337 - 62) * 86400)
+        assert await upkeep.renew() == "renewed, the Graph hosts' certificate ends in 28 days"
+        both = keeper.current
+        assert both.certificate.startswith(first.certificate)
+        assert both.certificate.count("BEGIN CERTIFICATE") == 2
+        # Another start in between changes nothing.
+        assert AuthorityKeeper(tmp_path / "graph.json", bed.clock.now()).current.certificate == both.certificate
+        bed.clock.advance(14 * 86400)
+        await upkeep.renew()
+        assert keeper.current.certificate == both.certificate.removeprefix(first.certificate)
+        assert keeper.current.ends > first.ends
+        bed.clock.advance(400 * 86400)
+        assert "ends in 365 days" in await upkeep.renew()
+
+
+async def test_a_tenant_takes_the_new_certificate_into_its_file(tmp_path: Path) -> None:
+    class Gateway:
+        certificate = "one"
+
+        async def startup(self) -> TenantStartup:
+            return TenantStartup(tenant="openclaw", kind="openclaw", graph_authority=self.certificate)
+
+    gateway, path = Gateway(), tmp_path / "authority.pem"
+    put_authority(path, "one")
+    async with authority_kept_current(gateway, path, "one", every_s=0.01), asyncio.timeout(10):
+        gateway.certificate = "two"
+        while path.read_text() != "two":
+            await asyncio.sleep(0.01)
 
 
 async def test_embedding_with_and_without_an_apps_token(tmp_path: Path) -> None:
