@@ -91,3 +91,12 @@ def test_every_row_of_the_owners_list_names_tests_that_exist() -> None:
     assert [row[0] for row in rows] == expected
     there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert {name for row in rows for name in re.findall(r"`(test_\w+\.py)`", row[3])} - there == set()
+
+
+def test_every_command_of_openclaw_is_explained() -> None:
+    listed = re.findall(r"^#+ `?openclaw ([a-z -]+)`?$", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
+    leaves = [name for name in listed if not any(other.startswith(f"{name} ") for other in listed)]
+    text = (ROOT / "docs" / "openclaw-cli.md").read_text()
+    missing = [name for name in leaves if f"`{name}`" not in text and f"`{name} " not in text]
+    assert missing == [], "add them to the table of docs/openclaw-cli.md"
+    assert len(leaves) > 40

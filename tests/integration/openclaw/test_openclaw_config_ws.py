@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -280,3 +282,23 @@ async def test_edits_in_a_row_are_one_restart(tmp_path):
     await asyncio.sleep(0.1)
     assert len(asked) == 1
     await service.close()
+
+
+async def test_a_full_disk_is_said_and_the_old_file_stays_in_force(tmp_path, monkeypatch):
+    file = tmp_path / "openclaw.json"
+    file.write_text("{channels: {discord: {dmPolicy: 'disabled'}}}")
+    async with running_rig(tmp_path) as rig, rig.ui() as ui:
+        asked = {"raw": "{channels: {discord: {dmPolicy: 'pairing'}}}", "baseHash": await _hash(ui)}
+
+        def full(_descriptor):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            error = await refused(ui.request("config.set", asked))
+        assert error.wire_code == "UNAVAILABLE"
+        assert "No space left on device" in str(error)
+        assert "'disabled'" in file.read_text()
+        assert rig.gateway.services.policy.discord.dm_policy == "disabled"
+        await ui.request("config.set", asked)
+        assert rig.gateway.services.policy.discord.dm_policy == "pairing"
