@@ -56,7 +56,9 @@ async def store_token(paths: Paths, tenant: str, token: str) -> str:
 
 
 async def allow_server(paths: Paths, tenant: str, server: str, owner: str = "") -> str:
-    """Let OpenClaw answer in a server, and its owner approve commands; returns the owner's id.
+    """Let OpenClaw answer its owner in a server, and the owner approve commands; returns the owner's id.
+
+    A server that was allowed before keeps the people it has: others are named under ``users`` of its table.
 
     Args:
         paths: the installation.
@@ -77,11 +79,12 @@ async def allow_server(paths: Paths, tenant: str, server: str, owner: str = "") 
         async with HttpPool() as http:
             owner = await DiscordSetup(http, settings.upstreams.discord.api_base).owner_of(token, server)
     policy = policy_values("openclaw", paths, tenant=tenant)
+    guild = policy.get("discord", {}).get("guilds", {}).get(server) or {"users": [owner]}
     approvers = list(policy.get("approvals", {}).get("approvers", ()))
     overlay_file(
         policy_files("openclaw", paths, tenant=tenant)[-1],
         {
-            "discord": {"guilds": {server: policy.get("discord", {}).get("guilds", {}).get(server, {})}},
+            "discord": {"guilds": {server: guild}},
             "approvals": {"approvers": [*approvers, *([owner] if owner not in approvers else [])]},
         },
     )

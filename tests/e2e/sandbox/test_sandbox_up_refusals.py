@@ -1,4 +1,7 @@
-"""`clawgate up` against a Discord that refuses: one clear line, an exit code by class, the other bot serving."""
+"""`clawgate up` against a Discord that refuses: one clear line, an exit code by class, the other bot serving.
+
+And against one that does not: an installation set up as the guide says scores 100.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,7 @@ from gateway.sandbox.discord.server import DiscordEmulator
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import FaultPlan
 from gateway.sandbox.run import free_port
+from gateway.setup.act import allow_server
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
@@ -162,3 +167,19 @@ async def test_another_discord_server_can_stand_in_for_the_emulator(tmp_path_fac
                 await world.say(owner, int(cast.channel_id), f"<@{bot}> hello {tenant}")
                 record = await world.wait_for(lambda r, t=tenant: f"hello {t}" in r.content, 60, after=position)
                 assert str(record.bot_id) == bot
+
+
+async def test_an_installation_set_up_as_the_guide_says_scores_a_hundred(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("up")
+    async with discord() as (_world, cast, emulator):
+        paths = installation(folder, emulator, cast.bot_tokens["nanoclaw"], cast.bot_tokens["openclaw"])
+        overlay_file(operator_file("advisories", paths), {"reviewed": f"{datetime.now(UTC):%Y-%m-%d}"})
+        await allow_server(paths, "openclaw", cast.guild_id, cast.people["owner"])
+        async with up(paths, folder / "out"):
+            await process_status(paths, "nanoclaw", "ready")
+            await process_status(paths, "openclaw", "ready")
+            audit = await asyncio.to_thread(call, paths.control_socket("gateway"), "audit.run", timeout_s=60.0)
+    assert [(row["id"], row["evidence"]) for row in audit["findings"] if row["result"] in {"fail", "unknown"}] == []
+    assert (audit["score"], audit["profile"]["deployment"]) == (100, "up")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audit.models import Check, Finding, passed, unknown
+from shared.audit.models import Check, Finding, Waiver, passed, unknown
 from shared.audit.runner import run_checks
 from shared.audit.score import score
 from shared.errors import Unavailable
@@ -57,6 +58,65 @@ def test_an_open_critical_finding_dominates(state):
 def test_not_knowing_is_as_bad_as_failing(state):
     failed = [replace(row, result="fail") if row.result == "unknown" else row for row in state]
     assert of(state) == of(failed)
+
+
+WAIVER = Waiver("me", "reviewed elsewhere", date(2026, 12, 31))
+WITH_WAIVERS = st.lists(
+    st.tuples(st.sampled_from(SEVERITIES), st.sampled_from(("pass", "fail", "unknown", "waived"))),
+    min_size=1,
+    max_size=40,
+).map(
+    lambda rows: [
+        replace(finding(n, severity, "fail"), waiver=WAIVER)
+        if result == "waived" and severity != "critical"
+        else finding(n, severity, "pass" if result == "waived" else result)
+        for n, (severity, result) in enumerate(rows)
+    ]
+)
+
+
+@given(WITH_WAIVERS)
+def test_a_waiver_is_worth_less_than_a_pass_and_not_less_than_a_failure(state):
+    passing = [replace(row, result="pass", waiver=None) if row.waiver else row for row in state]
+    failing = [replace(row, waiver=None) for row in state]
+    assert of(failing) <= of(state) <= of(passing)
+    assert (of(state) == 100) == all(row.result == "pass" for row in state)
+
+
+@given(WITH_WAIVERS, st.data())
+def test_mending_never_lowers_with_waivers_about(state, data):
+    position = data.draw(st.integers(0, len(state) - 1))
+    broken = [replace(row, result="fail", waiver=None) if n == position else row for n, row in enumerate(state)]
+    mended = [replace(row, result="pass", waiver=None) if n == position else row for n, row in enumerate(state)]
+    assert of(broken) <= of(state) <= of(mended)
+
+
+@given(WITH_WAIVERS, st.data())
+def test_taking_an_input_away_never_raises_it(state, data):
+    position = data.draw(st.integers(0, len(state) - 1))
+    blind = [replace(row, result="unknown", waiver=None) if n == position else row for n, row in enumerate(state)]
+    assert of(blind) <= of(state)
+
+
+@given(WITH_WAIVERS, st.randoms(use_true_random=False))
+def test_the_order_of_findings_means_nothing(state, random):
+    shuffled = list(state)
+    random.shuffle(shuffled)
+    assert of(shuffled) == of(state)
+
+
+@given(st.lists(st.sampled_from(SEVERITIES), min_size=1, max_size=60))
+def test_a_state_without_an_open_critical_check_is_never_below_one_with(severities):
+    all_open = [
+        finding(n, severity, "pass" if severity == "critical" else "fail") for n, severity in enumerate(severities)
+    ]
+    one_open = [finding(999, "critical", "fail"), *(finding(n, s, "pass") for n, s in enumerate(severities))]
+    assert of(one_open) <= 39 < 40 <= of(all_open)
+
+
+def test_inapplicable_checks_count_neither_way():
+    state = [finding(1, "high", "pass"), finding(2, "critical", "not_applicable")]
+    assert of(state) == 100
 
 
 @pytest.mark.parametrize(
