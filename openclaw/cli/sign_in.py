@@ -9,11 +9,22 @@ from pathlib import Path
 import click
 
 from shared.cli import state_option
-from shared.errors import Invalid
+from shared.config.process import is_tenants_container
+from shared.errors import Invalid, Unavailable
 
 
 def sign_in(provider: str, state: Path | None) -> int:
-    """Hand over to ``clawgate auth``: sign-ins belong to the gateway, and this tenant never holds one."""
+    """Hand over to ``clawgate auth``: sign-ins belong to the gateway, and this tenant never holds one.
+
+    Raises:
+        Unavailable: this is the tenant's own container, which cannot reach that part of the gateway.
+    """
+    if is_tenants_container():
+        raise Unavailable(
+            "sign-ins belong to the gateway, and this container sees nothing of them. Beside compose.yaml, run: "
+            f"docker compose exec gateway clawgate auth login {provider}",
+            code="sign_in.elsewhere",
+        )
     where = ["--state", str(state)] if state else []
     command = [sys.executable, "-m", "gateway.cli.main", "auth", "login", provider, *where]
     return subprocess.run(command, check=False).returncode

@@ -40,6 +40,11 @@ def tenant_key() -> Secret:
     )
 
 
+def is_tenants_container() -> bool:
+    """Whether this is a container of a tenant's own, which sees nothing of the gateway but the tenant's sockets."""
+    return bool(os.environ.get(KEY_SOCKET))
+
+
 def _key_from(path: str) -> Secret:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as giver:
         giver.settimeout(10.0)

@@ -123,6 +123,29 @@ def test_everything_comes_up_and_the_policys_lines_answer(stack: Stack) -> None:
     assert published == {"18789/tcp": [{"HostIp": "127.0.0.1", "HostPort": stack.variables["OPENCLAW_PORT"]}]}
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("openclaw channels status", "Gateway reachable"),
+        ("openclaw models set github-copilot/gpt-5-mini", "Default model: github-copilot/gpt-5-mini"),
+        ("openclaw config set tools.exec.ask '\"on-miss\"' --json", "Updated tools.exec.ask"),
+        ("openclaw devices list", "Pending (0)"),
+        ("cat /home/node/.openclaw/agents/main/agent/auth-profiles.json", "profiles"),
+        ("openclaw onboard --auth-choice openai-codex --accept-risk || true", "exec gateway clawgate auth login codex"),
+        ("openclaw models auth login-github-copilot || true", "exec gateway clawgate auth login copilot"),
+        ("openclaw security audit || true", "Score:"),
+    ],
+)
+def test_the_documents_own_docker_exec_lines_work_unchanged(stack: Stack, line: str, said: str) -> None:
+    assert said in stack.docker("exec", OPENCLAW, "sh", "-c", line + " 2>&1")
+
+
+def test_where_sign_ins_belong_they_begin(stack: Stack) -> None:
+    gateway = stack.compose("ps", "-q", "gateway").strip()
+    line = "clawgate auth login codex 2>&1 || true"
+    assert "/oauth/authorize?" in stack.docker("exec", gateway, "sh", "-c", line)
+
+
 def test_stopping_openclaw_leaves_nanoclaw_running(stack: Stack) -> None:
     stack.compose("stop", "openclaw-gateway")
     assert stack.inspect(OPENCLAW)["State"]["Status"] == "exited"
