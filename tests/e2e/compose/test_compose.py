@@ -134,15 +134,16 @@ def test_everything_comes_up_and_the_policys_lines_answer(stack: Stack) -> None:
         ("openclaw onboard --auth-choice openai-codex --accept-risk || true", "exec gateway clawgate auth login codex"),
         ("openclaw models auth login-github-copilot || true", "exec gateway clawgate auth login copilot"),
         ("openclaw security audit || true", "Score:"),
+        ("bash /home/node/.openclaw/skills/secureclaw/scripts/quick-audit.sh || true", "Security Score:"),
     ],
 )
 def test_the_documents_own_docker_exec_lines_work_unchanged(stack: Stack, line: str, said: str) -> None:
-    assert said in stack.docker("exec", OPENCLAW, "sh", "-c", line + " 2>&1")
+    assert said in stack.docker("exec", OPENCLAW, "sh", "-c", f"({line}) 2>&1")
 
 
 def test_where_sign_ins_belong_they_begin(stack: Stack) -> None:
     gateway = stack.compose("ps", "-q", "gateway").strip()
-    line = "clawgate auth login codex 2>&1 || true"
+    line = "(clawgate auth login codex || true) 2>&1"
     assert "/oauth/authorize?" in stack.docker("exec", gateway, "sh", "-c", line)
 
 
