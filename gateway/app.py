@@ -46,7 +46,7 @@ from gateway.notices.store import NoticeStore
 from gateway.notices.watch import SignInWatch
 from gateway.settings import Settings, engine_address
 from gateway.social.control import operations as social_operations
-from gateway.social.embedding import embed_operation
+from gateway.social.embedding import embed_operation, embedding
 from gateway.social.graph.authority import AuthorityKeeper
 from gateway.social.graph.door import GraphDoor
 from gateway.social.graph.store import DraftStore
@@ -263,6 +263,7 @@ class Gateway:
             facts=lambda: {"engine": self.engine.address, "media_port": self.media_port},
         )
         self.social.note = launcher.note = self.audit.note
+        ask_embed = embedding(http, self.social.policy.oembed, lambda: load_env(paths))
         broker = build_broker(
             BrokerServices(
                 pool=self.pool,
@@ -274,6 +275,7 @@ class Gateway:
                 notices=self.notices,
                 before_lease=ThreadsBeforeStart(self.sign_ins.refresher, self.threads_groups),
                 social=self.social,
+                embed=ask_embed,
                 backups=backups,
                 sign_ins=self.sign_ins.refresher.status,
                 leases=counts.leases,
@@ -348,7 +350,7 @@ class Gateway:
                 "end_workers": self.op_end_workers,
                 **self.audit.noted({**credential_operations(self.sign_ins), **social_operations(self.social)}),
                 **self.audit.operations(),
-                "posts_embed": embed_operation(http, self.social.policy.oembed, lambda: load_env(paths)),
+                "posts_embed": embed_operation(ask_embed),
                 **self.maintenance.operations(),
             },
         )

@@ -12,12 +12,22 @@ from litestar.types import ControllerRouterHandler
 
 from gateway.broker.auth import Caller
 from gateway.social.cards import asked_cards
+from gateway.social.embedding import Embed
 from gateway.social.hosting.models import TYPES, extension_of
 from gateway.social.hosting.service import read_facts
 from gateway.social.service import Social
 from gateway.social.views import history_of, info_of
 from shared.errors import Denied, Invalid
-from shared.gatewayclient.models import KeptFile, PostAnswer, PostCard, PostChange, PostDetails, PostInfo, PostRequest
+from shared.gatewayclient.models import (
+    KeptFile,
+    PostAnswer,
+    PostCard,
+    PostChange,
+    PostDetails,
+    PostEmbed,
+    PostInfo,
+    PostRequest,
+)
 from shared.ids import parse_name
 
 _LATEST = 20
@@ -37,6 +47,11 @@ def _social(state: State) -> Social:
 def _caller(request: Request[Any, Any, Any]) -> Caller:
     caller: Caller = request.scope["state"]["caller"]
     return caller
+
+
+def _require_posting(social: Social, tenant: str) -> None:
+    if not social.policy.groups_of(tenant):
+        raise Denied(f"policies/social.toml does not let {tenant} post", code="posting_not_allowed")
 
 
 def _group(request: Request[Any, Any, Any]) -> str:
@@ -73,6 +88,14 @@ async def everything(request: Request[Any, Any, Any], state: State) -> list[Post
         tenant=_caller(request).tenant, state=query.get("state", ""), limit=_number(query.get("limit", ""), 200)
     )
     return [info_of(job) for job in jobs]
+
+
+@get("/v1/posts/embed")
+async def embed(request: Request[Any, Any, Any], state: State) -> PostEmbed:
+    """How a public post is embedded in a page; for tenants that may post."""
+    _require_posting(_social(state), _caller(request).tenant)
+    ask: Embed = state["services"].embed
+    return await ask(request.query_params.get("url", ""))
 
 
 @get("/v1/posts/cards")
@@ -127,8 +150,7 @@ async def keep_file(request: Request[Any, Any, Any], state: State) -> KeptFile:
     """Take a file that is to be posted; its name is in the query, its bytes are the body."""
     social, tenant = _social(state), _caller(request).tenant
     name = request.query_params.get("name", "file")
-    if not social.policy.groups_of(tenant):
-        raise Denied(f"policies/social.toml does not let {tenant} post", code="posting_not_allowed")
+    _require_posting(social, tenant)
     body = await request.body()
     if request.query_params.get("convert") == "yes" and not extension_of(read_facts(body)):
         kept = await social.host.keep_as_jpeg(tenant, name, body)
@@ -151,4 +173,4 @@ def _number(text: str, most: int) -> int:
 def post_routes() -> list[ControllerRouterHandler]:
     """All of them."""
     asked = [show, details, thumbnail, answer, change, unshown]
-    return [submit, latest, everything, cards, *asked, keep_file, read_file]
+    return [submit, latest, everything, cards, embed, *asked, keep_file, read_file]

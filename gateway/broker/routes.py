@@ -23,6 +23,7 @@ from gateway.broker.sign_ins import sign_ins
 from gateway.credentials.models import CredentialStatus
 from gateway.egress.service import Egress
 from gateway.notices.service import Notices
+from gateway.social.embedding import Embed
 from gateway.social.service import Social
 from gateway.workers.pool import WorkerPool
 from shared.clock import SYSTEM_CLOCK
@@ -59,6 +60,7 @@ class BrokerServices:
     notices: Notices
     before_lease: Callable[[str, str], Awaitable[None]]
     social: Social
+    embed: Embed
     backups: Backups
     sign_ins: Callable[[], Awaitable[list[CredentialStatus]]]
     audit: AuditDesk

@@ -1,28 +1,41 @@
-"""``clawgate posts embed``: how a public post is shown on a page."""
+"""``clawgate posts embed`` and the agents' ``embed_post``: how a public post is shown on a page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gateway.social.policy import OembedPolicy
 from shared.errors import Invalid
+from shared.gatewayclient.models import PostEmbed
 from shared.http.client import HttpPool
 from shared.lifecycle.control import Operation
 from shared.secrets.files import Secret
 from shared.social.models import Network
 from shared.social.oembed import embed
 
+Embed = Callable[[str], Awaitable[PostEmbed]]
+"""How a public post's address is embedded; raises `Invalid` and `SocialError`."""
 
-def embed_operation(http: HttpPool, policy: OembedPolicy, env: Callable[[], Mapping[str, str]]) -> Operation:
-    """The operation for the control socket; app ids and secrets of ``.env`` are used where a network wants a token."""
+
+def embedding(http: HttpPool, policy: OembedPolicy, env: Callable[[], Mapping[str, str]]) -> Embed:
+    """Asks the networks; app ids and secrets of ``.env`` are used where one wants a token."""
+    bases: dict[Network, str] = {"threads": policy.threads, "instagram": policy.instagram}
+
+    async def ask(url: str) -> PostEmbed:
+        return PostEmbed.model_validate(await embed(http, url, bases=bases, app_tokens=app_tokens(env())))
+
+    return ask
+
+
+def embed_operation(ask: Embed) -> Operation:
+    """The operation for the control socket."""
 
     async def answer(params: dict[str, Any]) -> dict[str, Any]:
         url = params.get("url")
         if not isinstance(url, str) or not url:
             raise Invalid("url is missing")
-        bases: dict[Network, str] = {"threads": policy.threads, "instagram": policy.instagram}
-        return await embed(http, url, bases=bases, app_tokens=app_tokens(env()))
+        return (await ask(url)).model_dump(mode="json")
 
     return answer
 

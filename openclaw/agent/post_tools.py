@@ -12,7 +12,7 @@ from openclaw.agent.tools import Tool, ToolContext
 from openclaw.agent.workspace.places import Places
 from openclaw.sessions import AGENT_ID
 from shared.errors import Invalid
-from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.gatewayclient.models import PostEmbed, PostInfo, PostRequest
 from shared.posting import tools
 from shared.providers import ToolSpec
 from shared.social.models import Network
@@ -25,6 +25,10 @@ class PostGateway(tools.FileGateway, Protocol):
 
     async def publish_post(self, request: PostRequest) -> PostInfo:
         """Hand over a post."""
+        ...
+
+    async def embed_post(self, url: str) -> PostEmbed:
+        """How a public post is embedded."""
         ...
 
     async def posts(self, group: str) -> list[PostInfo]:
@@ -65,6 +69,13 @@ class PostTools:
                 timeout_s=150.0,
             ),
             Tool(
+                ToolSpec("embed_post", tools.EMBED, _object({"url": dict(tools.EMBED_URL)}, ["url"])),
+                self._embed,
+                "Embed a post",
+                "social",
+                timeout_s=60.0,
+            ),
+            Tool(
                 ToolSpec("post_status", tools.STATUS, status), self._status, "Status of posts", "social", timeout_s=60.0
             ),
         )
@@ -85,6 +96,9 @@ class PostTools:
             return tools.accepted(await self._gateway.publish_post(request))
         except Invalid as error:
             raise tools.refused(error) from None
+
+    async def _embed(self, given: dict[str, Any], _context: ToolContext) -> str:
+        return (await self._gateway.embed_post(str(given.get("url") or "").strip())).html
 
     async def _status(self, given: dict[str, Any], _context: ToolContext) -> str:
         if post_id := str(given.get("post_id") or "").strip():

@@ -31,6 +31,7 @@ from shared.gatewayclient.models import (
     PostCard,
     PostChange,
     PostDetails,
+    PostEmbed,
     PostInfo,
     PostRequest,
     SignInInfo,
@@ -220,6 +221,15 @@ class GatewayClient:
         """All of this tenant's posts, the youngest first."""
         path = f"/v1/posts/all?state={quote(state, safe='')}&limit={limit}"
         return [PostInfo.model_validate(item) for item in await self._call("GET", path)]
+
+    async def embed_post(self, url: str) -> PostEmbed:
+        """How the public post at an address is embedded in a page.
+
+        Raises:
+            Invalid: it is no address of a post.
+            GatewayError: the network does not say.
+        """
+        return PostEmbed.model_validate(await self._call("GET", f"/v1/posts/embed?url={quote(url, safe='')}"))
 
     async def post_cards(self, seen: str, wait_s: float) -> list[PostCard]:
         """What this tenant's people were asked lately; waits while it is what `seen` stands for (`seen_mark`)."""

@@ -212,6 +212,22 @@ class PostChange(_Value):
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{0,64}$")] = ""
 
 
+class PostEmbed(_Value):
+    """How a public post is embedded in a page, as its network says.
+
+    Attributes:
+        html: for showing alone; it holds a script of the network.
+        width: in pixels; None when the network does not say.
+    """
+
+    type: str | None = None
+    version: str | None = None
+    html: str
+    provider_name: str | None = None
+    provider_url: str | None = None
+    width: int | None = None
+
+
 class PostDetails(_Value):
     """A post with its history."""
 

@@ -19,6 +19,16 @@ PUBLISH: Final = (
     "check a draft. Instagram needs at least one picture or video."
 )
 STATUS: Final = "See what became of this chat's posts."
+EMBED: Final = (
+    "Get the HTML that shows a public post of Threads or Instagram on a web page (oEmbed). It is for showing alone: do "
+    "not keep, read out or analyse it; it holds a script of the network."
+)
+EMBED_URL: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 500,
+    "description": "The post's address, such as https://www.threads.com/@name/post/CODE.",
+}
 POST_ID: Final[Mapping[str, Any]] = {
     "type": "string",
     "minLength": 1,

@@ -15,7 +15,7 @@ from nanoclaw.folders import inner_path
 from nanoclaw.groups import Group
 from shared.beneath import read_beneath
 from shared.errors import Invalid
-from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.gatewayclient.models import PostEmbed, PostInfo, PostRequest
 from shared.posting import tools
 from shared.social.models import Network
 
@@ -27,6 +27,10 @@ class PostGateway(tools.FileGateway, Protocol):
 
     async def publish_post(self, request: PostRequest) -> PostInfo:
         """Hand over a post."""
+        ...
+
+    async def embed_post(self, url: str) -> PostEmbed:
+        """How a public post is embedded."""
         ...
 
     async def posts(self, group: str) -> list[PostInfo]:
@@ -65,6 +69,7 @@ class PostTools:
         return (
             Tool("publish_post", tools.PUBLISH, self._publish, properties, ["network"]),
             Tool("post_status", tools.STATUS, self._status, {"post_id": tools.POST_ID}, read_only=True),
+            Tool("embed_post", tools.EMBED, self._embed, {"url": tools.EMBED_URL}, ["url"], read_only=True),
         )
 
     async def _publish(self, call: ToolCall) -> str:
@@ -80,6 +85,9 @@ class PostTools:
             return tools.accepted(await self._gateway.publish_post(request))
         except Invalid as error:
             raise tools.refused(error) from None
+
+    async def _embed(self, call: ToolCall) -> str:
+        return (await self._gateway.embed_post(call.text("url"))).html
 
     async def _status(self, call: ToolCall) -> str:
         if post_id := call.text("post_id"):

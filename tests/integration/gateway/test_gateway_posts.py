@@ -8,6 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ from gateway.app import running_gateway
 from gateway.broker.auth import hash_key
 from gateway.cli import main as command
 from gateway.sandbox.meta import MetaWorld
+from gateway.sandbox.meta.posts import Container
 from gateway.settings import Settings
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
-from shared.errors import Invalid, NotFound
+from shared.errors import GatewayError, Invalid, NotFound
 from shared.gatewayclient import GatewayClient
 from shared.gatewayclient.models import PostRequest
 from shared.secrets.files import Secret, write_private
@@ -67,7 +69,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory):
             {"sandbox": True, "engine": {"kind": "process"}, "model_api": {"enabled": False}},
         )
         overlay_file(operator_file("oauth", paths), {"threads": meta.endpoints("threads")})
-        overlay_file(operator_file("social", paths), RULES)
+        oembed = {"threads": f"{meta.base('threads')}/v1.0/oembed"}
+        overlay_file(operator_file("social", paths), {**RULES, "oembed": oembed})
         write_private(paths.env_file, f"THREADS_APP_ID={app.app_id}\nTHREADS_APP_SECRET={app.secret}\n")
         async with running_gateway(Settings.load(paths)) as gateway:
             asked = await gateway.sign_ins.begin("threads", "nanoclaw")
@@ -102,6 +105,18 @@ async def test_an_agents_post_waits_for_the_operator_and_comes_back_with_its_per
     with pytest.raises(NotFound):
         await house.client.post(info.id, "other")
     assert await house.client.posts("other") == []
+
+
+async def test_an_agent_asks_how_a_post_is_embedded(house: House) -> None:
+    with pytest.raises(Invalid, match="no address of a public post"):
+        await house.client.embed_post("https://example.org/x")
+    live = house.meta.posts.put_online(Container("x", "threads", "TEXT", "shown <b>", datetime.now(UTC)))
+    for is_token_wanted in (False, True):
+        house.meta.posts.behaviour.embed_token = is_token_wanted
+        shown = await house.client.embed_post(f"https://www.threads.com/@me/post/{live.media_id}")
+        assert "shown &lt;b&gt;" in shown.html
+    with pytest.raises(GatewayError):
+        await house.client.embed_post("https://www.threads.com/t/ABC")
 
 
 async def test_refusals_reach_an_agent_with_their_codes(house: House) -> None:

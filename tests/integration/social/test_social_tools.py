@@ -10,7 +10,8 @@ from nanoclaw.agent.tools.base import Place
 from nanoclaw.agent.tools.posts import PostTools
 from nanoclaw.agent.tools.server import ToolServer
 from nanoclaw.groups import Group
-from shared.gatewayclient.models import PostInfo, PostRequest
+from shared.errors import Invalid
+from shared.gatewayclient.models import PostEmbed, PostInfo, PostRequest
 from tests.support.social_bed import OPEN, jpeg, settle, social_bed
 
 FOLDER = Path("/nonexistent")
@@ -26,6 +27,9 @@ class Direct:
 
     async def publish_post(self, request: PostRequest) -> PostInfo:
         return await self._social.submit("nanoclaw", "agent", request)
+
+    async def embed_post(self, url: str) -> PostEmbed:
+        raise Invalid(f"{url!r} is no address of a public post")
 
     async def posts(self, group: str) -> list[PostInfo]:
         return [info_of(job) for job in await self._social.store.jobs(tenant="nanoclaw", group=group)]
@@ -57,7 +61,7 @@ async def test_only_groups_that_policy_lets_post_hear_of_the_tools(tmp_path: Pat
     async with social_bed(tmp_path) as bed:
         agent = Agent(await bed.service(ASK), "run1")
         names = {folder: [tool.name for tool in agent.server.offered(group)] for folder, group in GROUPS.items()}
-        assert names == {"main": ["publish_post", "post_status"], "lab": []}
+        assert names == {"main": ["publish_post", "post_status", "embed_post"], "lab": []}
         text, is_error = await Agent(await bed.service(ASK), "run1", "lab")("publish_post", network="threads", text="x")
         assert is_error
         assert "not available to this group" in text
