@@ -70,12 +70,13 @@ def test_every_figure_is_documented_with_its_type_and_labels() -> None:
     assert documented_figures() == {name: (figure.kind, set(figure.labels)) for name, figure in every.items()}
 
 
-def shape(document: str) -> tuple[list[str], list[str], list[str]]:
-    """Levels of its headings, its code blocks, and its pictures."""
+def shape(document: str) -> tuple[list[str], list[str], list[str], list[list[str]]]:
+    """Levels of its headings, its code blocks, its pictures, and where the rows of its table lead."""
     text = (ROOT / document).read_text()
     blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"^#+(?= )", prose, re.MULTILINE), blocks, re.findall(r"!\[[^]]*\]\(([^)]+)\)", prose)
+    table = [re.findall(r"\]\(([^)]+)\)", line) for line in prose.splitlines() if line.startswith("|")]
+    return re.findall(r"^#+(?= )", prose, re.MULTILINE), blocks, re.findall(r"!\[[^]]*\]\(([^)]+)\)", prose), table
 
 
 def test_the_korean_readme_has_the_same_headings_code_and_pictures_as_the_english_one() -> None:
