@@ -407,6 +407,9 @@ async def test_a_file_that_cannot_be_read_is_replaced_from_the_last_valid_one(pa
         gateway.pages.issues = [{"path": "", "message": "line 3: a text is not closed", "line": 3}]
         await enter(page, gateway, "config")
         await expect(page.get_by_role("heading", name="The text cannot be shown")).to_be_visible()
+        link = page.get_by_role("link", name="Configuration 1 waiting")
+        inside = "(link) => link.getBoundingClientRect().right <= link.closest('nav').getBoundingClientRect().right + 1"
+        assert await link.evaluate(inside), "the count has its place beside the longest name"
         await page.get_by_role("button", name="Begin from the last valid one").click()
         await expect(page.get_by_role("textbox", name="The text of openclaw.json")).to_have_value(gateway.pages.raw)
         await page.get_by_role("button", name="Save changes").click()

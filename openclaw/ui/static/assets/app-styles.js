@@ -25,14 +25,14 @@ export const frame = css`
     flex-direction: column;
     align-items: stretch;
     gap: 16px;
-    width: 208px;
+    width: 224px;
     padding: 16px 12px 12px;
     border-right: 1px solid var(--line);
     border-bottom: 0;
     overflow-y: auto;
   }
   header.side ~ * {
-    margin-left: 208px;
+    margin-left: 224px;
   }
   .brand {
     display: flex;

@@ -76,6 +76,11 @@ export class ConfigView extends Page {
     this.mending = false;
   }
 
+  willUpdate() {
+    super.willUpdate();
+    if (this.stores?.config.state.snapshot?.valid) this.mending = false;
+  }
+
   render() {
     const {config} = this.stores;
     const {snapshot, conflict} = config.state;

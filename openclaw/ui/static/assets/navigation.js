@@ -19,6 +19,7 @@ export class Navigation extends View {
     css`
       nav {
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         gap: 2px;
       }
       a,
