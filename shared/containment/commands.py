@@ -12,6 +12,7 @@ from shared.containment.egress import EgressProxy
 from shared.containment.models import CommandSpec
 from shared.containment.run import SYSTEM_FOLDERS
 from shared.errors import Denied
+from shared.execpolicy.curl import begins_anew
 from shared.execpolicy.models import Decision, ExecRequest, Finding
 from shared.execpolicy.policy import ExecPolicy
 from shared.execpolicy.resolve import Program, find_program
@@ -52,6 +53,8 @@ def _trusted(decision: Decision, authority: str) -> tuple[str, ...]:
         return ()
     if len(graph) != len(decision.endpoints):
         raise Denied("the Graph hosts are called in a command of their own, without other hosts", code="exec.graph")
+    if decision.argv is not None and begins_anew(decision.argv[1:]):  # what we add would hold for the first alone
+        raise Denied("the Graph hosts are called one by one, without --next", code="exec.graph")
     return ("--cacert", authority)
 
 

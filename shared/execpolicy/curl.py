@@ -74,6 +74,12 @@ def judge_curl(words: Sequence[Word], denied_flags: Sequence[str]) -> tuple[list
     return findings, endpoints
 
 
+def begins_anew(arguments: Sequence[str]) -> bool:
+    """Whether a command line holds further requests with options of their own (``--next``)."""
+    words = [Word(text) for text in arguments]
+    return any(isinstance(item, _Use) and item.option.name == "next" for item in _scan(words))
+
+
 def _takes_brackets_literally(uses: Sequence[_Use]) -> bool:
     """Whether ``-g`` holds for every URL: it ends at ``--next``, and ``--no-globoff`` takes it back."""
     spelled = [use for use in uses if use.option.name in {"globoff", "next"}]

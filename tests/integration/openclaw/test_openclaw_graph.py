@@ -135,5 +135,9 @@ async def test_what_is_added_is_shown_and_trusted_for_these_hosts_alone(paths: P
         mixed = sh.commands.request(f"curl {THREADS}/me https://example.org/", {}, "", "main")
         with pytest.raises(Denied, match="a command of their own"):
             sh.commands.identify(sh.commands.decide(mixed), mixed)
+        for again in ("--next", "-:", "-s: -d x", "--nex"):
+            twice = sh.commands.request(f"curl {THREADS}/me {again} {INSTAGRAM}/me", {}, "", "main")
+            with pytest.raises(Denied, match="one by one"):
+                sh.commands.identify(sh.commands.decide(twice), twice)
         plain = await sh.curl("http://graph.threads.net/v1.0/me")
         assert "https alone" in plain or "403" in plain
