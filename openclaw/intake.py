@@ -1,6 +1,7 @@
 """From a Discord message to its answer: stored first, decided, run in its session, said through the outbox.
 
-Each chat has one worker at a time, so that its messages are answered in order. Every message ends in a reply or in a
+Each chat has one worker at a time, so that its messages are taken in order; whether one waits for the answer to the one
+before it is the session's choice (queue mode). Every message ends in a reply or in a
 recorded reason; what a crash cut is taken up at the next start under the same run id, so that nothing is said twice.
 """
 
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -22,12 +22,12 @@ from openclaw.discord_policy import Decision, decide_discord
 from openclaw.lanes import STEERING
 from openclaw.pairing import DmPairing, pairing_reply
 from openclaw.reactions import Reactions
+from openclaw.replying import SOURCE, Replying
 from openclaw.services import Services
-from openclaw.sessions import SessionOrigin, discord_session
-from openclaw.wording import prompt_text, reply_of, reply_target, so_far, without_tags
+from openclaw.sessions import discord_session
+from openclaw.wording import reply_target
 from shared.channels.base import Channel, ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Claimed, Inbox
-from shared.channels.live import LiveMessage
 from shared.channels.outbox import Outbox
 from shared.channels.store import InboxState
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -38,7 +38,6 @@ from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
 
-SOURCE: Final = "discord"
 _MAX_ATTEMPTS: Final = 4
 _RETRY_S: Final = (5.0, 20.0, 80.0)
 _RETRY_CHAT_S: Final = 5.0
@@ -74,16 +73,21 @@ class DiscordIntake:
         self._clock = clock
         self._tasks = TaskPool("discord")
         self._reactions = Reactions(channel, lambda: self._policy, self._tasks)
+        self._replying = Replying(services, inbox, outbox, channel, self._reactions, clock)
         self._serving: set[ChatId] = set()
         self._again: set[ChatId] = set()
         self._under_way: dict[ChatId, set[asyncio.Task[None]]] = {}
         self._stopping = False
         self.last_inbound_at: datetime | None = None
-        self.last_outbound_at: datetime | None = None
 
     @property
     def _policy(self) -> DiscordPolicy:
         return self._services.policy.discord
+
+    @property
+    def last_outbound_at(self) -> datetime | None:
+        """When something was answered last."""
+        return self._replying.last_at
 
     async def start(self) -> None:
         """Take up what an earlier process left; call once, before the channel runs."""
@@ -264,7 +268,7 @@ class DiscordIntake:
         message = batch[0].message
         command = read_chat_command(message.text)
         if command is None:
-            await self._answer(chat, batch, context)
+            await self._replying.answer(chat, batch, context)
             return
         reply = await self._commands.carry_out(command, message)
         done = self._inbox.finishing([batch[0].id], run_id=batch[0].run_id, reason=f"a command: /{command.name}")
@@ -295,54 +299,6 @@ class DiscordIntake:
         delay_s = _RETRY_S[min(attempts, len(_RETRY_S)) - 1]
         await self._inbox.retry(ids, delay_s)
         self._later(chat, delay_s)
-
-    # --- answering -----------------------------------------------------------------
-
-    async def _answer(self, chat: ChatId, items: Sequence[Claimed], context: Sequence[Claimed]) -> None:
-        message = items[-1].message
-        # A claim may hold several batches, each a run of its own; a repeated try finds the messages of its first one.
-        run_id = f"{items[0].run_id}_{items[0].id}"
-        key = discord_session(chat, message.chat_kind)
-        mode = self._policy.reply_to_mode
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._channel.typing(chat))
-            target = reply_target(mode, "", message)
-            live = LiveMessage(self._outbox, run_id, chat, reply_to=target, reply_all=mode == "all")
-            await stack.enter_async_context(live)
-            outcome = await self._services.runs.ask(
-                key,
-                prompt_text([item.message for item in items], [item.message for item in context]),
-                run_id,
-                source=SOURCE,
-                origin=_origin(message),
-                on_text=(lambda text: self._show(live, text, message)) if self._policy.streaming else None,
-                on_tool=lambda name: self._reactions.tool(message, name),
-            )
-            text, reason = reply_of(outcome)
-            done = self._inbox.finishing([item.id for item in items], run_id=run_id, reason=reason)
-            self._aim(live, text, message)
-            await live.finish(without_tags(text).text, also=done)
-        self._reactions.ended([item.message for item in items], failed=outcome.state == "error")
-        if context:
-            await self._inbox.use_context(chat, up_to=items[-1].id, run_id=run_id)
-        self.last_outbound_at = self._clock.now()
-
-    def _aim(self, live: LiveMessage, text: str, message: InboundMessage) -> None:
-        if wanted := without_tags(text).wanted:
-            live.reply_to(reply_target(self._policy.reply_to_mode, wanted, message))
-
-    def _show(self, live: LiveMessage, text: str, message: InboundMessage) -> None:
-        if shown := so_far(text):
-            self._aim(live, text, message)
-            live.update(shown)
-
-
-def _origin(message: InboundMessage) -> SessionOrigin:
-    number = message.chat.rpartition(":")[2]
-    if message.chat_kind == "dm":
-        return SessionOrigin("direct", SOURCE, to=f"user:{message.sender.id}", chat=message.chat)
-    name = f"#{message.chat_name}"
-    return SessionOrigin("channel", SOURCE, display_name=name, to=f"channel:{number}", chat=message.chat)
 
 
 def _unread(message: InboundMessage) -> InboundMessage:

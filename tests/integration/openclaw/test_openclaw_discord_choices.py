@@ -101,6 +101,8 @@ async def test_steering_is_heard_by_the_agent_at_work(tmp_path, mode, echoes):
             model.release.set()
             assert (await fate(tenant, first))[0] == "done"
             state, reason = await fate(tenant, second)
+            if echoes:
+                await said(world, channel, bot, "turn left")
             assert "turn left" in model.requests[1][1]["input"][-1]["content"][0]["text"]
             texts = [m.content for m in world.state.messages[channel].values() if str(m.author_id) == bot]
             assert state == "done"
@@ -122,6 +124,9 @@ async def test_followups_are_a_turn_each_and_new_waits_for_them(tmp_path):
                 last = await world.say(owner, channel, f"<@{bot}> {text}")
             model.release.set()
             assert (await fate(tenant, last))[0] == "done"
+            await said(
+                world, channel, bot, "A new session begins."
+            )  # "done" is stored with the answer, before it is sent
             texts = [m.content for m in world.state.messages[channel].values() if str(m.author_id) == bot]
             assert texts[-3:] == ["echo: one", "echo: two", "A new session begins."]
 
