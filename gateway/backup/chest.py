@@ -36,14 +36,19 @@ class Chest:
         self.folder = folder
 
     def put(self, tenant: str, members: Iterable[Member], sealer: Sealer) -> Manifest:
-        """Make the folder hold exactly these files; what is there unchanged is not sealed again. Blocks."""
+        """Make the folder hold exactly these files; what is there unchanged is not sealed again. Blocks.
+
+        When other keys than before are to open it, all of it is sealed again: a lost key is then of no use for what is
+        there, and a new one opens all.
+        """
+        anew = f'"openers": "{sealer.openers}"' not in self._read(_STATE, b"").decode(errors="replace")
         objects = self.folder / _OBJECTS
         objects.mkdir(exist_ok=True, mode=0o700)
         files: dict[str, StoredFile] = {}
         for member in members:
             name = sealer.name_of(member.data)
             place = objects / name[:2] / name
-            if not place.exists():
+            if anew or not place.exists():
                 place.parent.mkdir(exist_ok=True, mode=0o700)
                 write_private(place, sealer.seal(member.data))
             digest = hashlib.sha256(member.data).hexdigest()
@@ -56,7 +61,7 @@ class Chest:
                     place.parent.rmdir()
         manifest = Manifest(tenant=tenant, files=dict(sorted(files.items())))
         data = manifest.model_dump_json().encode()
-        state = json.dumps({"format": FORMAT, "manifest": sealer.name_of(data)}) + "\n"
+        state = json.dumps({"format": FORMAT, "manifest": sealer.name_of(data), "openers": sealer.openers}) + "\n"
         if self._read(_STATE, b"") != state.encode():
             write_private(self.folder / _MANIFEST, sealer.seal(data))
             write_private(self.folder / _STATE, state)

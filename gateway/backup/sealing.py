@@ -41,6 +41,11 @@ class Sealer:
         """The same content has the same name, which only this installation can compute; 40 hex digits."""
         return hmac.new(self._naming, data, hashlib.sha256).hexdigest()[:40]
 
+    @property
+    def openers(self) -> str:
+        """Tells, to this installation alone, whether the same keys open what is sealed; 40 hex digits."""
+        return self.name_of("\n".join(sorted(self._recipients)).encode())
+
     def seal(self, data: bytes) -> bytes:
         """Compressed, then encrypted: never the same bytes twice."""
         import pyrage

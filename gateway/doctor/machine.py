@@ -31,7 +31,7 @@ def _disk(patient: Patient) -> Iterator[Row]:
     place = next(place for place in (patient.paths.state, *patient.paths.state.parents) if place.exists())
     free = shutil.disk_usage(place).free
     detail = f"{free / _GIB:.1f} GB free where the state is ({place})"
-    fix = "clawgate maintenance run logs.rotate; nanoclaw workers prune; docker builder prune"
+    fix = "clawgate maintenance run logs.delete; clawgate maintenance run docker.prune; journalctl --vacuum-size=500M"
     if free < _DISK_FULL_BYTES:
         yield Row("disk", "fail", detail, fix, "disk.full")
     elif free < _DISK_LOW:

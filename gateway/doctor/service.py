@@ -13,6 +13,7 @@ from gateway.doctor.tenants import tenant_rows
 from shared.config.paths import Paths
 from shared.doctor.rows import Row, examine, refused
 from shared.errors import GatewayError
+from shared.lifecycle.singleton import holder_of
 from shared.obs.log import configure_logging
 
 GATEWAY: Final = "gateway"
@@ -47,10 +48,16 @@ def diagnose(paths: Paths, *, offline: bool) -> Report:
     rows = {GATEWAY: [*examine((*boot.EXAMINATIONS, *machine.EXAMINATIONS, *world.EXAMINATIONS), patient)]}
     if patient.settings is None:
         return Report(rows)
-    try:
-        rows[GATEWAY] += world.sign_in_rows(Console(paths, as_json=True).ask("auth_status"))
-    except GatewayError as error:
-        rows[GATEWAY].append(refused("sign_ins", error))
+    # A gateway that hangs is a row of its own; asking it would take all of the command's patience.
+    if GATEWAY in patient.running or holder_of(paths.gateway_lock) is None:
+        rows[GATEWAY] += _sign_ins(paths)
     if not offline:
         rows[GATEWAY] += asyncio.run(world.upstream_rows(patient.settings))
     return Report(rows | asyncio.run(tenant_rows(patient, patient.settings)))
+
+
+def _sign_ins(paths: Paths) -> list[Row]:
+    try:
+        return list(world.sign_in_rows(Console(paths, as_json=True).ask("auth_status")))
+    except GatewayError as error:
+        return [refused("sign_ins", error)]

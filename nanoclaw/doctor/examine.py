@@ -35,7 +35,7 @@ class Patient:
     def of(cls, paths: Paths, tenant: str, settings: Mapping[str, str]) -> Patient:
         """Look once."""
         try:
-            running = call(paths.control_socket(tenant), "status")
+            running = call(paths.control_socket(tenant), "status", timeout_s=5.0)
         except Unavailable:
             running = None
         return cls(paths, tenant, settings, running)

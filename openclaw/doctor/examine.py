@@ -38,7 +38,7 @@ class Patient:
     def of(cls, paths: Paths, tenant: str) -> Patient:
         """Look once."""
         try:
-            running = call(paths.control_socket(tenant), "status")
+            running = call(paths.control_socket(tenant), "status", timeout_s=5.0)
         except Unavailable:
             running = None
         return cls(paths, tenant, Source.of(paths, tenant).check(), running)

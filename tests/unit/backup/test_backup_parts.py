@@ -252,3 +252,24 @@ def test_a_damaged_or_missing_file_is_named(tmp_path, sealer):
 def test_remotes_that_are_none(url):
     with pytest.raises(ValueError, match=r"."):
         RemotePolicy(url=url)
+
+
+def test_another_operators_key_seals_everything_again(tmp_path):
+    own, lost, new = Secret(str(new_identity())), new_identity(), new_identity()
+    members = [Member("a.txt", 0o600, b"hello"), Member("b.txt", 0o600, b"world")]
+    chest = Chest(tmp_path)
+
+    def opened_by(key):
+        return lambda sealed: open_sealed(sealed, [key])
+
+    def all_of(key):
+        return [data for _, _, data in chest.files(chest.manifest(opened_by(key)), opened_by(key))]
+
+    chest.put("t", members, Sealer(own, [str(lost.to_public())]))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    chest.put("t", members, Sealer(own, [str(lost.to_public())]))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    chest.put("t", members, Sealer(own, [str(new.to_public())]))
+    assert all_of(new) == [b"hello", b"world"]
+    with pytest.raises(Invalid):
+        all_of(lost)
