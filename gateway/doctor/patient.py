@@ -48,5 +48,6 @@ _FIXES: Mapping[str, str] = {
     "config.forbidden_key": "rename it to ANTHROPIC_API_KEY_FALLBACK, or unset it",
     "config.policy": "mend the named line in <state>/policies, then: clawgate doctor",
     "config.syntax": "mend the named line in <state>/policies, then: clawgate doctor",
+    "vault.key_missing": "put the right key file back (RUNBOOK.md, A lost vault key)",
     "vault.keys_invalid": "put the right key file back (RUNBOOK.md, A lost vault key)",
 }
