@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import socket
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from openclaw_house import house
+from openclaw_house import STRANGER, house
 
+from openclaw.audit import exec_checks, network_checks
 from openclaw.audit.catalogue import CATALOGUE, report_view
 from openclaw.audit.exec_checks import may_run, must_not_run
 from openclaw.audit.facts import Facts
+from openclaw.audit.harden import harden
+from openclaw.audit.scripts import install_scripts
 from openclaw.cli import cli
 from openclaw.config import OpenClawPolicy
 from openclaw.config.service import ConfigService
 from openclaw.config.snapshot import Source
 from openclaw.doctor.examine import EXAMINATIONS, Patient
 from openclaw.exec_explain import explain
+from shared.audit import words
 from shared.audit.runner import run_checks
+from shared.containment import landlock
 from shared.doctor.rows import examine
 from shared.errors import ConfigError
 from shared.execpolicy.policy import ExecPolicy
@@ -132,6 +140,137 @@ async def test_what_is_broken_is_what_is_found(paths, broken, expected):
     report = await audit(paths)
     assert open_ids(report) == [expected]
     assert report.score < 100
+
+
+def loose_programs(paths):
+    place = paths.state / "programs"
+    place.mkdir(parents=True)
+    place.chmod(0o777)
+    policy_file(paths, "exec", f"trusted_dirs = ['{place}']\n")
+
+
+def unverified_access(paths):
+    audience = "a" * 64
+    policy_file(
+        paths, "tunnel", f"name = 'x'\nhostname = 'x.example.org'\n[access]\nteam = 't'\naudiences = ['{audience}']\n"
+    )
+
+
+@pytest.mark.parametrize(("broken", "expected"), [(loose_programs, "AUD-EXE-005"), (unverified_access, "AUD-NET-007")])
+async def test_what_is_loosened_around_it_is_found_too(paths, broken, expected):
+    policy_file(paths, "openclaw", "port = 0\n")
+    paths.tenant("openclaw").mkdir(mode=0o700)
+    broken(paths)
+    assert open_ids(await audit(paths)) == [expected]
+
+
+def deciding(verdict, *, command="", env=None):
+    """The engine as it is, but for one question."""
+
+    def change(monkeypatch):
+        def other(question, policy):
+            found = explain(question, policy)
+            hit = question.command == command if command else dict(question.env) == env
+            return replace(found, verdict=verdict) if hit else found
+
+        monkeypatch.setattr(exec_checks, "explain", other)
+
+    return change
+
+
+def answering(op, answer):
+    """The running gateway as it is, but for one answer."""
+
+    def change(monkeypatch):
+        ask = Facts.ask
+
+        def other(self, asked, **params):
+            found = ask(self, asked, **params)
+            return (found | answer if isinstance(answer, dict) else answer) if asked == op else found
+
+        monkeypatch.setattr(Facts, "ask", other)
+
+    return change
+
+
+def instead(target, name, value):
+    return lambda monkeypatch: monkeypatch.setattr(target, name, value)
+
+
+OLD_GRANT = {"id": "g", "last_used_at": None, "created_at": "2020-01-01T00:00:00+00:00", "created_by": "me"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (deciding("allow", command="sh -c id"), ["AUD-EXE-001", "AUD-EXE-002"]),
+        (deciding("allow", command="curl gopher://example.org/"), ["AUD-EXE-002"]),
+        (deciding("allow", command="some-unknown-program x"), ["AUD-EXE-004"]),
+        (deciding("ask", command="curl --output x https://example.org/"), ["AUD-EXE-006"]),
+        (deciding("ask", env={"LD_PRELOAD": "x"}), ["AUD-EXE-007"]),
+        (answering("approvals.grants", [OLD_GRANT]), ["AUD-EXE-008"]),
+        (deciding("allow", command="curl http://10.0.0.1/"), ["AUD-EXE-009"]),
+        (instead(network_checks, "listening_on", lambda _: [ipaddress.ip_address("0.0.0.0")]), ["AUD-NET-001"]),
+        (instead(Facts, "refusal", lambda _self, _token: ""), ["AUD-NET-002"]),
+        (instead(network_checks, "read_upgrade", lambda *_: SimpleNamespace(local=True)), ["AUD-NET-003"]),
+        (
+            instead(network_checks, "decide_pairing", lambda *_: SimpleNamespace(kind="pair", reason="x")),
+            ["AUD-NET-005"],
+        ),
+        (instead(Facts, "head", lambda _self, _path: {}), ["AUD-NET-011"]),
+        (answering("dashboard", {"token": "short"}), ["AUD-SEC-008"]),
+        (answering("pairing.allowed", ["1", "2"]), ["AUD-CHN-004"]),
+        (instead(landlock, "abi", lambda: 0), ["AUD-TEN-001"]),
+        (instead(words, "redact", lambda value: value), ["AUD-OPS-003"]),
+    ],
+)
+async def test_a_part_that_decides_otherwise_is_found(paths, monkeypatch, change, expected):
+    policy_file(paths, "openclaw", "port = 0\n")
+    paths.tenant("openclaw").mkdir(mode=0o700)
+    change(monkeypatch)
+    assert open_ids(await audit(paths)) == expected
+
+
+class Kept:
+    def __init__(self):
+        self.events = []
+
+    async def report_events(self, events):
+        self.events += events
+
+    async def audit_report(self):
+        return {"lines": ["📊 Security Score: 100/100"], "exit": 0}
+
+
+async def test_what_changes_who_may_do_what_is_reported_to_the_gateway(paths):
+    paths.tenant("openclaw").mkdir(mode=0o700)
+    gateway = Kept()
+    async with house(paths, audit_gateway=gateway) as h:
+        await h.say_directly("hello", STRANGER)
+        async with asyncio.timeout(5):
+            while not (pending := await h.control("pairing.list")):
+                await asyncio.sleep(0.01)
+        await h.control("pairing.approve", code=pending[0]["code"])
+        async with asyncio.timeout(5):
+            while not gateway.events:
+                await asyncio.sleep(0.01)
+        assert (await h.control("audit.whole"))["exit"] == 0
+    assert [(event.kind, event.subject) for event in gateway.events] == [("pairing.approved", "discord 300")]
+
+
+def test_hardening_tightens_once_and_the_scripts_are_read_only(paths):
+    install_scripts(paths, "openclaw")
+    place = paths.openclaw_script("openclaw", "quick-audit.sh")
+    assert place.stat().st_mode & 0o777 == 0o555
+    assert "security quick-audit --tenant openclaw" in place.read_text()
+    place.chmod(0o755)
+    place.write_text("#!/bin/sh\necho all is well\n")
+    install_scripts(paths, "openclaw")
+    assert "security quick-audit" in place.read_text(), "a changed script is written anew"
+    config_file(paths, "{}")
+    paths.openclaw_config("openclaw").chmod(0o644)
+    assert any("openclaw.json: 644 -> 600" in line for line in harden(paths, "openclaw"))
+    assert list(harden(paths, "openclaw")) == []
 
 
 async def test_while_it_is_down_what_cannot_be_asked_counts_as_failed(paths):
