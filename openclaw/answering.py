@@ -10,7 +10,7 @@ from typing import Any, Final
 from openclaw import store
 from openclaw.agent.compaction import Summary
 from openclaw.agent.loop import AgentLoop, Answer, RunEvents
-from openclaw.agent.memory.flush import ASKED, MARK, is_flush_due
+from openclaw.agent.memory.flush import ASKED, MARK, has_flushed, is_nearly_full
 from openclaw.agent.policy import QueuePolicy, SessionPolicy
 from openclaw.agent.prompt import TOTAL_CHARS, PromptFacts, WorkspaceTexts, build_instructions
 from openclaw.agent.tools import ToolContext
@@ -134,9 +134,11 @@ class Answering:
         compactor = self._loop.compactor
         if compactor is None or not compactor.flushes_memory or not is_private(session.key):
             return
-        entries = await self._transcripts.last(session.session_id, HISTORY_ENTRIES)
+        if not is_nearly_full(session.context_tokens, compactor.room):
+            return
         can_write = any(spec.name == "write" for spec in self._loop.tools.specs(session.key))
-        if not can_write or not is_flush_due(entries, session.context_tokens, compactor.room):
+        entries = await self._transcripts.last(session.session_id, HISTORY_ENTRIES)
+        if not can_write or has_flushed(entries):
             return
         work = self._tasks.start(self._flush(run, session), name="memory_flush", watched=True)
         run.work = work

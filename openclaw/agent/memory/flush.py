@@ -19,22 +19,24 @@ ASKED: Final = (
 )
 
 
-def is_flush_due(entries: Sequence[Entry], context_tokens: int, room_tokens: int) -> bool:
-    """Whether it is time: the conversation is nearly full, and nothing was noted since the last summary.
+def is_nearly_full(context_tokens: int, room_tokens: int) -> bool:
+    """Whether a conversation will soon be shortened.
 
     Args:
-        entries: the end of the transcript.
         context_tokens: what the last call of a model read.
         room_tokens: where compaction begins.
     """
-    if context_tokens < room_tokens - AHEAD_TOKENS:
-        return False
+    return context_tokens >= room_tokens - AHEAD_TOKENS
+
+
+def has_flushed(entries: Sequence[Entry]) -> bool:
+    """Whether the end of a transcript holds such a turn since its last summary."""
     for entry in reversed(entries):
         if is_flush(entry.message):
-            return False
+            return True
         if entry.role == COMPACTION:
             break
-    return True
+    return False
 
 
 def is_flush(message: dict[str, Any]) -> bool:
