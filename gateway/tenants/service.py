@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +15,7 @@ from gateway.tenants.names import TenantKind, decide_name
 from shared.config.paths import Paths
 from shared.config.toml import operator_file, policy_files, policy_values
 from shared.config.tomlwrite import drop_table, overlay_file
+from shared.doctor.state import port_problem
 from shared.errors import Conflict, Denied, GatewayError, Invalid, NotFound, Unavailable
 from shared.lifecycle.control import call
 from shared.secrets.files import write_private
@@ -183,28 +182,16 @@ def _choose_port(settings: Settings, name: str, wanted: int | None) -> int:
     taken |= {settings.policy.model_api.port: "the model API", 18790: "nothing, on purpose (policy)"}
     if wanted is None:
         ports = range(_FIRST_FREE_PORT, 65536)
-        return next(port for port in ports if port not in taken and is_port_free(_LOOPBACK, port))
+        return next(port for port in ports if port not in taken and not port_problem(_LOOPBACK, port))
     if wanted in taken:
         raise Conflict(f"port {wanted} belongs to {taken[wanted]}", code="tenants.port")
-    if not is_port_free(_LOOPBACK, wanted):
+    if port_problem(_LOOPBACK, wanted):
         raise Conflict(f"port {wanted} is in use: choose another, or leave --port out", code="tenants.port")
     return wanted
 
 
 def _port_of(paths: Paths, name: str) -> int:
     return int(policy_values("openclaw", paths, tenant=name).get("port", 0))
-
-
-def is_port_free(host: str, port: int) -> bool:
-    """Whether nobody listens there right now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with closing(socket.socket(family)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 class _kept:  # noqa: N801 - a context, read as one

@@ -21,7 +21,7 @@ from shared.errors import ConfigError
 M = TypeVar("M", bound=BaseModel)
 
 OF_ONE_TENANT = {
-    "nanoclaw": (("groups",),),
+    "nanoclaw": (("metrics",), ("groups",)),
     "openclaw": (("port",), ("metrics",), ("control_ui", "allowed_origins"), ("discord", "guilds")),
 }
 """What the operator's file of a kind says for the first tenant alone, by kind: chats, servers, origins, ports.

@@ -89,14 +89,20 @@ def port_rows(host: str, port: int, *, serves: str, setting: str) -> Iterator[Ro
     if serves:
         yield Row("port", "ok", serves)
         return
+    if problem := port_problem(host, port):
+        fix = f"stop what holds it (sudo ss -ltnp 'sport = :{port}'), or set {setting}"
+        yield Row("port", "fail", f"{host}:{port} cannot be taken: {problem}", fix, "config.port_in_use")
+        return
+    yield Row("port", "ok", f"{host}:{port} is free")
+
+
+def port_problem(host: str, port: int) -> str:
+    """Why a port cannot be taken right now; empty when it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.socket(family)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            detail = f"{host}:{port} cannot be taken: {error.strerror}"
-            fix = f"stop what holds it (sudo ss -ltnp 'sport = :{port}'), or set {setting}"
-            yield Row("port", "fail", detail, fix, "config.port_in_use")
-            return
-    yield Row("port", "ok", f"{host}:{port} is free")
+            return error.strerror or str(error)
+    return ""

@@ -6,9 +6,13 @@ import stat
 import subprocess
 import sys
 
+import pytest
+
 from shared.config.paths import Paths
 from shared.http.client import http_client
 from tests.support.sandbox_process import sandbox_process
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def clawgate(state, *words, given=b""):
@@ -42,6 +46,12 @@ async def bot_of(sandbox, name):
             await asyncio.sleep(0.1)
 
 
+async def owner_of(sandbox):
+    async with http_client(base_url=sandbox.ready["discord"]["page_url"], timeout_s=10) as http:
+        people = (await http.get("api/state")).json()["people"]
+    return next(person["id"] for person in people if person["username"] == "owner")
+
+
 def sandbox_channels(sandbox, name):
     try:
         return sandbox.ask(name, "status")["channels"]
@@ -61,7 +71,7 @@ async def test_two_more_tenants_answer_apart_and_one_leaves(tmp_path):
         for name, kind in (("family", "nanoclaw"), ("work", "openclaw")):
             told = json.loads(await clawgate(sandbox.state, "tenants", "add", name, "--kind", kind, "--json"))
             assert any("was started" in line for line in told["lines"])
-        await clawgate(sandbox.state, "init", "--server", f"work={guild}", "--owner", "100000000000000009")
+        await clawgate(sandbox.state, "init", "--server", f"work={guild}", "--owner", await owner_of(sandbox))
         for name in ("family", "work"):
             await bot_of(sandbox, name)
 

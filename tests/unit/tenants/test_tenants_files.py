@@ -53,11 +53,14 @@ def test_a_second_openclaw_has_its_own_port_servers_and_model(paths: Paths) -> N
 
 def test_a_second_nanoclaw_has_its_own_name_and_none_of_the_firsts_chats(paths: Paths) -> None:
     group = {"chat": "dc:1", "main": True}
-    overlay_file(operator_file("nanoclaw", paths), {"assistant_name": "J", "groups": {"main": group}})
+    overlay_file(
+        operator_file("nanoclaw", paths), {"assistant_name": "J", "groups": {"main": group}, "metrics": {"port": 20001}}
+    )
     add(paths, "family", "nanoclaw", called="Mia")
     one, two = load(paths), load(paths, "family")
     assert (one.assistant_name, two.assistant_name) == ("J", "Mia")
     assert (list(one.groups), list(two.groups)) == (["main"], [])
+    assert (one.metrics.port, two.metrics.port) == (20001, None)
     routes = Settings.policy_of(paths).tenants
     assert routes["family"].routes == routes["nanoclaw"].routes
 
