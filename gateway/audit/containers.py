@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,6 @@ class Seen:
     image_id: str = ""
     image_created: datetime | None = None
     started_at: datetime | None = None
-    image_labels: Mapping[str, str] = field(default_factory=dict)
     is_plan: bool = False
 
     def label(self, name: str) -> str:
@@ -88,7 +87,6 @@ def from_engine(facts: Mapping[str, Any]) -> Seen:
         image_id=str(inspected.get("Image", "")),
         image_created=moment(image.get("Created")),
         started_at=moment((inspected.get("State") or {}).get("StartedAt")),
-        image_labels=(image.get("Config") or {}).get("Labels") or {},
     )
 
 

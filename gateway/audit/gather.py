@@ -168,10 +168,7 @@ def _engine(settings: Settings, paths: Paths, gateway: Asked[Any]) -> Asked[tupl
         instance = installation_id(paths)
         found, image, version = inspect_all(address, instance, settings.policy.workers.image)
         created, image_id = moment(image.get("Created")), str(image["Id"])
-        plans = [
-            replace(plan, image_created=created, image_labels=(image.get("Config") or {}).get("Labels") or {})
-            for plan in planned(settings, instance, image_id)
-        ]
+        plans = [replace(plan, image_created=created) for plan in planned(settings, instance, image_id)]
         return [*(from_engine(facts) for facts in found), *plans], version
 
     return _ask(look)
