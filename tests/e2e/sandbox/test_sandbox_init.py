@@ -11,6 +11,8 @@ from shared.config.paths import Paths
 from shared.config.toml import operator_file, policy_values
 from tests.support.sandbox_process import sandbox_process
 
+pytestmark = pytest.mark.timeout(180)
+
 
 async def init(state, *words, given=b""):
     return await clawgate(state, "init", *words, given=given)
