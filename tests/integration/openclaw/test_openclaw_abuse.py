@@ -59,14 +59,20 @@ async def answered(rig, make):
         ({}, None),
         ({"signer": DeviceKey.generate()}, "device-signature"),
         ({"signed_scopes": ("operator.admin",)}, "device-signature"),
-        ({"at_ms": unix_ms(SYSTEM_CLOCK.now()) - 121_000}, "device-signature-stale"),
-        ({"at_ms": unix_ms(SYSTEM_CLOCK.now()) + 200_000}, "device-signature-stale"),
+        ({"off_ms": -121_000}, "device-signature-stale"),
+        ({"off_ms": 180_000}, "device-signature-stale"),
     ],
 )
 async def test_a_proof_holds_for_its_key_its_claim_and_its_time(tmp_path, changes, reason):
-    key = DeviceKey.generate()
+    key, changes = DeviceKey.generate(), dict(changes)
+    off_ms = changes.pop("off_ms", None)
+
+    def frame(nonce):
+        at = {} if off_ms is None else {"at_ms": unix_ms(SYSTEM_CLOCK.now()) + off_ms}
+        return connect_frame(key, nonce, **changes, **at)
+
     async with running_rig(tmp_path) as rig:
-        error, _ = await answered(rig, lambda nonce: connect_frame(key, nonce, **changes))
+        error, _ = await answered(rig, frame)
         assert (error or {}).get("details", {}).get("reason") == reason
 
 
