@@ -153,6 +153,10 @@ def test_stopping_openclaw_leaves_nanoclaw_running(stack: Stack) -> None:
     nanoclaw = stack.compose("ps", "-q", "nanoclaw").strip()
     stack.docker("exec", nanoclaw, "python", "-m", "shared.lifecycle.probe", "nanoclaw")
     stack.compose("start", "openclaw-gateway")
+    deadline = time.monotonic() + 60
+    while "nothing is running" in stack.docker("exec", OPENCLAW, "sh", "-c", "(openclaw health || true) 2>&1"):
+        assert time.monotonic() < deadline, "OpenClaw did not come back"
+        time.sleep(0.5)
 
 
 @pytest.mark.parametrize("service", ["engine", "gateway", "nanoclaw", "openclaw-gateway"])
