@@ -60,9 +60,9 @@ class NoDelivery:
         """There is none."""
         raise Invalid("no chat channel is configured", code="cron.no_chat")
 
-    async def announce(self, key: str, chat: ChatId, text: str, also: Also) -> None:
-        """Never called: there is no chat."""
-        raise NotImplementedError
+    async def announce(self, key: str, chat: ChatId, text: str, also: Also) -> None:  # noqa: ARG002 - the protocol's
+        """There is no chat, as `chat_of` has said before."""
+        raise Invalid("no chat channel is configured", code="cron.no_chat")
 
     async def post(self, url: str, key: str, payload: dict[str, Any]) -> None:  # noqa: ARG002 - the protocol's
         """There is no way out."""
