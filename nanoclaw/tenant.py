@@ -342,6 +342,8 @@ class Tenant:
 
     def wake(self, message: InboundMessage) -> None:
         """See to it that a stored message is answered."""
+        if (group := self.registry.of_chat(message.chat, message.parent)) is not None:
+            self.residents.rouse(group.folder)
         self.wake_chat(message.chat, message.parent)
 
     def wake_chat(self, chat: ChatId, parent: ChatId = "", *, after_s: float = 0.0) -> None:

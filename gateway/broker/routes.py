@@ -141,6 +141,12 @@ async def pause(request: Request[Any, Any, Any], state: State, worker_id: FromPa
     await _services(state).pool.pause(_caller(request).tenant, worker_id)
 
 
+@post("/v1/workers/{worker_id:str}/unpause", status_code=204)
+async def unpause(request: Request[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
+    """Let a worker go on, since a run is about to begin."""
+    await _services(state).pool.unpause(_caller(request).tenant, worker_id)
+
+
 @delete("/v1/workers/{worker_id:str}", status_code=204)
 async def end(request: Request[Any, Any, Any], state: State, worker_id: FromPath[str]) -> None:
     """Stop a worker of the tenant's own."""
@@ -235,7 +241,7 @@ async def _input(socket: WebSocket[Any, Any, Any], pool: WorkerPool, tenant: str
 
 def broker_routes() -> list[ControllerRouterHandler]:
     """All routes of the tenant socket but the model's."""
-    workers_of_tenant = [lease, workers, rebuild_image, prune_images, busy, idle, pause, end, stdio]
+    workers_of_tenant = [lease, workers, rebuild_image, prune_images, busy, idle, pause, unpause, end, stdio]
     return [
         startup,
         back_up,

@@ -37,7 +37,7 @@ class Freezer:
                 _log.warning("worker.pause_failed", worker=worker.worker_id, reason=error.detail)
                 return
             if worker.state == "idle":  # it may have ended meanwhile
-                worker.state = "paused"
+                worker.state, worker.is_ready = "paused", True
         with suppress(GatewayError):
             worker.memory_bytes = await self._engine.memory_bytes(worker.container)
 

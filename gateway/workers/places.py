@@ -99,14 +99,14 @@ class Rest:
         unused_s: seconds since its last run, or since its start; pausing does not begin them anew.
         silent_s: seconds since anything was said to it.
         is_quiet: it has written nothing since the last look.
-        had_a_run: one that is still being made ready is left to its tenant, which waits for its first answer.
+        is_ready: one that is still being made ready is left to its tenant, which waits for its first answer.
     """
 
     state: WorkerState
     unused_s: float
     silent_s: float
     is_quiet: bool
-    had_a_run: bool
+    is_ready: bool
 
 
 def decide_rest(rest: Rest, policy: WorkerPolicy, *, can_pause: bool) -> RestDecision:
@@ -115,6 +115,6 @@ def decide_rest(rest: Rest, policy: WorkerPolicy, *, can_pause: bool) -> RestDec
         return "keep"
     if rest.unused_s >= policy.idle_timeout_s:
         return "end"
-    if rest.state != "idle" or not (can_pause and rest.is_quiet and rest.had_a_run) or policy.pause_after_s == 0:
+    if rest.state != "idle" or not (can_pause and rest.is_quiet and rest.is_ready) or policy.pause_after_s == 0:
         return "keep"
     return "pause" if min(rest.unused_s, rest.silent_s) >= policy.pause_after_s else "keep"

@@ -177,7 +177,7 @@ class WorkerPool:
             desk=InOrder(self._tasks, worker_id),
             state="busy" if noted.run_id else "idle",
             is_standby=noted.standby,
-            had_a_run=not noted.standby,
+            is_ready=not noted.standby or container.paused,
             is_isolated=bool(labels.get(f"{LABEL}isolated")),
             image_id=labels.get(f"{LABEL}image", ""),
             run_id=noted.run_id,
@@ -335,7 +335,7 @@ class WorkerPool:
             now = self._clock.monotonic()
             run_id = "".join(filter(str.isprintable, run_id))  # it stands in logs
             worker.state, worker.run_id, worker.used_at, worker.run_began = "busy", run_id, now, now
-            worker.is_standby, worker.had_a_run = False, True
+            worker.is_standby, worker.is_ready = False, True
             worker.runs += 1
         self._records.run_began(worker)
 
@@ -364,6 +364,21 @@ class WorkerPool:
         if worker.state == "busy":
             raise Conflict(f"worker {worker_id} has a run and is not paused", code="worker.busy")
         await self._freezer.pause(worker)
+
+    async def unpause(self, tenant: str, worker_id: str) -> None:
+        """Let a worker go on, since a run is about to begin; one that is not frozen is left as it is.
+
+        Raises:
+            NotFound: the tenant has no such live worker.
+            Unavailable: the engine does not answer.
+        """
+        await self._go_on(self._live(tenant, worker_id))
+
+    async def _go_on(self, worker: Worker) -> None:
+        worker.spoken_at = self._clock.monotonic()  # else the next look might freeze it again
+        if worker.state == "paused" or worker.freezing.locked():
+            async with worker.freezing:
+                await self._freezer.unpause(worker)
 
     async def end(self, tenant: str, worker_id: str, *, reason: EndReason = "stopped") -> None:
         """End a worker; one that is on its way out or gone is success.
@@ -400,10 +415,7 @@ class WorkerPool:
         if worker.stream is None:
             raise NotFound(f"worker {worker_id} is still starting", code="worker.starting", retryable=True)
         fault_point("worker.input_received")
-        if worker.state == "paused" or worker.freezing.locked():
-            async with worker.freezing:
-                await self._freezer.unpause(worker)
-        worker.spoken_at = self._clock.monotonic()
+        await self._go_on(worker)
         await worker.stream.write(data)
         fault_point("worker.input_written")
 
@@ -505,7 +517,7 @@ class WorkerPool:
                 unused_s=now - worker.used_at,
                 silent_s=now - worker.spoken_at,
                 is_quiet=quiet,
-                had_a_run=worker.had_a_run,
+                is_ready=worker.is_ready,
             )
             decision = decide_rest(rest, self._policy, can_pause=self._freezer.can_pause)
             try:

@@ -31,7 +31,8 @@ class Worker:
         notes: what it does without, for people.
         used_at: monotonic seconds of its last use.
         spoken_at: monotonic seconds of the last input.
-        had_a_run: under this gateway or, as far as is known, an earlier one.
+        is_ready: it had a run or its tenant had it frozen, so that its agent waits for nothing; under this gateway or,
+            as far as is known, an earlier one.
         lines_then: lines it had written at the last look.
         run_began: monotonic seconds.
         freezing: held while it is paused or unpaused.
@@ -59,7 +60,7 @@ class Worker:
     started_at: str = ""
     used_at: float = 0.0
     spoken_at: float = 0.0
-    had_a_run: bool = False
+    is_ready: bool = False
     began: float = 0.0
     run_began: float = 0.0
     runs: int = 0

@@ -34,6 +34,10 @@ class WorkerGateway(Protocol):
         """Freeze it until the next run."""
         ...
 
+    async def unpause_worker(self, worker_id: str) -> None:
+        """Let it go on: a run is about to begin."""
+        ...
+
     async def end_worker(self, worker_id: str) -> None:
         """Stop it."""
         ...

@@ -177,6 +177,21 @@ class Residents:
         except GatewayError as error:
             _log.info("worker.not_paused", worker=session.worker_id, reason=error.detail)
 
+    def rouse(self, folder: str) -> None:
+        """Let a worker that was started ahead go on, in the background: its group's run is about to begin.
+
+        That takes as long as storing and claiming the message, and so nobody waits for it.
+        """
+        held = self._live.get((folder, False))
+        if held is not None and held.is_standby and held.session.is_alive:
+            self._tasks.start(self._unpause(held.session.worker_id), name="unpause")
+
+    async def _unpause(self, worker_id: str) -> None:
+        try:
+            await self._gateway.unpause_worker(worker_id)
+        except GatewayError as error:  # the run that begins will ask for it again
+            _log.info("worker.not_unpaused", worker=worker_id, reason=error.detail)
+
     async def release(self, group: Group, *, isolated: bool = False) -> None:
         """The run is over; the worker stays for the next message, until the gateway needs its place.
 

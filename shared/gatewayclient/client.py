@@ -163,12 +163,16 @@ class GatewayClient:
         await self._call("POST", f"/v1/workers/{worker_id}/idle")
 
     async def pause_worker(self, worker_id: str) -> None:
-        """Freeze a worker without a run until `mark_busy` or the next input; frozen already is success.
+        """Freeze a worker without a run until a run or input lets it go on; frozen already is success.
 
         Raises:
             Conflict: it has a run.
         """
         await self._call("POST", f"/v1/workers/{worker_id}/pause")
+
+    async def unpause_worker(self, worker_id: str) -> None:
+        """Let a frozen worker go on, since a run is about to begin; one that is not frozen is left as it is."""
+        await self._call("POST", f"/v1/workers/{worker_id}/unpause")
 
     async def end_worker(self, worker_id: str) -> None:
         """Stop a worker; fine when it is gone already."""

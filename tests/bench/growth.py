@@ -19,6 +19,9 @@ import psutil
 
 from gateway.sandbox.options import SandboxOptions
 from gateway.sandbox.run import Sandbox, running_sandbox
+from shared.config.paths import Paths
+from shared.config.toml import operator_file
+from shared.config.tomlwrite import overlay_file
 from shared.obs.log import configure_logging
 from tests.bench.many import Rooms, until_answered, worker_memory_mb
 
@@ -74,7 +77,11 @@ async def grow(messages: int, rooms: int) -> list[Sample]:
     samples = []
     with tempfile.TemporaryDirectory(prefix="clawgate-growth-") as folder:
         state = Path(folder) / "s"
-        async with running_sandbox(SandboxOptions.parse(state=state, port_base=0, quiet=True)) as sandbox:
+        options = SandboxOptions.parse(state=state, port_base=0, quiet=True)
+        # At list prices the shipped budget for an hour is spent in three minutes, and the rest would wait for the next.
+        plenty = {"unit": "usd", "limit": 1e6, "reset": {"every": "day"}}
+        overlay_file(operator_file("budgets", Paths.resolve(state)), {"budgets": {"hour": plenty, "day": plenty}})
+        async with running_sandbox(options) as sandbox:
             places = Rooms(sandbox, rooms, name="grow")
             every = max(1, messages // 10)
             answered, due, start = 0, every, time.monotonic()

@@ -392,6 +392,8 @@ class ScriptedGateway:
     web: Callable[[FetchRequest | WebSearchRequest], FetchedPage | SearchAnswer] | None = None
     notes: tuple[str, ...] = ()
     no_room: bool = False
+    engine_down: bool = False
+    unpausings: list[str] = field(default_factory=list)
     resume_fails_with: str = "No conversation found with session ID: x"
 
     async def fetch_page(self, request: FetchRequest) -> FetchedPage:
@@ -449,6 +451,14 @@ class ScriptedGateway:
     async def pause_worker(self, worker_id: str) -> None:
         self._find(worker_id)
         self.states[worker_id] = "paused"
+
+    async def unpause_worker(self, worker_id: str) -> None:
+        self._find(worker_id)
+        self.unpausings.append(worker_id)
+        if self.engine_down:
+            raise Unavailable("the engine does not answer")
+        if self.states[worker_id] == "paused":
+            self.states[worker_id] = "idle"
 
     async def end_worker(self, worker_id: str) -> None:
         with contextlib.suppress(NotFound):

@@ -40,6 +40,32 @@ async def test_mains_agent_is_ready_after_the_start_and_answers_without_a_furthe
     assert gateway.states == {"w1": "idle"}
 
 
+async def test_a_frozen_worker_goes_on_as_soon_as_its_message_is_stored_and_one_that_answers_is_not_asked(tmp_path):
+    gateway = ScriptedGateway()
+    async with a_tenant(tmp_path, gateway, a_policy(**STANDBY, **MAIN)) as (tenant, channel):
+        await until(lambda: ahead(gateway) == {"main": "paused"})
+        await tenant.lanes.drain(0)  # nobody claims the message, so only its arrival can have let the worker go on
+        await channel.handlers.on_message(a_message("hello", chat="dc:main"))
+        await until(lambda: ahead(gateway) == {"main": "idle"})
+    async with a_tenant(tmp_path, gateway, a_policy(**STANDBY, **MAIN)) as (tenant, channel):
+        await channel.says(lambda texts: texts == ["echo: hello"], chat="dc:main")
+        await tenant.lanes.idle()
+        before = len(gateway.unpausings)
+        await channel.handlers.on_message(a_message("and now", chat="dc:main"))
+        await channel.says(lambda texts: texts[1:] == ["echo: and now"], chat="dc:main")
+        assert len(gateway.unpausings) == before
+
+
+async def test_a_worker_that_cannot_be_let_go_on_early_costs_no_answer(tmp_path):
+    gateway = ScriptedGateway()
+    async with a_tenant(tmp_path, gateway, a_policy(**STANDBY, **MAIN)) as (_, channel):
+        await until(lambda: ahead(gateway) == {"main": "paused"})
+        gateway.engine_down = True
+        await channel.handlers.on_message(a_message("hello", chat="dc:main"))
+        await channel.says(lambda texts: texts == ["echo: hello"], chat="dc:main")
+    assert gateway.unpausings == ["w1"]
+
+
 async def test_a_group_that_spoke_lately_is_ready_after_a_restart_with_its_conversation(tmp_path):
     gateway = ScriptedGateway()
     async with a_tenant(tmp_path, gateway) as (tenant, channel):

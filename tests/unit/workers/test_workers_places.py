@@ -54,7 +54,7 @@ def test_a_standby_worker_is_given_a_free_place_within_its_memory_or_refused(tak
 
 
 def rested(state, unused_s, **more) -> Rest:
-    facts = {"silent_s": unused_s, "is_quiet": True, "had_a_run": True} | more
+    facts = {"silent_s": unused_s, "is_quiet": True, "is_ready": True} | more
     return Rest(state, unused_s, **facts)
 
 
@@ -73,9 +73,9 @@ def test_what_becomes_of_a_resting_worker() -> None:
     assert rest("idle", 10) == "pause"
     assert rest("idle", 10, is_quiet=False) == "keep"
     assert rest("idle", 10, can_pause=False) == "keep"
-    assert rest("idle", 50, had_a_run=False) == "keep", "its tenant is still making it ready"
+    assert rest("idle", 50, is_ready=False) == "keep", "its tenant is still making it ready"
     assert rest("idle", 50, silent_s=1) == "keep", "it was just asked something"
     assert rest("paused", 99) == "keep"
     assert rest("busy", 99) == "keep"
-    assert {rest(state, 100, had_a_run=False, silent_s=0) for state in ("idle", "paused", "busy")} == {"end"}
+    assert {rest(state, 100, is_ready=False, silent_s=0) for state in ("idle", "paused", "busy")} == {"end"}
     assert rest("idle", 50, policy=policy.model_copy(update={"pause_after_s": 0})) == "keep"

@@ -313,6 +313,23 @@ async def test_input_wakes_a_paused_worker_so_that_nobody_waits_for_ever(tmp_pat
         assert state_of(house, worker) == "idle"
 
 
+async def test_one_started_ahead_is_let_go_on_before_its_run_and_frozen_again_when_none_comes(tmp_path) -> None:
+    async with a_house(tmp_path, pause_after_s=10, idle_timeout_s=100) as house:
+        worker = await house.lease("a", standby=True)
+        await house.pool.pause("nanoclaw", worker.worker_id)
+        with pytest.raises(NotFound):
+            await house.pool.unpause("openclaw", worker.worker_id)
+        house.clock.advance(50)
+        for _ in range(2):
+            await house.pool.unpause("nanoclaw", worker.worker_id)
+            assert (state_of(house, worker), await is_frozen(house, worker)) == ("idle", False)
+        await house.pool.sweep()
+        assert state_of(house, worker) == "idle", "its run may be on the way"
+        house.clock.advance(10)
+        await house.pool.sweep()
+        assert (state_of(house, worker), await is_frozen(house, worker)) == ("paused", True)
+
+
 async def test_a_worker_that_has_a_run_is_not_paused(tmp_path) -> None:
     async with a_house(tmp_path) as house:
         worker = await house.lease("a")
