@@ -16,7 +16,7 @@ OlderLines = Callable[[int, int], Awaitable[list[Line]]]
 
 _LOG_LAG_S = 0.02
 _PATIENCE = 25
-_EVENT_BYTES = 200  # what a stderr event counts towards the limit besides its text
+_ENTRY_BYTES = 200  # what an entry holds besides its text: four small objects, and a streamed word is often shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class _Entry:
 
 
 class LineRing:
-    """Lines counted from 1 over the container's life, the newest kept up to a number of bytes.
+    """Lines counted from 1 over the container's life, the newest kept in a number of bytes of memory.
 
     Standard error and the exit stand between the lines they came with; they have no number.
     """
@@ -50,12 +50,12 @@ class LineRing:
     def append(self, line: bytes) -> int:
         """Add a line of standard output; returns its number."""
         self.lines += 1
-        self._add((self.lines, line), len(line))
+        self._add((self.lines, line), len(line) + _ENTRY_BYTES)
         return self.lines
 
     def add_event(self, event: WorkerEvent) -> None:
         """Add what is not a line. An exit ends the ring."""
-        self._add(event, len(event.text) + _EVENT_BYTES)
+        self._add(event, len(event.text) + _ENTRY_BYTES)
         if event.event == "exit":
             self.finished = True
 

@@ -46,7 +46,7 @@ class WorkerPolicy(BaseModel):
     pids: int = Field(default=512, ge=64, le=8192)
     scratch_mb: int = Field(default=512, ge=16, le=16_384)
     log_max_mb: int = Field(default=32, ge=1, le=1024)
-    ring_mb: float = Field(default=4.0, gt=0, le=256)
+    ring_mb: float = Field(default=1.0, gt=0, le=256)
     uid_when_root: int = Field(default=1000, ge=1, le=2**31 - 2)
     timezone: str = Field(default="Asia/Seoul", pattern=r"^[A-Za-z0-9_+/-]{1,64}$")
     debug_log: bool = True
