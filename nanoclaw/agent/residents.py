@@ -152,6 +152,7 @@ class Residents:
                 return False
             await self._let_go(key)
             session = await self._begin(group, run_id="")
+        await session.warm_up()
         await self._freeze(session)
         return True
 

@@ -129,6 +129,20 @@ class AgentSession:
         self._client = client
         self._tasks.start(self._read(client), name="read")
 
+    async def warm_up(self, *, limit_s: float = 10.0) -> None:
+        """Have the command line load now what its first turn would load; one that does not is none the worse for it.
+
+        Counting what its context holds needs the prompt, the memory files, the skills and our tools, as a turn does,
+        but no model.
+        """
+        if self._client is None:
+            return
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._client.get_context_usage()
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception for its control requests
+            _log.info("agent.not_warmed", worker=self.worker_id, reason=f"{type(error).__name__}: {error}"[:200])
+
     async def settle(self) -> None:
         """Wait until the command line has met our tools and is quiet: one that is frozen before that is woken again."""
         await self._transport.settle(quiet_s=_QUIET_S, limit_s=_SETTLE_LIMIT_S)

@@ -93,6 +93,9 @@ async def test_a_group_likely_to_speak_next_finds_its_agent_started_and_frozen(f
         await until(lambda: ready() != [])
         (container,) = ready()
         assert container.startswith("nanoclaw-general-")
+        log = Paths.resolve(sandbox.state).process_log("nanoclaw").read_text()
+        assert "standby.ready" in log
+        assert "agent.not_warmed" not in log
         sent = await sandbox.say("!count", bot="nanoclaw")
         assert "2" in (await sandbox.reply_to(sent, "nanoclaw", "2"))["content"], "with its conversation"
         (used,) = [w for w in workers(sandbox) if w["container"] == container]

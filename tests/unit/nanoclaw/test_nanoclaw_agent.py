@@ -152,6 +152,31 @@ async def test_silence_is_noticed_but_a_long_job_is_not_silent():
     await session.close()
 
 
+async def test_a_command_line_that_cannot_be_warmed_up_serves_as_well():
+    stream = Stream()
+    write = stream.write
+
+    async def refusing(data: bytes) -> None:
+        await write(data)
+        message = json.loads(data)
+        if message.get("request", {}).get("subtype") == "get_context_usage":
+            body = {"subtype": "error", "request_id": message["request_id"], "error": "no such request"}
+            stream.put({"type": "control_response", "response": body})
+
+    session = AgentSession("w", stream, HOST)
+    await session.warm_up()
+    assert stream.written == [], "nothing is connected"
+    await session.open()
+    await session.warm_up(limit_s=0.05)  # never answered
+    stream.write = refusing
+    await session.warm_up()
+    assert [message["request"]["subtype"] for message in stream.written[1:]] == ["get_context_usage"] * 2
+    stream.put(result("fine"))
+    [done] = await collect(session)
+    assert done.text == "fine"
+    await session.close()
+
+
 async def test_an_interruption_is_repeated_until_the_turn_is_over():
     """The command line does not give up a prompt that it has not begun yet (``still_queued``)."""
     stream = Stream()
