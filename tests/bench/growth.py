@@ -20,10 +20,9 @@ import psutil
 from gateway.sandbox.options import SandboxOptions
 from gateway.sandbox.run import Sandbox, running_sandbox
 from shared.config.paths import Paths
-from shared.config.toml import operator_file
-from shared.config.tomlwrite import overlay_file
 from shared.obs.log import configure_logging
 from tests.bench.many import Rooms, until_answered, worker_memory_mb
+from tests.support.plenty import lift_budgets
 
 _BURST = 10
 """Messages a room writes at once."""
@@ -78,9 +77,7 @@ async def grow(messages: int, rooms: int) -> list[Sample]:
     with tempfile.TemporaryDirectory(prefix="clawgate-growth-") as folder:
         state = Path(folder) / "s"
         options = SandboxOptions.parse(state=state, port_base=0, quiet=True)
-        # At list prices the shipped budget for an hour is spent in three minutes, and the rest would wait for the next.
-        plenty = {"unit": "usd", "limit": 1e6, "reset": {"every": "day"}}
-        overlay_file(operator_file("budgets", Paths.resolve(state)), {"budgets": {"hour": plenty, "day": plenty}})
+        lift_budgets(Paths.resolve(state))
         async with running_sandbox(options) as sandbox:
             places = Rooms(sandbox, rooms, name="grow")
             every = max(1, messages // 10)

@@ -20,6 +20,7 @@ from shared.config.tomlwrite import overlay_file
 from shared.errors import GatewayError
 from shared.lifecycle.control import call
 from shared.lifecycle.faultpoints import POINTS, VARIABLE
+from tests.support.plenty import lift_budgets
 
 COLD = frozenset({"worker.leased", "worker.started"})
 """Places that are only reached when a worker starts."""
@@ -149,6 +150,7 @@ async def kill_bed(folder: Path) -> AsyncIterator[KillBed]:
     script = folder / "script.toml"
     script.write_text(_SCRIPT)
     paths = Paths.resolve(state)
+    lift_budgets(paths)
     overlay_file(paths.policies / "nanoclaw.toml", _POLICY)
     options = SandboxOptions.parse(state=state, port_base=0, script=script, quiet=True)
     async with running_sandbox(options) as sandbox:
