@@ -13,12 +13,83 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from shared.errors import Denied, Invalid, NotFound
+
+TEMPORARY: Final = ".part-"
+"""How the name of a file begins that is not whole yet."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER_MODE = 0o750
 _FILE_MODE = 0o640
+
+
+@contextmanager
+def walk(
+    root: Path, steps: Sequence[str], *, make_mode: int | None = None, give_to_owner: bool = False
+) -> Iterator[int]:
+    """The descriptor of a folder below `root`, reached one step at a time; no link is followed, `root` included.
+
+    Args:
+        root: the folder somebody else may write to; what lies above it is ours.
+        steps: names of the folders on the way down.
+        make_mode: make those that are not there, `root` included, with this mode.
+        give_to_owner: what is made belongs to whom `root` belongs to.
+
+    Raises:
+        Invalid: a step is not the name of one folder.
+        OSError: as it came, also from the body; the caller has the words for it.
+    """
+    if make_mode is not None:
+        root.mkdir(parents=True, exist_ok=True, mode=make_mode)
+    descriptor = os.open(root, _FOLDER)
+    try:
+        owner = os.fstat(descriptor) if give_to_owner else None
+        for step in steps:
+            _check(step)
+            made = make_mode is not None and _make(step, make_mode, descriptor)
+            deeper = os.open(step, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = deeper
+            if made and owner is not None:
+                _give(descriptor, owner)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def replace_at(folder: int, name: str, data: bytes, *, mode: int, owner: os.stat_result | None = None) -> None:
+    """Put a file into an open folder, whole or not at all, and durably; a link of that name is replaced, not followed.
+
+    Args:
+        folder: its descriptor.
+        name: the file's; until it is whole, it has a name that begins with `TEMPORARY`.
+        data: all of it.
+        mode: of the file, less our umask.
+        owner: whom it is to belong to, when we may hand it over.
+
+    Raises:
+        Invalid: `name` is not the name of one file.
+        OSError: as it came; nothing was left behind.
+    """
+    _check(name)
+    temporary = f"{TEMPORARY}{secrets.token_hex(6)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, mode, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if owner is not None:
+                _give(descriptor, owner)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
 
 
 @contextmanager
@@ -34,20 +105,12 @@ def folder_beneath(root: Path, steps: Sequence[str], *, create: bool = False) ->
         NotFound: it is not there.
         Denied: something on the way is no folder.
     """
-    if create:
-        root.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
-    with _refusing("/".join(steps) or str(root)):
-        descriptor = os.open(root, _FOLDER)
-        try:
-            owner = os.fstat(descriptor)
-            for step in steps:
-                _check(step)
-                deeper = _open_folder(descriptor, step, owner if create else None)
-                os.close(descriptor)
-                descriptor = deeper
-            yield descriptor
-        finally:
-            os.close(descriptor)
+    make_mode = _FOLDER_MODE if create else None
+    with (
+        _refusing("/".join(steps) or str(root)),
+        walk(root, steps, make_mode=make_mode, give_to_owner=create) as folder,
+    ):
+        yield folder
 
 
 def write_beneath(root: Path, steps: Sequence[str], name: str, data: bytes) -> None:
@@ -57,21 +120,8 @@ def write_beneath(root: Path, steps: Sequence[str], name: str, data: bytes) -> N
         Denied: something on the way is no folder, or `name` is taken by something that is no file.
     """
     _check(name)
-    fresh = f".{secrets.token_hex(6)}.part"
     with folder_beneath(root, steps, create=True) as folder, _refusing(name):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(fresh, flags, _FILE_MODE, dir_fd=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                _give(file.fileno(), root.stat())
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(fresh, dir_fd=folder)
-            raise
+        replace_at(folder, name, data, mode=_FILE_MODE, owner=root.stat())
 
 
 def append_beneath(root: Path, steps: Sequence[str], name: str, data: bytes, *, limit_bytes: int | None = None) -> None:
@@ -181,22 +231,18 @@ def remove_beneath(root: Path, steps: Sequence[str], name: str) -> None:
             shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
 
 
-def _open_folder(parent: int, name: str, owner: os.stat_result | None) -> int:
+def _make(name: str, mode: int, parent: int) -> bool:
+    """Make a folder; false when something is there already."""
     try:
-        return os.open(name, _FOLDER, dir_fd=parent)
-    except FileNotFoundError:
-        if owner is None:
-            raise
-    with suppress(FileExistsError):
-        os.mkdir(name, _FOLDER_MODE, dir_fd=parent)
-    descriptor = os.open(name, _FOLDER, dir_fd=parent)
-    _give(descriptor, owner)
-    return descriptor
+        os.mkdir(name, mode, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _give(descriptor: int, owner: os.stat_result) -> None:
-    """As root, hand what was made to the folder's owner: nobody needs an open mode then (policy N16)."""
-    if os.geteuid() == 0:
+    """As root, hand what was made to another user, who needs no open mode then (policy N16)."""
+    if os.geteuid() == 0 and (owner.st_uid, owner.st_gid) != (0, 0):
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from gateway.credentials.codec import token_fields, token_from_fields
 from shared.errors import Unavailable
 from shared.oauth.models import Token
+from shared.secrets.files import flush_folder
 
 Seal = Callable[[bytes], bytes]
 
@@ -69,7 +70,7 @@ class Journal:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            _sync_folder(self._path.parent)
+            flush_folder(self._path.parent)
         except OSError as error:
             self.clear()
             raise Unavailable(
@@ -120,11 +121,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     offset = 0
     while offset < len(data):
         offset += os.pwrite(descriptor, data[offset:], offset)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

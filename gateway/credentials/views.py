@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import stat
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from shared.beneath import READ_FLAGS, read_regular, replace_at, walk
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.config.paths import Paths
-from shared.errors import Conflict, GatewayError, Unavailable
+from shared.errors import Conflict, Denied, GatewayError, Unavailable
 from shared.oauth.github import bearer_in
 from shared.oauth.models import Token
 
@@ -45,6 +43,8 @@ _COPILOT_PROFILE = "github-copilot:github"
 _SECRET_FIELDS = frozenset({"access", "refresh", "token", "key", "access_token", "refresh_token", "id_token"})
 _COPILOT_LIFETIME = timedelta(minutes=30)
 _MAX_BYTES = 1 << 20
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +211,10 @@ class _Writer:
         """
         path = self._root.joinpath(*parts)
         try:
-            with ExitStack() as stack:
-                folder = _open_folder(self._root, parts[:-1], stack)
+            # An operator may have put the tenant's folder elsewhere by a link of his; what is below is the tenant's.
+            self._root.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+            root = Path(os.path.realpath(self._root))
+            with walk(root, parts[:-1], make_mode=_FOLDER_MODE, give_to_owner=True) as folder:
                 old = _read(folder, parts[-1])
                 document = _parse(old, path) if old is not None and not secret_is_passing else None
                 if document is not None and (held := real_secrets(document, self._known)):
@@ -223,7 +225,8 @@ class _Writer:
                     )
                 new = (json.dumps(build(document), indent=2, ensure_ascii=False) + "\n").encode()
                 if new != old:
-                    _replace(folder, parts[-1], new)
+                    # As root the gateway writes for a tenant of another user id, who must be able to read its view.
+                    replace_at(folder, parts[-1], new, mode=_FILE_MODE, owner=os.fstat(folder))
         except GatewayError as error:
             self.problems.append(ViewProblem(path, error))
         except OSError as error:
@@ -231,60 +234,13 @@ class _Writer:
             self.problems.append(ViewProblem(path, Unavailable(f"{path} cannot be written: {reason}")))
 
 
-def _open_folder(root: Path, parts: tuple[str, ...], stack: ExitStack) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = os.open(root, flags)
-    stack.callback(os.close, folder)
-    owner = os.fstat(folder)
-    for part in parts:
-        created = False
-        try:
-            os.mkdir(part, 0o700, dir_fd=folder)
-            created = True
-        except FileExistsError:
-            pass
-        # No link is followed: only the tenant's own folder can be the place.
-        folder = os.open(part, flags | os.O_NOFOLLOW, dir_fd=folder)
-        stack.callback(os.close, folder)
-        if created:
-            _give(folder, owner)
-    return folder
-
-
 def _read(folder: int, name: str) -> bytes | None:
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        return read_regular(os.open(name, READ_FLAGS, dir_fd=folder), name, _MAX_BYTES)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Unavailable(f"{name} is not a file: remove it")
-        return handle.read(_MAX_BYTES)
-
-
-def _replace(folder: int, name: str, data: bytes) -> None:
-    temporary = f".{name}.{secrets.token_hex(4)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            os.fchmod(descriptor, 0o600)
-            _give(descriptor, os.fstat(folder))
-            handle.write(data)
-            handle.flush()
-            os.fsync(descriptor)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        os.unlink(temporary, dir_fd=folder)
-        raise
-    os.fsync(folder)
-
-
-def _give(descriptor: int, owner: os.stat_result) -> None:
-    # As root the gateway writes for a tenant of another user id, who must be able to read its view.
-    if os.geteuid() == 0 and (owner.st_uid, owner.st_gid) != (0, 0):
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    except Denied:
+        raise Unavailable(f"{name} is not a file: remove it") from None
 
 
 def _parse(data: bytes, path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from openclaw.protocol.frames import SERVER_VERSION
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.json5 import Json5Error, parse_json5
 from shared.errors import Conflict, Unavailable
+from shared.secrets.files import flush_folder
 
 BACKUPS: Final = 5
 """``.bak``, ``.bak.1`` to ``.bak.4``. Source: reference features §1."""
@@ -106,7 +107,7 @@ def write_config(
                 _audit(path, old, text, writer, clock)
                 _rotate(path)
                 temporary.replace(path)
-                _flush_folder(path.parent)
+                flush_folder(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
             return True
@@ -140,14 +141,6 @@ def _write_flushed(path: FilePath, text: str) -> None:
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
-
-
-def _flush_folder(folder: FilePath) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _rotate(path: FilePath) -> None:

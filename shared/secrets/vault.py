@@ -23,7 +23,7 @@ from typing import TypeVar
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Invalid, Unavailable
 from shared.secrets.cipher import Damaged, Opened, Place, key_id_of, open_sealed, seal
-from shared.secrets.files import write_private
+from shared.secrets.files import flush_folder, write_private
 from shared.secrets.keyring import KeyMissing, KeyRing, KeySource
 
 T = TypeVar("T")
@@ -293,7 +293,7 @@ class Vault:
         for each in (self._sealed, folder.parent, folder):
             if not each.is_dir():
                 each.mkdir(mode=0o700)
-                _flush(each.parent)
+                flush_folder(each.parent)
 
     async def _run(self, work: Callable[[], T], *, write: bool) -> T:
         return await asyncio.to_thread(self._guarded, work, write=write)
@@ -322,14 +322,6 @@ class Vault:
             yield
         finally:
             os.close(descriptor)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _versions(folder: Path) -> list[int]:

@@ -6,16 +6,15 @@ that a command planted leads out, also when it is planted between check and use.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from shared.beneath import READ_FLAGS, TEMPORARY, replace_at, walk
 from shared.errors import Denied, Invalid, NotFound, Unavailable
 
 FILE_BYTES: Final = 2 * 1024 * 1024
@@ -25,8 +24,6 @@ LISTED: Final = 1000
 _DEPTH: Final = 32
 _NAME_BYTES: Final = 255
 _PATH_CHARS: Final = 4096
-_NO_FOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
-_TEMPORARY: Final = ".part-"
 
 
 class Folder:
@@ -71,16 +68,21 @@ class Folder:
             Invalid: it is a folder, or too large.
         """
         *above, name = self._file(path)
-        with self._opened(above, path) as folder, _open(name, os.O_RDONLY | os.O_NONBLOCK, folder, path) as descriptor:
-            facts = os.fstat(descriptor)
-            if stat.S_ISDIR(facts.st_mode):
-                raise Invalid(f"{path} is a folder", code="files.folder")
-            if not stat.S_ISREG(facts.st_mode):
-                raise Denied(f"{path} is not a plain file", code="files.kind")
-            if facts.st_size > most_bytes:
-                raise Invalid(f"{path} is larger than {most_bytes:,} bytes", code="files.large")
-            with os.fdopen(os.dup(descriptor), "rb") as handle:
-                return handle.read(most_bytes)
+        with self._opened(above, path) as folder:
+            descriptor = os.open(name, READ_FLAGS, dir_fd=folder)
+            try:
+                mode = os.fstat(descriptor).st_mode
+                if stat.S_ISDIR(mode):
+                    raise Invalid(f"{path} is a folder", code="files.folder")
+                if not stat.S_ISREG(mode):
+                    raise Denied(f"{path} is not a plain file", code="files.kind")
+                with os.fdopen(descriptor, "rb", closefd=False) as handle:
+                    data = handle.read(most_bytes + 1)
+            finally:
+                os.close(descriptor)
+        if len(data) > most_bytes:
+            raise Invalid(f"{path} is larger than {most_bytes:,} bytes", code="files.large")
+        return data
 
     def is_folder(self, path: str) -> bool:
         """Whether a folder, and no link to one, is there."""
@@ -95,7 +97,7 @@ class Folder:
         with self._opened(list(self.names(path)), path) as folder, os.scandir(folder) as entries:
             found = []
             for entry in entries:
-                if entry.name.startswith(_TEMPORARY):
+                if entry.name.startswith(TEMPORARY):
                     continue
                 mark = "@" if entry.is_symlink() else "/" if entry.is_dir(follow_symlinks=False) else ""
                 found.append(entry.name + mark)
@@ -119,18 +121,9 @@ class Folder:
             known = _kind(name, folder)
             if known is not None and not stat.S_ISREG(known):
                 raise Denied(f"{path} is not a plain file", code="files.kind")
-            temporary = f"{_TEMPORARY}{secrets.token_hex(6)}"
             try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
-                descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
-                with os.fdopen(descriptor, "wb") as handle:
-                    handle.write(data)
-                    handle.flush()
-                    os.fsync(handle.fileno())
-                os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                replace_at(folder, name, data, mode=0o600)
             except OSError as error:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)
                 raise Unavailable(f"{path} could not be written: {error.strerror}", code="files.write") from None
             return known is None
 
@@ -143,10 +136,7 @@ class Folder:
         self._may_change()
         *above, name = self._file(path)
         with self._opened(above, path) as folder:
-            try:
-                os.unlink(name, dir_fd=folder)
-            except OSError as error:
-                raise _problem(error, path) from None
+            os.unlink(name, dir_fd=folder)
 
     def _may_change(self) -> None:
         if self.read_only:
@@ -161,39 +151,11 @@ class Folder:
     @contextmanager
     def _opened(self, names: list[str], path: str, *, make: bool = False) -> Iterator[int]:
         """A descriptor of a folder below the root."""
-        if make:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW
         try:
-            descriptor = os.open(self.root, flags)
+            with walk(self.root, names, make_mode=0o700 if make else None) as folder:
+                yield folder
         except OSError as error:
             raise _problem(error, path or ".") from None
-        try:
-            for name in names:
-                try:
-                    if make:
-                        with contextlib.suppress(FileExistsError):
-                            os.mkdir(name, 0o700, dir_fd=descriptor)
-                    below = os.open(name, flags, dir_fd=descriptor)
-                except OSError as error:
-                    raise _problem(error, path) from None
-                os.close(descriptor)
-                descriptor = below
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
-def _open(name: str, flags: int, folder: int, path: str) -> Iterator[int]:
-    try:
-        descriptor = os.open(name, flags | _NO_FOLLOW, dir_fd=folder)
-    except OSError as error:
-        raise _problem(error, path) from None
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _kind(name: str, folder: int) -> int | None:

@@ -162,8 +162,23 @@ def test_a_link_in_the_tenants_folder_leads_nowhere(paths: Paths, tmp_path: Path
     (root / "threads").mkdir()
     (root / "threads" / "token-state.json").symlink_to(outside / "victim")
     (root / "threads" / "instagram-token-state.json").mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
     problems = write_views(paths, "openclaw", ALL, clock=CLOCK)
     assert len(problems) == 3
+    assert "remove it" in problems[1].error.detail
+    assert len(list(Path("/proc/self/fd").iterdir())) == before, "what the tenant puts there costs no descriptor"
     assert files(outside) == {}
-    assert not list(root.rglob(".*.????????")), "no left-over"
+    assert not list(root.rglob(".part-*")), "no left-over"
     assert (root / "credentials/github-copilot.token.json").exists(), "the others are written"
+
+
+def test_a_tenants_folder_may_lie_elsewhere_by_a_link_of_the_operators(paths: Paths, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    root = paths.tenant("nanoclaw")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    root.symlink_to(tmp_path / "disk")
+    assert write_views(paths, "nanoclaw", {"threads": THREADS}, clock=CLOCK) == []
+    assert (tmp_path / "disk" / "data" / "threads-token-state.json").exists()
+    (tmp_path / "disk").rename(tmp_path / "gone")
+    (problem,) = write_views(paths, "nanoclaw", {"threads": THREADS}, clock=CLOCK)
+    assert "cannot be written" in problem.error.detail

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -91,19 +92,26 @@ def test_sizes_are_bounded(folder):
     folder.write("a", b"xx")
     with pytest.raises(Invalid):
         folder.read("a", most_bytes=1)
+    with pytest.raises(Invalid, match="larger than 10 bytes"):  # it holds more than its size says, as one that grows
+        Folder(Path("/proc") / str(os.getpid())).read("status", most_bytes=10)
 
 
-def test_a_file_that_cannot_be_written_stays_as_it_was(folder, monkeypatch):
+@pytest.mark.parametrize(
+    ("happens", "seen"),
+    [(OSError(28, "No space left on device"), GatewayError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_a_file_that_cannot_be_written_stays_as_it_was(folder, monkeypatch, happens, seen):
     folder.write("a", b"old")
 
-    def full(*_arguments, **_more):
-        raise OSError(28, "No space left on device")
+    def stops(*_arguments, **_more):
+        raise happens
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(GatewayError, match="No space left"):
-        folder.write("a", b"new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stops)
+        with pytest.raises(seen):
+            folder.write("a", b"new")
     assert folder.read("a") == b"old"
-    assert folder.listing("") == ["a"]
+    assert [entry.name for entry in folder.root.iterdir()] == ["a"]
 
 
 def test_removing(folder):

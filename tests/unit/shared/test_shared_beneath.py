@@ -90,6 +90,31 @@ def test_removing_takes_a_folder_with_all_it_holds_and_leaves_what_links_point_t
     assert (root.parent / "outside" / "secret").exists()
 
 
+@pytest.mark.parametrize("happens", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_ends_early_leaves_the_old_file_and_nothing_beside_it(root, monkeypatch, happens):
+    write_beneath(root, (), "f", b"old")
+
+    def stops(_descriptor):
+        raise happens
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", stops)
+        with pytest.raises((Denied, KeyboardInterrupt)):
+            write_beneath(root, (), "f", b"new")
+    assert names_beneath(root, ()) == ["f"]
+    assert read_beneath(root, (), "f", 10) == b"old"
+
+
+def test_a_root_that_is_a_file_or_a_link_is_refused_in_words(root):
+    root.write_bytes(b"")
+    with pytest.raises(Denied):
+        write_beneath(root, (), "f", b"x")
+    root.unlink()
+    root.symlink_to(root.parent / "outside")
+    with pytest.raises(Denied):
+        write_beneath(root, (), "f", b"x")
+
+
 def test_what_root_makes_belongs_to_whom_the_folder_belongs(root):
     if os.geteuid() != 0:
         pytest.skip("only root can hand files over")
