@@ -8,7 +8,7 @@ from nanoclaw.agent.residents import Residents
 from nanoclaw.groups import MAIN_FOLDER, Group, GroupRegistry
 from nanoclaw.intake import Intake
 from shared.channels.inbox import Inbox
-from shared.channels.store import SeenChat
+from shared.channels.store.inbox import SeenChat
 
 
 @dataclass(frozen=True, slots=True)

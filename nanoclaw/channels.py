@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, ChatId, MakeChannel
+from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, ChatId, MakeChannel, platform_of
 from shared.channels.discord.make import discord_channel
 from shared.channels.slack.make import slack_channel
-from shared.channels.store import platform_of
 from shared.errors import AuthRequired, ConfigError, GatewayError, Unavailable
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger

@@ -12,7 +12,8 @@ from nanoclaw.audit import Facts, audit_operations
 from nanoclaw.groups import Group
 from nanoclaw.runlog import runs_as_json
 from nanoclaw.tasks.control import task_operations
-from shared.channels.store import InboxItem, OutboxRow
+from shared.channels.store.inbox import InboxItem
+from shared.channels.store.outbox import OutboxRow
 from shared.errors import Invalid
 from shared.gatewayclient import GatewayClient
 from shared.lifecycle.control import Operation

@@ -21,7 +21,7 @@ from nanoclaw.store import Store
 from shared.channels.base import ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Inbox
 from shared.channels.outbox import Outbox
-from shared.channels.store import InboxState
+from shared.channels.store.inbox import InboxState
 from shared.lifecycle.faultpoints import fault_point
 from shared.obs.log import get_logger
 

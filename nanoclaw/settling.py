@@ -18,13 +18,14 @@ from nanoclaw.tasks.schedule import TaskSchedule
 from shared.channels.base import ChatId
 from shared.channels.inbox import Inbox
 from shared.channels.outbox import Outbox
-from shared.channels.store import Also, InboxState
+from shared.channels.store.inbox import InboxState
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.ids import new_id
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.faultpoints import fault_point
 from shared.obs.log import get_logger
+from shared.storage import Also
 
 _log = get_logger(__name__)
 

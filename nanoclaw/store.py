@@ -12,9 +12,9 @@ from nanoclaw.groups import Group
 from nanoclaw.models import Asking
 from nanoclaw.schema import NanoclawTables
 from nanoclaw.tasks.store import TaskRows
-from shared.channels.store import Also, get_mark, put_mark
+from shared.channels.store import marks
 from shared.clock import SYSTEM_CLOCK, Clock
-from shared.storage import Database, upsert
+from shared.storage import Also, Database, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +131,14 @@ class Store:
         """Fingerprint of what a group's last worker was started with; empty when there was none."""
         if (known := self._specs.get(folder)) is not None:
             return known
-        found = await self._db.read(lambda c: get_mark(c, self._tables.channels, f"worker_spec.{folder}"))
+        found = await self._db.read(lambda c: marks.get(c, self._tables.channels, f"worker_spec.{folder}"))
         return self._specs.setdefault(folder, found)
 
     async def keep_worker_spec(self, folder: str, fingerprint: str) -> None:
         """Remember what a group's worker is started with; nothing is written when it is known already."""
         if await self.worker_spec_of(folder) == fingerprint:
             return
-        await self._db.write(lambda c: put_mark(c, self._tables.channels, f"worker_spec.{folder}", fingerprint))
+        await self._db.write(lambda c: marks.put(c, self._tables.channels, f"worker_spec.{folder}", fingerprint))
         self._specs[folder] = fingerprint
 
     async def keep_asking(self, asking: Asking) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from nanoclaw.lanes import DONE, Turn
 from shared.channels.base import ChatId
 from shared.channels.inbox import Inbox
-from shared.channels.store import OpenChat
+from shared.channels.store.inbox import OpenChat
 from shared.clock import SYSTEM_CLOCK, Clock
 
 _SHORTEST_REST_S = 0.05

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.channels.inbox import Inbox
-from shared.channels.store import InboxItem
+from shared.channels.store.inbox import InboxItem
 from shared.errors import Invalid
 from shared.lifecycle.control import Operation
 

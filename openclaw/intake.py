@@ -29,7 +29,7 @@ from openclaw.wording import reply_target
 from shared.channels.base import Channel, ChatId, InboundMessage, MessageId
 from shared.channels.inbox import Claimed, Inbox
 from shared.channels.outbox import Outbox
-from shared.channels.store import InboxState
+from shared.channels.store.inbox import InboxState
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Busy
 from shared.ids import new_id

@@ -15,12 +15,11 @@ from openclaw.runs import Outcome, Runs
 from openclaw.sessions import SessionOrigin, Sessions, kept_origin
 from openclaw.wording import reply_of
 from shared.channels.outbox import Outbox
-from shared.channels.store import Also
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Busy, GatewayError
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
-from shared.storage import Database
+from shared.storage import Also, Database
 
 _log = get_logger(__name__)
 

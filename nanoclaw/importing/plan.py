@@ -14,7 +14,7 @@ from nanoclaw.groups import MAIN_FOLDER, Group, check_new_group, decide_trigger
 from nanoclaw.importing.source import OldGroup, OldInstallation, OldMessage, OldTask
 from nanoclaw.tasks.models import Task
 from nanoclaw.tasks.rights import decide_new_schedule
-from shared.channels.base import InboundMessage, Sender
+from shared.channels.base import InboundMessage, Sender, platform_of
 from shared.errors import GatewayError, Invalid
 from shared.ids import new_id, slug
 from shared.importing import Item
@@ -110,7 +110,7 @@ def decide_import(source: OldInstallation, target: Target, policy: NanoclawPolic
 def _decide_group(
     old: OldGroup, existing: list[Group], with_session: frozenset[str]
 ) -> tuple[GroupImport | None, list[Item]]:
-    platform = old.chat.partition(":")[0]
+    platform = platform_of(old.chat)
     if platform not in _CHANNELS:
         reason = f"{old.chat}: only {' and '.join(_CHANNELS.values())} chats have a channel here"
         return None, [Item("group", old.folder, "dropped", reason)]

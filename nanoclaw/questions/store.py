@@ -9,8 +9,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from nanoclaw.questions.models import Question, QuestionState
 from nanoclaw.questions.schema import question_table
-from shared.channels.store import Also
-from shared.storage import Database, insert_new
+from shared.storage import Also, Database, insert_new
 
 _KEPT = timedelta(days=30)
 

@@ -12,7 +12,7 @@ from nanoclaw.config import TasksPolicy
 from nanoclaw.tasks.models import Task, TaskRun, run_id_of
 from nanoclaw.tasks.store import Settlement, TaskRows
 from shared.channels.base import InboundMessage, Sender
-from shared.channels.store import InboxItem
+from shared.channels.store.inbox import InboxItem
 from shared.errors import Conflict, Invalid
 from shared.schedule import decide_due
 

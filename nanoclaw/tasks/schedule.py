@@ -10,11 +10,10 @@ from nanoclaw.store import RunRecord
 from nanoclaw.tasks.claims import Claims, claim_due
 from nanoclaw.tasks.models import TaskRun
 from nanoclaw.tasks.store import Settlement, TaskRows
-from shared.channels.store import Also
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.lifecycle.due_loop import DueLoop
 from shared.obs.log import get_logger
-from shared.storage import Database
+from shared.storage import Also, Database
 
 _log = get_logger(__name__)
 _RESULT_CHARS = 200

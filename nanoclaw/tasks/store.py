@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 from nanoclaw.groups import Group
 from nanoclaw.schema import NanoclawTables
 from nanoclaw.tasks.models import Task, TaskRun, TaskRunState, task_of_run
-from shared.channels import store as channels
 from shared.channels.base import ChatKind, InboundMessage
-from shared.channels.store import InboxItem
+from shared.channels.store import inbox
+from shared.channels.store.inbox import InboxItem
 from shared.storage import insert_new
 
 _OVER = ("completed", "cancelled")
@@ -132,7 +132,7 @@ class TaskRows:
         if not insert_new(self._connection, self._tables.task_run, asdict(run)):
             return False
         if prompt is not None:
-            channels.append(self._connection, self._tables.channels, prompt, state="new", reason="scheduled", now=now)
+            inbox.append(self._connection, self._tables.channels, prompt, state="new", reason="scheduled", now=now)
         return True
 
     def run(self, run_id: str) -> TaskRun | None:
@@ -161,7 +161,7 @@ class TaskRows:
 
     def prompt_of(self, run: TaskRun) -> InboxItem | None:
         """What became of a run's prompt."""
-        return channels.inbox_by_message(self._connection, self._tables.channels, run.chat, run.message_id)
+        return inbox.by_message(self._connection, self._tables.channels, run.chat, run.message_id)
 
     def withdraw(self, task_id: str, *, reason: str, now: datetime) -> None:
         """Take back prompts of a task that nobody has begun to answer, or that wait for another try."""
@@ -169,7 +169,7 @@ class TaskRows:
             item = self.prompt_of(run)
             if item is None or item.state == "new":
                 if item is not None:
-                    channels.settle(
+                    inbox.settle(
                         self._connection, self._tables.channels, [item.id], state="ignored", reason=reason, now=now
                     )
                 self.settle(run.id, Settlement("withdrawn", reason), now=now)

@@ -10,9 +10,9 @@ from openclaw.cron.models import CronRun
 from openclaw.sessions import MAIN_SESSION, Sessions
 from shared.channels.base import Channel, ChatId, DirectChats
 from shared.channels.outbox import Outbox
-from shared.channels.store import Also
 from shared.errors import Invalid, Unavailable
 from shared.gatewayclient.web import WebhookAnswer, WebhookRequest
+from shared.storage import Also
 
 _REFUSED: Final = 300
 _SERVER_ERRORS: Final = 500

@@ -18,6 +18,11 @@ ChatId = str
 """A chat's address: ``dc:<channelId>`` on Discord (policy N1), ``sl:<channelId>`` on Slack."""
 
 
+def platform_of(chat: ChatId) -> str:
+    """The platform's prefix of a chat address: ``dc`` of ``dc:123``."""
+    return chat.partition(":")[0]
+
+
 def age_order(message: MessageId) -> tuple[int, str]:
     """Sorts the message ids of one platform by age.
 

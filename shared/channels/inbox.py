@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.channels import store
 from shared.channels.base import Attachment, ChatId, InboundMessage, MessageId
 from shared.channels.schema import ChannelTables
-from shared.channels.store import Also, InboxItem, InboxState, OpenChat, SeenChat
+from shared.channels.store import inbox as store
+from shared.channels.store.inbox import InboxItem, InboxState, OpenChat, SeenChat
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Conflict
-from shared.storage import Database
+from shared.storage import Also, Database
 
 Claimed = InboxItem
 """An inbox item in the hands of a run."""
@@ -190,7 +190,7 @@ class Inbox:
 
     async def dead_letters(self, limit: int = _LIST_LIMIT) -> list[InboxItem]:
         """Messages that were given up, oldest first."""
-        return await self._db.read(lambda c: store.inbox_items(c, self._tables, state="dead", limit=limit))
+        return await self._db.read(lambda c: store.in_state(c, self._tables, state="dead", limit=limit))
 
     async def requeue(self, item_id: int) -> InboxItem:
         """Open a dead message again.
@@ -198,7 +198,7 @@ class Inbox:
         Raises:
             Conflict: it is not dead, or does not exist.
         """
-        item = await self._db.write(lambda c: store.revive_inbox(c, self._tables, item_id))
+        item = await self._db.write(lambda c: store.revive(c, self._tables, item_id))
         if item is None:
             raise Conflict(f"message {item_id} is not a dead letter: list them first", code="inbox.not_dead")
         return item
@@ -209,15 +209,15 @@ class Inbox:
 
     async def items(self, ids: Sequence[int]) -> list[InboxItem]:
         """Messages by inbox id, oldest first; unknown ids are left out."""
-        return await self._db.read(lambda c: store.inbox_items_by_id(c, self._tables, ids))
+        return await self._db.read(lambda c: store.items_by_id(c, self._tables, ids))
 
     async def item(self, item_id: int) -> InboxItem | None:
         """One message by inbox id."""
-        return await self._db.read(lambda c: store.inbox_item(c, self._tables, item_id))
+        return await self._db.read(lambda c: store.item(c, self._tables, item_id))
 
     async def find(self, chat: ChatId, message: MessageId) -> InboxItem | None:
         """One message by the platform's id."""
-        return await self._db.read(lambda c: store.inbox_by_message(c, self._tables, chat, message))
+        return await self._db.read(lambda c: store.by_message(c, self._tables, chat, message))
 
     async def has_open_run(self, run_id: str) -> bool:
         """Whether a run has messages that are not settled: it goes on, or will be tried again."""
@@ -229,11 +229,11 @@ class Inbox:
 
     async def counts(self) -> dict[str, int]:
         """How many messages are in each state."""
-        return await self._db.read(lambda c: store.count_inbox(c, self._tables))
+        return await self._db.read(lambda c: store.counts(c, self._tables))
 
     async def progress(self) -> tuple[int, datetime | None]:
         """The newest message's number, and since when the oldest one waits for its answer."""
-        return await self._db.read(lambda c: store.inbox_progress(c, self._tables))
+        return await self._db.read(lambda c: store.progress(c, self._tables))
 
     async def cursors(self, platform: str = "dc") -> dict[ChatId, MessageId]:
         """Known chats with the newest message stored of each: what `ChannelHandlers.known_chats` wants."""
@@ -242,4 +242,4 @@ class Inbox:
     async def prune(self, *, older_than_s: float) -> int:
         """Forget settled messages older than this; returns how many. Dead ones stay."""
         before = self._clock.now() - timedelta(seconds=older_than_s)
-        return await self._db.write(lambda c: store.prune_inbox(c, self._tables, before=before))
+        return await self._db.write(lambda c: store.prune(c, self._tables, before=before))

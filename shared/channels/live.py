@@ -9,11 +9,12 @@ from typing import Self
 
 from shared.channels.base import Button, ChatId, MessageId
 from shared.channels.outbox import Outbox
-from shared.channels.store import Also, OutboxRow
+from shared.channels.store.outbox import OutboxRow
 from shared.channels.text import split_message
 from shared.errors import Busy, GatewayError
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
+from shared.storage import Also
 
 _log = get_logger(__name__)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.channels import store
 from shared.channels.schema import ChannelTables
+from shared.channels.store import marks as store
 from shared.storage import Database
 
 
@@ -16,8 +16,8 @@ class Marks:
 
     async def get(self, name: str) -> str:
         """A fact, empty when there is none."""
-        return await self._db.read(lambda c: store.get_mark(c, self._tables, name))
+        return await self._db.read(lambda c: store.get(c, self._tables, name))
 
     async def put(self, name: str, value: str) -> None:
         """Remember a fact."""
-        await self._db.write(lambda c: store.put_mark(c, self._tables, name, value))
+        await self._db.write(lambda c: store.put(c, self._tables, name, value))

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from shared.channels import store
 from shared.channels.base import Button, Channel, ChatId, MessageId, OutboundFile, OutboundMessage
 from shared.channels.schema import ChannelTables
 from shared.channels.spool import Spool, SpooledFile
-from shared.channels.store import Also, Draft, OutboxRow
+from shared.channels.store import outbox as store
+from shared.channels.store.outbox import Draft, OutboxRow
 from shared.channels.text import split_message
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Busy, Conflict, DeadlineExceeded, GatewayError, NotFound, Unavailable
@@ -24,7 +24,7 @@ from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.faultpoints import fault_point
 from shared.lifecycle.tasks import TaskPool
 from shared.obs.log import get_logger
-from shared.storage import Database
+from shared.storage import Also, Database
 
 _log = get_logger(__name__)
 
@@ -236,7 +236,7 @@ class Outbox:
 
     async def rows(self, key: str) -> list[OutboxRow]:
         """The messages of a key, in order."""
-        return await self._db.read(lambda c: store.outbox_rows(c, self._tables, key))
+        return await self._db.read(lambda c: store.rows(c, self._tables, key))
 
     async def shown_keys(self, prefix: str) -> list[str]:
         """Keys beginning with `prefix` of which something is shown, or still to be sent."""
@@ -248,19 +248,19 @@ class Outbox:
 
     async def dead_letters(self, limit: int = _LIST_LIMIT) -> list[OutboxRow]:
         """Messages the platform refused (``failed``) or that were given up (``dead``), oldest first."""
-        return await self._db.read(lambda c: store.outbox_in_state(c, self._tables, ["failed", "dead"], limit))
+        return await self._db.read(lambda c: store.in_state(c, self._tables, ["failed", "dead"], limit))
 
     async def pending(self, limit: int = _LIST_LIMIT) -> list[OutboxRow]:
         """Messages still to be sent, edited or deleted."""
-        return await self._db.read(lambda c: store.outbox_in_state(c, self._tables, ["pending"], limit))
+        return await self._db.read(lambda c: store.in_state(c, self._tables, ["pending"], limit))
 
     async def counts(self) -> dict[str, int]:
         """How many messages are in each state."""
-        return await self._db.read(lambda c: store.count_outbox(c, self._tables))
+        return await self._db.read(lambda c: store.counts(c, self._tables))
 
     async def progress(self) -> tuple[int, int]:
         """The newest message's number, and how often those that are not sent yet were tried."""
-        return await self._db.read(lambda c: store.outbox_progress(c, self._tables))
+        return await self._db.read(lambda c: store.progress(c, self._tables))
 
     async def requeue(self, row_id: int) -> OutboxRow:
         """Send a failed or dead message after all.
@@ -268,7 +268,7 @@ class Outbox:
         Raises:
             Conflict: it is neither, or does not exist.
         """
-        row = await self._db.write(lambda c: store.revive_outbox(c, self._tables, row_id))
+        row = await self._db.write(lambda c: store.revive(c, self._tables, row_id))
         if row is None:
             raise Conflict(f"outgoing message {row_id} is not a dead letter: list them first", code="outbox.not_dead")
         self._wake([row])
@@ -277,7 +277,7 @@ class Outbox:
     async def prune(self, *, older_than_s: float) -> int:
         """Forget delivered messages older than this; returns how many."""
         before = self._clock.now() - timedelta(seconds=older_than_s)
-        return await self._db.write(lambda c: store.prune_outbox(c, self._tables, before=before))
+        return await self._db.write(lambda c: store.prune(c, self._tables, before=before))
 
     def channel(self, chat: ChatId) -> Channel:
         """The channel of a chat."""

@@ -8,7 +8,8 @@ from typing import Any, Final, get_args
 
 from shared.channels.inbox import Inbox
 from shared.channels.outbox import Outbox
-from shared.channels.store import InboxState, OutboxState
+from shared.channels.store.inbox import InboxState
+from shared.channels.store.outbox import OutboxState
 from shared.clock import Clock
 from shared.metrics.figures import Catalogue, Figure, Sheet
 

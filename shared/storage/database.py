@@ -27,6 +27,9 @@ from shared.errors import ConfigError, Internal, NotFound, Unavailable
 
 T = TypeVar("T")
 
+Also = Callable[[Connection], None]
+"""More work for the same transaction, so that two facts become durable together."""
+
 _READERS = 2
 _SYNC_WITHIN_S = 1.0
 _REVISION_FILE = re.compile(r"(\d{4})_\w+\.py")

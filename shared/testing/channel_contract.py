@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.channels.base import Channel, ChatId, InboundMessage, MessageId, OutboundFile, OutboundMessage
+from shared.channels.base import (
+    Channel,
+    ChatId,
+    InboundMessage,
+    MessageId,
+    OutboundFile,
+    OutboundMessage,
+    platform_of,
+)
 from shared.channels.spool import MAX_FILE_BYTES
 from shared.channels.text import length
 from shared.errors import Invalid, NotFound
@@ -199,6 +207,6 @@ class ChannelContract:
         async with self.bed() as bed:
             async with bed.channel.typing(bed.chat):
                 await bed.channel.send(OutboundMessage(bed.chat, "done", "n1"))
-            platform = bed.chat.partition(":")[0]
+            platform = platform_of(bed.chat)
             async with bed.channel.typing(f"{platform}:1"):
                 pass

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from nanoclaw.lanes import DONE, Turn
 from nanoclaw.turns import Turns
-from shared.channels.store import OpenChat
+from shared.channels.store.inbox import OpenChat
 from shared.clock import FakeClock
 
 

@@ -1,24 +1,19 @@
-"""Statements of the inbox and the outbox: plain functions over a connection, each one unit of work or part of one."""
+"""Statements of the inbox: what came in, what became of it, and the chats it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal, or_, select, update
 
-from shared.channels.base import Attachment, Button, ChatId, InboundMessage, MessageId, Sender, age_order
+from shared.channels.base import Attachment, ChatId, InboundMessage, MessageId, Sender, age_order, platform_of
 from shared.channels.schema import ChannelTables
-from shared.channels.spool import SpooledFile
-from shared.storage import insert_new, upsert
-
-Also = Callable[[Connection], None]
-"""More work for the same transaction, so that two facts become durable together."""
+from shared.storage import Also, insert_new, upsert
 
 InboxState = Literal["new", "claimed", "context", "done", "ignored", "dead"]
-OutboxState = Literal["pending", "sent", "failed", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,46 +68,6 @@ class SeenChat:
     kind: str
     parent: ChatId
     last_seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """An outbound message with what became of it (see `schema` for the states)."""
-
-    id: int
-    key: str
-    ordinal: int
-    chat: ChatId
-    text: str
-    nonce: str
-    buttons: tuple[Button, ...]
-    reply_to: MessageId
-    state: OutboxState
-    reason: str
-    message_id: MessageId
-    attempts: int
-    next_try_at: datetime | None
-    doubt_at: datetime | None
-    doubt_text: str | None
-    created_at: datetime
-    sent_at: datetime | None
-    files: tuple[SpooledFile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """One message about to be put into the outbox."""
-
-    ordinal: int
-    chat: ChatId
-    text: str
-    nonce: str
-    reply_to: MessageId = ""
-    buttons: tuple[Button, ...] = ()
-    files: tuple[SpooledFile, ...] = ()
-
-
-# --- inbox ---------------------------------------------------------------------------------------------------------
 
 
 def append(
@@ -191,15 +146,13 @@ def edit(
     now (``opened``), even when an agent has seen it as background. Stored files are kept.
     """
     inbox = tables.inbox
-    row = connection.execute(
-        select(inbox).where(inbox.c.channel == platform_of(message.chat), inbox.c.message_id == message.id)
-    ).first()
+    row = _row_of(connection, tables, message.chat, message.id)
     if row is None:
         return "unknown"
     was_background = row.attempts == 0 and row.state in ("context", "ignored", "done") and row.reason != TAKEN_BACK
     if row.state != "new" and not was_background:
         return "late"
-    known = _inbox_item(row).message
+    known = _item(row).message
     message = replace(
         message,
         reply_to=message.reply_to or known.reply_to,
@@ -233,7 +186,7 @@ def take_back(
         .values(state="ignored", reason=TAKEN_BACK, next_try_at=None, settled_at=now)
         .returning(*inbox.c)
     ).first()
-    return None if row is None else _inbox_item(row)
+    return None if row is None else _item(row)
 
 
 def note_attachments(
@@ -241,12 +194,10 @@ def note_attachments(
 ) -> InboundMessage | None:
     """Remember with a message what became of its files; returns it, None when it is unknown."""
     inbox = tables.inbox
-    row = connection.execute(
-        select(inbox).where(inbox.c.channel == platform_of(chat), inbox.c.message_id == message)
-    ).first()
+    row = _row_of(connection, tables, chat, message)
     if row is None:
         return None
-    known = _inbox_item(row).message
+    known = _item(row).message
     noted = replace(known, attachments=_with_fates(known.attachments, fates))
     connection.execute(update(inbox).where(inbox.c.id == row.id).values(payload=_payload(noted)))
     return noted
@@ -299,7 +250,7 @@ def claim(
         .returning(*inbox.c)
     ).all()
     along = connection.execute(select(inbox).where(inbox.c.id.in_(context))).all() if context else []
-    items = [_inbox_item(row) for row in taken] + [_inbox_item(row, context=True) for row in along]
+    items = [_item(row) for row in taken] + [_item(row, context=True) for row in along]
     return sorted(items, key=lambda item: item.id)
 
 
@@ -437,13 +388,13 @@ def open_chats(connection: Connection, tables: ChannelTables) -> list[OpenChat]:
     return [OpenChat(*row) for row in rows]
 
 
-def inbox_items(connection: Connection, tables: ChannelTables, *, state: InboxState, limit: int) -> list[InboxItem]:
+def in_state(connection: Connection, tables: ChannelTables, *, state: InboxState, limit: int) -> list[InboxItem]:
     """The newest messages in a state, oldest first."""
     inbox = tables.inbox
     rows = connection.execute(
         select(inbox).where(inbox.c.state == state).order_by(inbox.c.id.desc()).limit(limit)
     ).all()
-    return [_inbox_item(row) for row in reversed(rows)]
+    return [_item(row) for row in reversed(rows)]
 
 
 def recent(connection: Connection, tables: ChannelTables, limit: int, *, chat: ChatId = "") -> list[InboxItem]:
@@ -452,7 +403,7 @@ def recent(connection: Connection, tables: ChannelTables, limit: int, *, chat: C
     query = select(inbox).order_by(inbox.c.id.desc()).limit(limit)
     if chat:
         query = query.where(inbox.c.chat == chat)
-    return [_inbox_item(row) for row in connection.execute(query)]
+    return [_item(row) for row in connection.execute(query)]
 
 
 def waiting(connection: Connection, tables: ChannelTables, chat: ChatId, limit: int) -> list[InboxItem]:
@@ -461,34 +412,29 @@ def waiting(connection: Connection, tables: ChannelTables, chat: ChatId, limit: 
     rows = connection.execute(
         select(inbox).where(inbox.c.chat == chat, inbox.c.state == "new").order_by(inbox.c.id).limit(limit)
     ).all()
-    return [_inbox_item(row) for row in rows]
+    return [_item(row) for row in rows]
 
 
-def inbox_items_by_id(connection: Connection, tables: ChannelTables, ids: Sequence[int]) -> list[InboxItem]:
+def items_by_id(connection: Connection, tables: ChannelTables, ids: Sequence[int]) -> list[InboxItem]:
     """The messages of some ids that there are, oldest first."""
     inbox = tables.inbox
     rows = connection.execute(select(inbox).where(inbox.c.id.in_(list(ids))).order_by(inbox.c.id)).all()
-    return [_inbox_item(row) for row in rows]
+    return [_item(row) for row in rows]
 
 
-def inbox_item(connection: Connection, tables: ChannelTables, item_id: int) -> InboxItem | None:
+def item(connection: Connection, tables: ChannelTables, item_id: int) -> InboxItem | None:
     """One message."""
     row = connection.execute(select(tables.inbox).where(tables.inbox.c.id == item_id)).first()
-    return None if row is None else _inbox_item(row)
+    return None if row is None else _item(row)
 
 
-def inbox_by_message(
-    connection: Connection, tables: ChannelTables, chat: ChatId, message: MessageId
-) -> InboxItem | None:
+def by_message(connection: Connection, tables: ChannelTables, chat: ChatId, message: MessageId) -> InboxItem | None:
     """The item of a platform's message."""
-    inbox = tables.inbox
-    row = connection.execute(
-        select(inbox).where(inbox.c.channel == platform_of(chat), inbox.c.message_id == message)
-    ).first()
-    return None if row is None else _inbox_item(row)
+    row = _row_of(connection, tables, chat, message)
+    return None if row is None else _item(row)
 
 
-def revive_inbox(connection: Connection, tables: ChannelTables, item_id: int) -> InboxItem | None:
+def revive(connection: Connection, tables: ChannelTables, item_id: int) -> InboxItem | None:
     """Open a dead message again, with a fresh count of tries and no run."""
     inbox = tables.inbox
     row = connection.execute(
@@ -499,7 +445,7 @@ def revive_inbox(connection: Connection, tables: ChannelTables, item_id: int) ->
         )
         .returning(*inbox.c)
     ).first()
-    return None if row is None else _inbox_item(row)
+    return None if row is None else _item(row)
 
 
 def has_open_run(connection: Connection, tables: ChannelTables, run_id: str) -> bool:
@@ -517,13 +463,13 @@ def seen_chats(connection: Connection, tables: ChannelTables, limit: int) -> lis
     return [SeenChat(*row) for row in rows]
 
 
-def count_inbox(connection: Connection, tables: ChannelTables) -> dict[str, int]:
+def counts(connection: Connection, tables: ChannelTables) -> dict[str, int]:
     """How many messages are in each state."""
     rows = connection.execute(select(tables.inbox.c.state, func.count()).group_by(tables.inbox.c.state)).all()
     return {state: count for state, count in rows}  # noqa: C416 - rows are not tuples to the type checker
 
 
-def inbox_progress(connection: Connection, tables: ChannelTables) -> tuple[int, datetime | None]:
+def progress(connection: Connection, tables: ChannelTables) -> tuple[int, datetime | None]:
     """The newest message's number, and when the oldest one came that has no answer yet."""
     inbox = tables.inbox
     newest = connection.execute(select(func.max(inbox.c.id))).scalar_one()
@@ -531,14 +477,6 @@ def inbox_progress(connection: Connection, tables: ChannelTables) -> tuple[int, 
         select(func.min(inbox.c.received_at)).where(inbox.c.state.in_(["new", "claimed"]))
     ).scalar_one()
     return newest or 0, oldest
-
-
-def outbox_progress(connection: Connection, tables: ChannelTables) -> tuple[int, int]:
-    """The newest message's number, and how often those that are not sent yet were tried."""
-    outbox = tables.outbox
-    newest = connection.execute(select(func.max(outbox.c.id))).scalar_one()
-    tries = connection.execute(select(func.sum(outbox.c.attempts)).where(outbox.c.state == "pending")).scalar_one()
-    return newest or 0, tries or 0
 
 
 def cursors(connection: Connection, tables: ChannelTables, platform: str) -> dict[ChatId, MessageId]:
@@ -549,7 +487,7 @@ def cursors(connection: Connection, tables: ChannelTables, platform: str) -> dic
     return {row.id: row.last_message_id for row in rows}
 
 
-def prune_inbox(connection: Connection, tables: ChannelTables, *, before: datetime) -> int:
+def prune(connection: Connection, tables: ChannelTables, *, before: datetime) -> int:
     """Forget messages settled before a time; dead ones stay."""
     inbox = tables.inbox
     result = connection.execute(
@@ -558,279 +496,10 @@ def prune_inbox(connection: Connection, tables: ChannelTables, *, before: dateti
     return result.rowcount
 
 
-# --- outbox --------------------------------------------------------------------------------------------------------
-
-
-def put(
-    connection: Connection,
-    tables: ChannelTables,
-    key: str,
-    drafts: Iterable[Draft],
-    *,
-    whole: bool,
-    now: datetime,
-    also: Also | None = None,
-) -> list[OutboxRow]:
-    """Store messages under a key, and do `also`; a message that is there already stays as it is.
-
-    With `whole` the drafts are all the messages of the key: when it has some already, they are another telling of the
-    same answer, and nothing is added.
-    """
-    if not (whole and outbox_rows(connection, tables, key)):
-        for draft in drafts:
-            insert_new(connection, tables.outbox, _outbox_values(key, draft, now))
-    if also is not None:
-        also(connection)
-    return outbox_rows(connection, tables, key)
-
-
-def rewrite(
-    connection: Connection,
-    tables: ChannelTables,
-    key: str,
-    drafts: Sequence[Draft],
-    *,
-    shown: Mapping[int, str],
-    now: datetime,
-    also: Also | None = None,
-) -> list[OutboxRow]:
-    """Make the messages of a key read like `drafts`: new ones are added, others edited, superfluous ones deleted.
-
-    Args:
-        connection: inside a write transaction.
-        tables: where the rows are.
-        key: whose messages.
-        drafts: the final parts, in order.
-        shown: text each ordinal is known to show on the platform now; equal text needs no edit.
-        now: when.
-        also: further work for the transaction.
-    """
-    outbox = tables.outbox
-    existing = {row.ordinal: row for row in outbox_rows(connection, tables, key)}
-    for draft in drafts:
-        row = existing.pop(draft.ordinal, None)
-        if row is None:
-            insert_new(connection, outbox, _outbox_values(key, draft, now))
-        elif row.state in ("pending", "sent"):
-            settled = bool(row.message_id) and row.buttons == draft.buttons and shown.get(draft.ordinal) == draft.text
-            _change(
-                connection,
-                tables,
-                row.id,
-                text=draft.text,
-                buttons=_buttons(draft.buttons),
-                state="sent" if settled else "pending",
-            )
-    for row in existing.values():
-        if row.message_id or (row.state == "pending" and row.doubt_at is not None):
-            _change(connection, tables, row.id, text="", buttons=[], files=[], state="pending")
-        elif row.state == "pending":
-            # Nobody saw it and nobody misses it: that is no dead letter.
-            gone = {"text": "", "buttons": [], "state": "sent", "sent_at": now}
-            _change(connection, tables, row.id, reason="withdrawn before it was sent", **gone)
-    if also is not None:
-        also(connection)
-    return outbox_rows(connection, tables, key)
-
-
-def _change(connection: Connection, tables: ChannelTables, row_id: int, **values: object) -> None:
-    if values.get("state") == "pending":
-        values |= {"next_try_at": None, "attempts": 0}
-    connection.execute(update(tables.outbox).where(tables.outbox.c.id == row_id).values(values))
-
-
-def head(connection: Connection, tables: ChannelTables, chat: ChatId) -> OutboxRow | None:
-    """The message of a chat that has to go next."""
-    outbox = tables.outbox
-    row = connection.execute(
-        select(outbox).where(outbox.c.state == "pending", outbox.c.chat == chat).order_by(outbox.c.id).limit(1)
-    ).first()
-    return None if row is None else _outbox_row(row)
-
-
-def begin_try(connection: Connection, tables: ChannelTables, row_id: int, *, now: datetime) -> OutboxRow | None:
-    """Note that a try begins: from here until it is settled the outcome is in doubt."""
-    outbox = tables.outbox
-    row = connection.execute(
-        update(outbox)
-        .where(outbox.c.id == row_id, outbox.c.state == "pending")
-        .values(
-            attempts=outbox.c.attempts + 1,
-            doubt_at=func.coalesce(outbox.c.doubt_at, literal(now, outbox.c.doubt_at.type)),
-            doubt_text=func.coalesce(outbox.c.doubt_text, outbox.c.text),
-        )
-        .returning(*outbox.c)
-    ).first()
-    return None if row is None else _outbox_row(row)
-
-
-def settle_sent(
-    connection: Connection,
-    tables: ChannelTables,
-    row_id: int,
-    *,
-    message_id: MessageId,
-    text: str,
-    buttons: tuple[Button, ...],
-    now: datetime,
-) -> OutboxRow:
-    """Note what the platform shows as `message_id`; the row stays pending when it asks for something else by now."""
-    outbox = tables.outbox
-    wanted = connection.execute(select(outbox.c.text, outbox.c.buttons).where(outbox.c.id == row_id)).one()
-    is_as_wanted = wanted.text == text and (not text or wanted.buttons == _buttons(buttons))
-    row = connection.execute(
-        update(outbox)
-        .where(outbox.c.id == row_id)
-        .values(
-            message_id=message_id,
-            sent_at=now,
-            state="sent" if is_as_wanted else "pending",
-            reason="",
-            attempts=0,
-            next_try_at=None,
-            doubt_at=None,
-            doubt_text=None,
-        )
-        .returning(*outbox.c)
-    ).one()
-    return _outbox_row(row)
-
-
-def settle_failed(
-    connection: Connection,
-    tables: ChannelTables,
-    row_id: int,
-    *,
-    state: OutboxState,
-    reason: str,
-    next_try_at: datetime | None = None,
-    clear_doubt: bool = False,
-    refund: bool = False,
-) -> OutboxRow:
-    """Note a try that did not work.
-
-    Args:
-        connection: inside a write transaction.
-        tables: where the row is.
-        row_id: which.
-        state: ``pending`` to try again, ``failed`` or ``dead`` for good.
-        reason: for people.
-        next_try_at: when to try again.
-        clear_doubt: the platform is known not to have made the message.
-        refund: the try does not count.
-    """
-    outbox = tables.outbox
-    values: dict[str, Any] = {"state": state, "reason": reason, "next_try_at": next_try_at}
-    if clear_doubt:
-        values |= {"doubt_at": None, "doubt_text": None}
-    if refund:
-        values["attempts"] = outbox.c.attempts - 1
-    return _outbox_row(
-        connection.execute(update(outbox).where(outbox.c.id == row_id).values(values).returning(*outbox.c)).one()
-    )
-
-
-def outbox_rows(connection: Connection, tables: ChannelTables, key: str) -> list[OutboxRow]:
-    """The messages of a key, in order."""
-    outbox = tables.outbox
-    return [
-        _outbox_row(row)
-        for row in connection.execute(select(outbox).where(outbox.c.key == key).order_by(outbox.c.ordinal))
-    ]
-
-
-def outbox_in_state(
-    connection: Connection, tables: ChannelTables, states: Sequence[OutboxState], limit: int
-) -> list[OutboxRow]:
-    """The newest messages in the states, oldest first."""
-    outbox = tables.outbox
-    rows = connection.execute(
-        select(outbox).where(outbox.c.state.in_(list(states))).order_by(outbox.c.id.desc()).limit(limit)
-    ).all()
-    return [_outbox_row(row) for row in reversed(rows)]
-
-
-def shown_keys(connection: Connection, tables: ChannelTables, prefix: str) -> list[str]:
-    """Keys with a prefix of which something is shown or is still to be sent."""
-    outbox = tables.outbox
-    query = (
-        select(outbox.c.key)
-        .where(outbox.c.key.startswith(prefix, autoescape=True), outbox.c.state.in_(["pending", "sent"]))
-        .where(outbox.c.text != "")
-        .distinct()
-    )
-    return list(connection.scalars(query))
-
-
-def pending_chats(connection: Connection, tables: ChannelTables) -> list[ChatId]:
-    """Chats with something to send."""
-    outbox = tables.outbox
-    return list(connection.scalars(select(outbox.c.chat).where(outbox.c.state == "pending").distinct()))
-
-
-def count_outbox(connection: Connection, tables: ChannelTables) -> dict[str, int]:
-    """How many messages are in each state."""
-    rows = connection.execute(select(tables.outbox.c.state, func.count()).group_by(tables.outbox.c.state)).all()
-    return {state: count for state, count in rows}  # noqa: C416 - rows are not tuples to the type checker
-
-
-def known_message_ids(connection: Connection, tables: ChannelTables, chat: ChatId, limit: int) -> frozenset[MessageId]:
-    """Ids of the messages of ours that we know of in a chat, the newest ones."""
-    outbox = tables.outbox
-    return frozenset(
-        connection.scalars(
-            select(outbox.c.message_id)
-            .where(outbox.c.chat == chat, outbox.c.message_id != "")
-            .order_by(outbox.c.id.desc())
-            .limit(limit)
-        )
-    )
-
-
-def revive_outbox(connection: Connection, tables: ChannelTables, row_id: int) -> OutboxRow | None:
-    """Make a failed or dead message pending again, with a fresh count of tries."""
-    outbox = tables.outbox
-    row = connection.execute(
-        update(outbox)
-        .where(outbox.c.id == row_id, outbox.c.state.in_(["failed", "dead"]))
-        .values(state="pending", attempts=0, next_try_at=None, reason="requeued by the operator")
-        .returning(*outbox.c)
-    ).first()
-    return None if row is None else _outbox_row(row)
-
-
-def spooled(connection: Connection, tables: ChannelTables) -> frozenset[str]:
-    """Names in the spool of the files that messages not made yet have."""
-    outbox = tables.outbox
-    rows = connection.scalars(select(outbox.c.files).where(outbox.c.state != "sent", outbox.c.message_id == ""))
-    return frozenset(file["kept_as"] for files in rows for file in files)
-
-
-def prune_outbox(connection: Connection, tables: ChannelTables, *, before: datetime) -> int:
-    """Forget messages delivered before a time."""
-    outbox = tables.outbox
-    return connection.execute(delete(outbox).where(outbox.c.state == "sent", outbox.c.sent_at < before)).rowcount
-
-
-# --- marks ---------------------------------------------------------------------------------------------------------
-
-
-def get_mark(connection: Connection, tables: ChannelTables, name: str) -> str:
-    """A stored fact, empty when there is none."""
-    return connection.execute(select(tables.mark.c.value).where(tables.mark.c.name == name)).scalar() or ""
-
-
-def put_mark(connection: Connection, tables: ChannelTables, name: str, value: str) -> None:
-    """Store a fact."""
-    upsert(connection, tables.mark, {"name": name, "value": value}, key=["name"])
-
-
-# --- rows and values -----------------------------------------------------------------------------------------------
-
-
-def platform_of(chat: ChatId) -> str:
-    """The platform's prefix of a chat address: ``dc`` of ``dc:123``."""
-    return chat.partition(":")[0]
+def _row_of(connection: Connection, tables: ChannelTables, chat: ChatId, message: MessageId) -> Row[Any] | None:
+    inbox = tables.inbox
+    query = select(inbox).where(inbox.c.channel == platform_of(chat), inbox.c.message_id == message)
+    return connection.execute(query).first()
 
 
 def _payload(message: InboundMessage) -> dict[str, Any]:
@@ -850,7 +519,7 @@ def _payload(message: InboundMessage) -> dict[str, Any]:
     }
 
 
-def _inbox_item(row: Row[Any], *, context: bool = False) -> InboxItem:
+def _item(row: Row[Any], *, context: bool = False) -> InboxItem:
     payload = dict(row.payload)
     attachments = tuple(Attachment(**attachment) for attachment in payload.pop("attachments"))
     roles = tuple(payload.pop("sender_roles", ()))  # absent in rows of earlier versions
@@ -874,29 +543,3 @@ def _inbox_item(row: Row[Any], *, context: bool = False) -> InboxItem:
         next_try_at=row.next_try_at,
         context=context,
     )
-
-
-def _buttons(buttons: tuple[Button, ...]) -> list[dict[str, str]]:
-    return [asdict(button) for button in buttons]
-
-
-def _outbox_values(key: str, draft: Draft, now: datetime) -> dict[str, Any]:
-    return {
-        "key": key,
-        "ordinal": draft.ordinal,
-        "chat": draft.chat,
-        "text": draft.text,
-        "nonce": draft.nonce,
-        "buttons": _buttons(draft.buttons),
-        "reply_to": draft.reply_to,
-        "files": [asdict(file) for file in draft.files],
-        "state": "pending",
-        "created_at": now,
-    }
-
-
-def _outbox_row(row: Row[Any]) -> OutboxRow:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-    values["buttons"] = tuple(Button(**button) for button in values["buttons"])
-    values["files"] = tuple(SpooledFile(**file) for file in values["files"])
-    return OutboxRow(**values)
