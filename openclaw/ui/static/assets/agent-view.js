@@ -4,7 +4,7 @@ import './agent-file.js';
 import './confirm-dialog.js';
 import {ago} from './format.js';
 import {known, t} from './i18n.js';
-import {refreshIcon} from './icons.js';
+import {pageHead, refreshButton} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -30,13 +30,10 @@ export class AgentView extends Page {
   render() {
     const {agent, gateway} = this.stores;
     return html`<div class="page">
-        <header>
-          <div>
-            <h1 tabindex="-1">${t('app.agent')}</h1>
-            <p class="soft small">${t('agent.text')}</p>
-          </div>
-          <button @click=${() => agent.reload()} ?disabled=${!gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
-        </header>
+        ${pageHead(t('app.agent'), {
+          below: html`<p class="soft small">${t('agent.text')}</p>`,
+          actions: refreshButton(() => agent.reload(), gateway.canAsk),
+        })}
         ${outcome(agent)} ${whenReady(agent, () => html`${this.#files()} ${this.#skills()}`)}
       </div>
       <oc-confirm></oc-confirm>`;

@@ -6,7 +6,7 @@ import {carryOut} from './approval-card.js';
 import {decisionName} from './approvals-store.js';
 import {ago} from './format.js';
 import {t} from './i18n.js';
-import {refreshIcon} from './icons.js';
+import {pageHead, refreshButton} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -38,12 +38,9 @@ export class ApprovalsView extends Page {
   render() {
     const {approvals, allowlist, gateway} = this.stores;
     return html`<div class="page">
-        <header>
-          <h1 tabindex="-1">${t('app.approvals')}</h1>
-          <button @click=${() => Promise.all([approvals.reload(), allowlist.reload()])} ?disabled=${!gateway.canAsk}>
-            ${refreshIcon} ${t('app.refresh')}
-          </button>
-        </header>
+        ${pageHead(t('app.approvals'), {
+          actions: refreshButton(() => Promise.all([approvals.reload(), allowlist.reload()]), gateway.canAsk),
+        })}
         ${outcome(approvals)} ${outcome(allowlist)}
         <section aria-labelledby="waiting">
           <h2 id="waiting">${t('approvals.waiting')}</h2>

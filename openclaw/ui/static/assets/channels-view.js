@@ -4,7 +4,8 @@ import {accountState} from './channels-store.js';
 import {fact} from './device-request.js';
 import {ago} from './format.js';
 import {t} from './i18n.js';
-import {channelsIcon, refreshIcon} from './icons.js';
+import {channelsIcon} from './icons.js';
+import {pageHead, refreshButton} from './page-parts.js';
 import {outcome, stateCard, whenReady} from './page-state.js';
 import {parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -34,15 +35,14 @@ export class ChannelsView extends Page {
     const {channels, gateway} = this.stores;
     const {probing} = channels.state;
     return html`<div class="page">
-      <header>
-        <h1 tabindex="-1">${t('app.channels')}</h1>
-        <div class="row">
-          <button @click=${() => channels.reload()} ?disabled=${!gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
+      ${pageHead(t('app.channels'), {
+        actions: html`<div class="row">
+          ${refreshButton(() => channels.reload(), gateway.canAsk)}
           <button class="main" @click=${() => channels.probe()} ?disabled=${probing || !gateway.canAsk}>
             ${probing ? t('channels.probing') : t('channels.probe')}
           </button>
-        </div>
-      </header>
+        </div>`,
+      })}
       ${outcome(channels)} ${whenReady(channels, () => this.#channels())}
     </div>`;
   }

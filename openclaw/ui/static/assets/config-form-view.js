@@ -2,6 +2,7 @@
 
 import {REDACTED, fieldsOf, patchOf, sections, shownValue, typedValue, valueAt} from './config-form.js';
 import {t} from './i18n.js';
+import {fits, searchField} from './page-parts.js';
 import {fields, parts} from './styles-parts.js';
 import {common} from './styles.js';
 import {css, html, live, nothing, repeat} from './vendor/lit.js';
@@ -100,13 +101,7 @@ export class ConfigForm extends View {
         <select aria-label=${t('config.section')} .value=${live(section)} ?disabled=${searching} @change=${(/** @type {any} */ event) => (this.section = event.target.value)}>
           ${all.map(({name, label}) => html`<option value=${name} ?selected=${name === section}>${label}</option>`)}
         </select>
-        <input
-          type="search"
-          placeholder=${t('config.find')}
-          aria-label=${t('config.find')}
-          .value=${this.text}
-          @input=${(/** @type {any} */ event) => (this.text = event.target.value)}
-        />
+        ${searchField(t('config.find'), this.text, (text) => (this.text = text))}
         <label class="check">
           <input type="checkbox" .checked=${this.advanced} @change=${(/** @type {any} */ event) => (this.advanced = event.target.checked)} />
           ${t('config.advanced')}
@@ -124,8 +119,7 @@ export class ConfigForm extends View {
    */
   #fits(field, searching) {
     if (!searching) return this.advanced || !field.advanced || this.edits.has(keyOf(field));
-    const all = `${keyOf(field)} ${field.label} ${field.help}`.toLowerCase();
-    return this.text.toLowerCase().trim().split(/\s+/).every((word) => all.includes(word));
+    return fits(this.text, `${keyOf(field)} ${field.label} ${field.help}`);
   }
 
   /** @param {import('./config-form.js').Field} field what the file says; what counts without it is only a hint */

@@ -6,6 +6,7 @@ import './config-form-view.js';
 import './copy-text.js';
 import {t} from './i18n.js';
 import {lineOfPath} from './json5-lines.js';
+import {pageHead} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {fields, parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -85,13 +86,10 @@ export class ConfigView extends Page {
     const {config} = this.stores;
     const {snapshot, conflict} = config.state;
     return html`<div class="page">
-        <header>
-          <div>
-            <h1 tabindex="-1">${t('app.config')}</h1>
-            ${snapshot ? html`<p class="soft small mono">${snapshot.path}</p>` : nothing}
-          </div>
-          ${typeof snapshot?.raw === 'string' ? this.#modes() : nothing}
-        </header>
+        ${pageHead(t('app.config'), {
+          below: snapshot ? html`<p class="soft small mono">${snapshot.path}</p>` : nothing,
+          actions: typeof snapshot?.raw === 'string' ? this.#modes() : nothing,
+        })}
         ${outcome(config)} ${this.#problems()} ${this.#partlyHidden()}
         ${conflict ? html`<oc-config-conflict .stores=${this.stores} @settled=${this.#settled}></oc-config-conflict>` : nothing}
         ${whenReady(config, () => this.#editor())}

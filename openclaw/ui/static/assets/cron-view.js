@@ -5,7 +5,8 @@ import './cron-form.js';
 import {jobText, scheduleText} from './cron-schedule.js';
 import {ago, dateTime} from './format.js';
 import {known, t} from './i18n.js';
-import {cronIcon, refreshIcon} from './icons.js';
+import {cronIcon} from './icons.js';
+import {fits, pageHead, refreshButton, searchField} from './page-parts.js';
 import {outcome, stateCard, whenReady} from './page-state.js';
 import {fields, parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -77,16 +78,13 @@ export class CronView extends Page {
   render() {
     const {cron, gateway} = this.stores;
     return html`<div class="page">
-        <header>
-          <div>
-            <h1 tabindex="-1">${t('app.cron')}</h1>
-            ${cron.state.scheduler ? html`<p class="soft small">${this.#scheduler()}</p>` : nothing}
-          </div>
-          <div class="row">
-            <button @click=${() => cron.reload()} ?disabled=${!gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
+        ${pageHead(t('app.cron'), {
+          below: cron.state.scheduler ? html`<p class="soft small">${this.#scheduler()}</p>` : nothing,
+          actions: html`<div class="row">
+            ${refreshButton(() => cron.reload(), gateway.canAsk)}
             <button class="main" @click=${() => this.#edit(null)} ?disabled=${!gateway.canAsk || !cron.state.ready}>${t('cron.add')}</button>
-          </div>
-        </header>
+          </div>`,
+        })}
         ${outcome(cron)} ${whenReady(cron, () => this.#jobs())}
       </div>
       <oc-confirm></oc-confirm><oc-cron-form .stores=${this.stores}></oc-cron-form>`;
@@ -101,16 +99,9 @@ export class CronView extends Page {
   #jobs() {
     const {jobs} = this.stores.cron.state;
     if (!jobs.length) return stateCard(cronIcon, t('app.cron'), t('cron.none'));
-    const words = this.text.toLowerCase().split(/\s+/);
-    const shown = jobs.filter((job) => words.every((word) => `${job.name} ${job.description ?? ''} ${jobText(job)}`.toLowerCase().includes(word)));
+    const shown = jobs.filter((job) => fits(this.text, `${job.name} ${job.description ?? ''} ${jobText(job)}`));
     return html`<div class="tools">
-        <input
-          type="search"
-          placeholder=${t('cron.find')}
-          aria-label=${t('cron.find')}
-          .value=${this.text}
-          @input=${(/** @type {any} */ event) => (this.text = event.target.value)}
-        />
+        ${searchField(t('cron.find'), this.text, (text) => (this.text = text))}
       </div>
       ${shown.length
         ? html`<ul class="cards">${repeat(shown, ({id}) => id, (job) => this.#job(job))}</ul>`

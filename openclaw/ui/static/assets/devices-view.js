@@ -7,7 +7,7 @@ import {fact, rights, shortId} from './device-request.js';
 import {deviceName} from './devices-store.js';
 import {ago, dateTime} from './format.js';
 import {t} from './i18n.js';
-import {refreshIcon} from './icons.js';
+import {pageHead, refreshButton} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -34,10 +34,7 @@ export class DevicesView extends View {
     const {devices} = this.stores;
     const {issued} = devices.state;
     return html`<div class="page">
-        <header>
-          <h1 tabindex="-1">${t('app.devices')}</h1>
-          <button @click=${() => devices.reload()} ?disabled=${!this.stores.gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
-        </header>
+        ${pageHead(t('app.devices'), {actions: refreshButton(() => devices.reload(), this.stores.gateway.canAsk)})}
         ${outcome(devices)} ${issued ? this.#issued(issued) : nothing} ${whenReady(devices, () => this.#lists())}
       </div>
       <oc-confirm></oc-confirm>`;

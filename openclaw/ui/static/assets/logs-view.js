@@ -3,6 +3,7 @@
 import './log-lines.js';
 import {t} from './i18n.js';
 import {LEVELS} from './log-line.js';
+import {fits, pageHead, searchField} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {fields, parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -76,23 +77,14 @@ export class LogsView extends Page {
     const {logs, gateway} = this.stores;
     const {paused, held, file, cut} = logs.state;
     return html`<div class="page">
-      <header>
-        <div>
-          <h1 tabindex="-1">${t('app.logs')}</h1>
-          <p class="soft small" role="status">${paused ? t('logs.paused', {n: held.length}) : t('logs.following')}</p>
-        </div>
-        <button aria-pressed=${String(paused)} @click=${() => logs.pause(!paused)} ?disabled=${!gateway.canAsk && !paused}>
+      ${pageHead(t('app.logs'), {
+        below: html`<p class="soft small" role="status">${paused ? t('logs.paused', {n: held.length}) : t('logs.following')}</p>`,
+        actions: html`<button aria-pressed=${String(paused)} @click=${() => logs.pause(!paused)} ?disabled=${!gateway.canAsk && !paused}>
           ${paused ? t('logs.resume') : t('logs.pause')}
-        </button>
-      </header>
+        </button>`,
+      })}
       <div class="tools">
-        <input
-          type="search"
-          placeholder=${t('logs.find')}
-          aria-label=${t('logs.find')}
-          .value=${this.text}
-          @input=${(/** @type {any} */ event) => (this.text = event.target.value)}
-        />
+        ${searchField(t('logs.find'), this.text, (text) => (this.text = text))}
         <div class="levels" role="group" aria-label=${t('logs.levels')}>${LEVELS.map((level) => this.#level(level))}</div>
         ${outcome(logs)}
       </div>
@@ -105,9 +97,8 @@ export class LogsView extends Page {
     const {lines} = this.stores.logs.state;
     const key = [lines, this.text, this.levels];
     if (key.some((part, index) => part !== this.#made[index])) {
-      const words = this.text.toLowerCase().split(/\s+/).filter(Boolean);
       this.#made = key;
-      this.#lines = lines.filter((line) => this.levels.has(line.level) && words.every((word) => line.text.includes(word)));
+      this.#lines = lines.filter((line) => this.levels.has(line.level) && fits(this.text, line.text));
     }
     return this.#lines;
   }

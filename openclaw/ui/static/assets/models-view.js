@@ -2,8 +2,9 @@
 
 import {ago, compact} from './format.js';
 import {t} from './i18n.js';
-import {refreshIcon, upIcon} from './icons.js';
+import {upIcon} from './icons.js';
 import {modelRef} from './models-store.js';
+import {fits, pageHead, refreshButton, searchField} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {fields, parts} from './styles-parts.js';
 import {common, page} from './styles.js';
@@ -21,30 +22,12 @@ export class ModelsView extends Page {
     parts,
     fields,
     css`
-      ol.lines {
-        padding: 0 20px;
-        list-style: none;
-      }
       ol.lines > li {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        gap: 8px 12px;
-        min-height: 56px;
-        padding: 10px 0;
+        justify-content: normal;
+        column-gap: 12px;
       }
-      ol.lines > li + li {
-        border-top: 1px solid var(--line);
-      }
-      .grow {
-        flex: 1 1 11rem;
-        min-width: 0;
-        overflow-wrap: anywhere;
-      }
-      @media (max-width: 640px) {
-        ol.lines {
-          padding: 0 16px;
-        }
+      ol.lines > li > .grow {
+        flex-basis: 11rem;
       }
     `,
   ];
@@ -57,10 +40,7 @@ export class ModelsView extends Page {
   render() {
     const {models, gateway} = this.stores;
     return html`<div class="page">
-      <header>
-        <h1 tabindex="-1">${t('app.models')}</h1>
-        <button @click=${() => models.reload()} ?disabled=${!gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
-      </header>
+      ${pageHead(t('app.models'), {actions: refreshButton(() => models.reload(), gateway.canAsk)})}
       ${outcome(models)} ${whenReady(models, () => html`${this.#order()} ${this.#usage()} ${this.#catalogue()}`)}
     </div>`;
   }
@@ -127,18 +107,11 @@ export class ModelsView extends Page {
 
   #catalogue() {
     const {catalogue} = this.stores.models.state;
-    const wanted = this.text.toLowerCase().split(/\s+/);
-    const shown = catalogue.filter((model) => wanted.every((word) => `${modelRef(model)} ${model.name}`.toLowerCase().includes(word)));
+    const shown = catalogue.filter((model) => fits(this.text, `${modelRef(model)} ${model.name}`));
     return html`<section aria-labelledby="catalogue">
       <h2 id="catalogue">${t('models.catalogue')}</h2>
       <div class="tools">
-        <input
-          type="search"
-          placeholder=${t('models.find')}
-          aria-label=${t('models.find')}
-          .value=${this.text}
-          @input=${(/** @type {any} */ event) => (this.text = event.target.value)}
-        />
+        ${searchField(t('models.find'), this.text, (text) => (this.text = text))}
       </div>
       ${shown.length
         ? html`<ul class="card lines">${repeat(shown, modelRef, (model) => this.#model(model))}</ul>`

@@ -8,7 +8,8 @@ import './post-card.js';
 import {carryOut} from './approval-card.js';
 import {ago, span} from './format.js';
 import {t} from './i18n.js';
-import {calmIcon, refreshIcon} from './icons.js';
+import {calmIcon} from './icons.js';
+import {pageHead, refreshButton} from './page-parts.js';
 import {outcome, stateCard} from './page-state.js';
 import {address} from './route.js';
 import {parts} from './styles-parts.js';
@@ -87,13 +88,10 @@ export class OverviewView extends Page {
     const upMs = hello?.snapshot?.uptimeMs;
     const checked = health?.ts ? t('overview.checked', {when: ago(health.ts)}) : t('overview.notChecked');
     return html`<div class="page">
-        <header>
-          <div>
-            <h1 tabindex="-1">${t('app.overview')}</h1>
-            <p class="soft small" role="status">${reading ? t('overview.checking') : checked}</p>
-          </div>
-          <button @click=${() => this.#refresh()} ?disabled=${reading || !gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
-        </header>
+        ${pageHead(t('app.overview'), {
+          below: html`<p class="soft small" role="status">${reading ? t('overview.checking') : checked}</p>`,
+          actions: refreshButton(() => this.#refresh(), !reading && gateway.canAsk),
+        })}
         ${trouble ? html`<p class="note bad" role="alert">${trouble.message}</p>` : nothing}
         ${outcome(this.stores.approvals)} ${outcome(this.stores.posts)} ${outcome(this.stores.devices)} ${outcome(this.stores.cron)}
         <section aria-labelledby="waiting">

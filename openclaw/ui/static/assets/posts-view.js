@@ -3,7 +3,8 @@
 import './post-card.js';
 import {weekday} from './format.js';
 import {t} from './i18n.js';
-import {postsIcon, refreshIcon} from './icons.js';
+import {postsIcon} from './icons.js';
+import {pageHead, refreshButton} from './page-parts.js';
 import {outcome, stateCard, whenReady} from './page-state.js';
 import {PAST} from './posts-store.js';
 import {parts} from './styles-parts.js';
@@ -19,10 +20,7 @@ export class PostsView extends Page {
   render() {
     const {posts, gateway} = this.stores;
     return html`<div class="page">
-      <header>
-        <h1 tabindex="-1">${t('app.posts')}</h1>
-        <button @click=${() => posts.reload()} ?disabled=${!gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
-      </header>
+      ${pageHead(t('app.posts'), {actions: refreshButton(() => posts.reload(), gateway.canAsk)})}
       ${outcome(posts)} ${whenReady(posts, () => this.#lists())}
     </div>`;
   }

@@ -4,7 +4,7 @@ import './confirm-dialog.js';
 import './text-dialog.js';
 import {ago, compact, dateTime} from './format.js';
 import {t} from './i18n.js';
-import {refreshIcon} from './icons.js';
+import {fits, pageHead, refreshButton, searchField} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {address} from './route.js';
 import {fields, parts} from './styles-parts.js';
@@ -72,10 +72,7 @@ export class SessionsView extends Page {
   render() {
     const {sessions, gateway} = this.stores;
     return html`<div class="page">
-        <header>
-          <h1 tabindex="-1">${t('app.sessions')}</h1>
-          <button @click=${() => sessions.reload()} ?disabled=${!gateway.canAsk}>${refreshIcon} ${t('app.refresh')}</button>
-        </header>
+        ${pageHead(t('app.sessions'), {actions: refreshButton(() => sessions.reload(), gateway.canAsk)})}
         ${outcome(sessions)} ${whenReady(sessions, () => this.#body())}
       </div>
       <oc-confirm></oc-confirm><oc-text-dialog></oc-text-dialog>`;
@@ -86,13 +83,7 @@ export class SessionsView extends Page {
     if (!all.length) return html`<p class="card soft">${t('sessions.none')}</p>`;
     const shown = all.filter((session) => this.#fits(session));
     return html`<div class="tools">
-        <input
-          type="search"
-          placeholder=${t('sessions.find')}
-          aria-label=${t('sessions.find')}
-          .value=${this.text}
-          @input=${(/** @type {any} */ event) => (this.text = event.target.value)}
-        />
+        ${searchField(t('sessions.find'), this.text, (text) => (this.text = text))}
         <span class="soft small" role="status">${t('sessions.count', {n: shown.length})}</span>
       </div>
       ${shown.length
@@ -103,8 +94,8 @@ export class SessionsView extends Page {
   /** @param {any} session */
   #fits(session) {
     const {key, label, displayName, derivedTitle, lastMessagePreview, model} = session;
-    const all = [this.stores.sessions.nameOf(session), key, label, displayName, derivedTitle, lastMessagePreview, model].join('\n').toLowerCase();
-    return this.text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+    const all = [this.stores.sessions.nameOf(session), key, label, displayName, derivedTitle, lastMessagePreview, model].join('\n');
+    return fits(this.text, all);
   }
 
   /** @param {any} session */

@@ -20,11 +20,11 @@ export const parts = css`
     gap: 12px;
     list-style: none;
   }
-  ul.lines {
+  :is(ul, ol).lines {
     padding: 0 20px;
     list-style: none;
   }
-  ul.lines > li {
+  :is(ul, ol).lines > li {
     display: flex;
     flex-wrap: wrap;
     align-items: center;
@@ -33,10 +33,10 @@ export const parts = css`
     min-height: 56px;
     padding: 10px 0;
   }
-  ul.lines > li + li {
+  :is(ul, ol).lines > li + li {
     border-top: 1px solid var(--line);
   }
-  ul.lines > li > .grow {
+  :is(ul, ol).lines > li > .grow {
     flex: 1 1 12rem;
     min-width: 0;
     overflow-wrap: anywhere;
@@ -128,7 +128,7 @@ export const parts = css`
     .top > .row > button {
       flex: 1 1 auto;
     }
-    ul.lines {
+    :is(ul, ol).lines {
       padding: 0 16px;
     }
   }

@@ -3,6 +3,7 @@
 import {compact, weekday} from './format.js';
 import {t} from './i18n.js';
 import {refreshIcon} from './icons.js';
+import {pageHead} from './page-parts.js';
 import {outcome, whenReady} from './page-state.js';
 import {address} from './route.js';
 import {sessionName} from './sessions-store.js';
@@ -115,12 +116,9 @@ export class UsageView extends Page {
   render() {
     const {usage, gateway} = this.stores;
     return html`<div class="page">
-      <header>
-        <div>
-          <h1 tabindex="-1">${t('app.usage')}</h1>
-          <p class="soft small">${t('usage.text')}</p>
-        </div>
-        <div class="row">
+      ${pageHead(t('app.usage'), {
+        below: html`<p class="soft small">${t('usage.text')}</p>`,
+        actions: html`<div class="row">
           <div class="row spans" role="group" aria-label=${t('usage.span')}>
             ${SPANS.map(
               (days) =>
@@ -132,8 +130,8 @@ export class UsageView extends Page {
           <button class="square" title=${t('app.refresh')} aria-label=${t('app.refresh')} ?disabled=${!gateway.canAsk} @click=${() => usage.reload()}>
             ${refreshIcon}
           </button>
-        </div>
-      </header>
+        </div>`,
+      })}
       ${outcome(usage)} ${whenReady(usage, () => this.#body())}
     </div>`;
   }
