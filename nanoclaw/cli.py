@@ -12,10 +12,9 @@ import click
 from nanoclaw.doctor.cli import doctor
 from nanoclaw.operator import ask as _ask
 from nanoclaw.operator import common as _common
-from nanoclaw.operator import json_option as _json
 from nanoclaw.tasks.cli import tasks
 from nanoclaw.workers.cli import workers
-from shared.cli import guarded, paths_of, print_json, print_table, state_option
+from shared.cli import guarded, json_option, paths_of, print_import, print_json, print_table, state_option
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,7 +36,7 @@ def run(state: Path | None, tenant: str) -> int:
 
 @cli.command()
 @_common
-@_json
+@json_option
 def status(state: Path | None, tenant: str, *, as_json: bool) -> int:
     """Show how it is doing; exit 1 when a configured chat platform is not connected."""
     report = _ask(state, tenant, "status")
@@ -60,7 +59,7 @@ def status(state: Path | None, tenant: str, *, as_json: bool) -> int:
 @_common
 @click.argument("group", required=False, default="")
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many runs.")
-@_json
+@json_option
 def logs(state: Path | None, tenant: str, group: str, limit: int, *, as_json: bool) -> None:
     """Show the newest runs of all groups or of GROUP (its folder): when, how long, how they ended; never what was said.
 
@@ -78,7 +77,7 @@ def groups() -> None:
 
 @groups.command("list")
 @_common
-@_json
+@json_option
 def groups_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
     """Show all groups."""
     found = _ask(state, tenant, "groups.list")
@@ -149,7 +148,7 @@ def groups_stop(state: Path | None, tenant: str, group: str) -> None:
 @groups.command("status")
 @_common
 @click.argument("group")
-@_json
+@json_option
 def groups_status(state: Path | None, tenant: str, group: str, *, as_json: bool) -> None:
     """Show how a group is doing: worker, run, queue, last run, what it used today."""
     report = _ask(state, tenant, "groups.status", group=group)
@@ -170,7 +169,7 @@ def deadletters() -> None:
 
 @deadletters.command("list")
 @_common
-@_json
+@json_option
 def deadletters_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
     """Show them with the reason."""
     found = _ask(state, tenant, "deadletters.list")
@@ -212,7 +211,7 @@ def route() -> None:
 )
 @click.option("--resting", is_flag=True, help="As if the light route were resting after a failure.")
 @click.option("--as-if-enabled", is_flag=True, help="As if light.enabled were true.")
-@_json
+@json_option
 def route_explain(
     state: Path | None,
     text: str,
@@ -257,7 +256,7 @@ def route_explain(
 @click.argument("source", type=click.Path(path_type=Path))
 @_common
 @click.option("--dry-run", is_flag=True, help="Only say what would happen; write nothing.")
-@_json
+@json_option
 def import_(source: Path, state: Path | None, tenant: str, *, dry_run: bool, as_json: bool) -> int:
     """Take over the original NanoClaw's project folder SOURCE; the folder itself stays as it is.
 
@@ -265,24 +264,13 @@ def import_(source: Path, state: Path | None, tenant: str, *, dry_run: bool, as_
     refused.
     """
     import asyncio
-    from collections import Counter
-    from dataclasses import asdict
 
     from nanoclaw.config import load
     from nanoclaw.importing.service import run_import
 
     paths = paths_of(state)
     report = asyncio.run(run_import(source, tenant, paths, load(paths, tenant), dry_run=dry_run))
-    if as_json:
-        print_json({"dry_run": report.dry_run, "items": [asdict(item) for item in report.items]})
-    else:
-        rows = [(item.outcome.upper(), item.kind, item.name, item.note or None) for item in report.items]
-        print_table(("OUTCOME", "WHAT", "NAME", "NOTE"), rows, empty="The folder holds nothing to take over.")
-        counts = Counter(item.outcome for item in report.items)
-        click.echo(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
-        if report.dry_run:
-            click.echo("Nothing was written. Run it again without --dry-run to do this.")
-    return 1 if any(item.outcome == "refused" for item in report.items) else 0
+    return print_import(report, as_json=as_json)
 
 
 cli.add_command(tasks)

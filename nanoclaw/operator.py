@@ -19,11 +19,6 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     return state_option(tenant(function))
 
 
-def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
-
-
 def ask(state: Path | None, tenant: str, op: str, *, timeout_s: float = 30.0, **params: Any) -> Any:  # noqa: ANN401 - JSON
     """Call an operation of the running process.
 

@@ -96,8 +96,3 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         wrapped = option(wrapped)
     return state_option(wrapped)
-
-
-def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--json``, handed over as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

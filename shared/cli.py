@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from shared.config.paths import Paths
 from shared.config.process import log_level
 from shared.errors import ExitCode, GatewayError, Internal
 from shared.obs.redact import redact_text
+
+if TYPE_CHECKING:
+    from shared.importing import Report
 
 
 class LazyGroup(click.Group):
@@ -108,6 +111,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def print_import(outcome: Report, *, as_json: bool) -> int:
+    """What an import did or would do, line by line; returns the exit code: 1 when something was refused."""
+    from collections import Counter
+    from dataclasses import asdict
+
+    if as_json:
+        print_json({"dry_run": outcome.dry_run, "items": [asdict(item) for item in outcome.items]})
+    else:
+        rows = [(item.outcome.upper(), item.kind, item.name, item.note or None) for item in outcome.items]
+        print_table(("OUTCOME", "WHAT", "NAME", "NOTE"), rows, empty="The folder holds nothing to take over.")
+        counts = Counter(item.outcome for item in outcome.items)
+        click.echo(", ".join(f"{number} {result}" for result, number in counts.items()))
+        if outcome.dry_run:
+            click.echo("Nothing was written. Run it again without --dry-run to do this.")
+    return 1 if any(item.outcome == "refused" for item in outcome.items) else 0
+
+
 def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """The ``--state`` option: which installation is meant."""
     return click.option(
@@ -116,6 +136,11 @@ def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="State directory (default: CLAWGATE_STATE, else the service's or the user's own).",
     )(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The ``--json`` option, handed over as ``as_json``: print for a program."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
 def paths_of(state: Path | None) -> Paths:

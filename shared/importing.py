@@ -1,4 +1,4 @@
-"""What both imports of original installations share: a line of the report, and copying without overwriting."""
+"""What both imports of original installations share: the report and its lines, and copying without overwriting."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ class Item:
     name: str
     outcome: Outcome
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened, or would happen."""
+
+    items: tuple[Item, ...]
+    dry_run: bool = False
 
 
 def copy_new_files(source: Path, target: Path, *, skip: frozenset[str] = frozenset()) -> list[Item]:

@@ -8,16 +8,15 @@ from typing import Any, Final
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.config.paths import Paths
 
 _RUN_LIMIT_S: Final = 300.0
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(invoke_without_command=True)
 @state_option
-@_JSON
+@json_option
 @click.option("--fix", "does_fix", is_flag=True, help="Mend what can be mended safely, and look again.")
 @click.option("--dry-run", is_flag=True, help="With --fix: only show what would be done.")
 @click.option("--all", "shows_all", is_flag=True, help="Show what passed, too.")
@@ -48,7 +47,7 @@ def cli(
 @cli.command()
 @state_option
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many.")
-@_JSON
+@json_option
 def log(state: Path | None, limit: int, *, as_json: bool) -> None:
     """Show the chain of security-relevant events, oldest first."""
     from gateway.audit.chain import Chain
@@ -69,7 +68,7 @@ def log(state: Path | None, limit: int, *, as_json: bool) -> None:
 
 @cli.command()
 @state_option
-@_JSON
+@json_option
 def verify(state: Path | None, *, as_json: bool) -> int:
     """Check that no row of the chain was changed, removed, added or cut off; exit 1 names the row."""
     from gateway.audit.chain import Chain
@@ -88,7 +87,7 @@ def verify(state: Path | None, *, as_json: bool) -> int:
 @cli.command()
 @state_option
 @click.option("--by", default="operator", show_default=True, help="Who read it.")
-@_JSON
+@json_option
 def accept(state: Path | None, by: str, *, as_json: bool) -> None:
     """Accept the agents' standing files and skills as they are now; read what changed first."""
     from gateway.audit.chain import Chain

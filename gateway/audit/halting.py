@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 from shared.config.paths import Paths
 
 _LIMIT_S = 60.0
@@ -16,7 +16,7 @@ _LIMIT_S = 60.0
 @click.command()
 @click.option("--reason", default="", help="Why; kept in the audit chain.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def halt(reason: str, state: Path | None, *, as_json: bool) -> None:
     """Stop everything that agents do, at once: workers, model calls, posts, the web, commands; until `resume`."""
     from shared.lifecycle.halt import halt as stop
@@ -32,7 +32,7 @@ def halt(reason: str, state: Path | None, *, as_json: bool) -> None:
 
 @click.command()
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def resume(state: Path | None, *, as_json: bool) -> None:
     """Let agents go on after `clawgate halt`."""
     from shared.lifecycle.halt import resume as go_on

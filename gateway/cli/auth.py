@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.clock import SYSTEM_CLOCK
 from shared.config.paths import Paths
 
@@ -23,7 +23,6 @@ _PROVIDER = click.argument("provider", metavar="PROVIDER")
 _TENANT = click.option(
     "--tenant", default="", help="Whose sign-in, where each tenant has its own (Threads, Instagram)."
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _MAX_IMPORT_BYTES = 256 << 10
 _CALL_S = 90.0
 _MAX_TRIES = 3
@@ -39,7 +38,7 @@ def cli() -> None:
 @_TENANT
 @click.option("--resume", is_flag=True, help="Finish the login begun last instead of starting a new one.")
 @state_option
-@_JSON
+@json_option
 def login(provider: str, tenant: str, state: Path | None, *, resume: bool, as_json: bool) -> int:
     """Sign in. Prints an address; open it in any browser and paste back what the page gives.
 
@@ -58,7 +57,7 @@ def login(provider: str, tenant: str, state: Path | None, *, resume: bool, as_js
 
 @cli.command()
 @state_option
-@_JSON
+@json_option
 def status(state: Path | None, *, as_json: bool) -> int:
     """Show every sign-in: account, expiry, last and next refresh, health. Exit 1 when one needs a person."""
     lines = Console(paths_of(state), as_json=as_json).ask("auth_status")
@@ -89,7 +88,7 @@ def status(state: Path | None, *, as_json: bool) -> int:
 @_PROVIDER
 @_TENANT
 @state_option
-@_JSON
+@json_option
 def refresh(provider: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Refresh a sign-in now, whether due or not."""
     answer = Console(paths_of(state), as_json=as_json).ask("auth_refresh", provider=provider, tenant=tenant)
@@ -101,7 +100,7 @@ def refresh(provider: str, tenant: str, state: Path | None, *, as_json: bool) ->
 @_TENANT
 @click.option("--keep-grant", is_flag=True, help="Forget it here only; do not tell the provider.")
 @state_option
-@_JSON
+@json_option
 def logout(provider: str, tenant: str, state: Path | None, *, keep_grant: bool, as_json: bool) -> None:
     """Forget a sign-in, here and at the provider."""
     answer = Console(paths_of(state), as_json=as_json).ask(
@@ -117,7 +116,7 @@ def logout(provider: str, tenant: str, state: Path | None, *, keep_grant: bool, 
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @_TENANT
 @state_option
-@_JSON
+@json_option
 def import_(provider: str, file: Path | None, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Take over another program's sign-in from its FILE, or from standard input with `-`.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.config.paths import Paths
 from shared.errors import Conflict, GatewayError, NotFound, Unavailable
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _RUN_LIMIT_S = 1800.0
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 identity_option = click.option(
     "--identity",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

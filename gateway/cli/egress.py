@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 
 
 @click.group()
@@ -20,7 +20,7 @@ def cli() -> None:
 @click.option("--tenant", default="", help="Only this tenant's requests.")
 @click.option("--group", default="", help="Only this group's requests.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The newest so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def log(state: Path | None, tenant: str, group: str, limit: int, *, as_json: bool) -> None:
     """Show web requests, the newest first: host and outcome, never a path or a query.
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 from shared.config.paths import Paths
 
 
 @click.command("export")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def export(folder: Path, state: Path | None, *, as_json: bool) -> None:
     """Copy everything but secrets into FOLDER, readable without Clawgate; processes may run meanwhile."""
     from gateway.setup import leave

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 
 if TYPE_CHECKING:
     from gateway.notices.models import StoredNotice
@@ -27,7 +27,7 @@ def cli() -> None:
 @click.option("--waiting", is_flag=True, help="Only those nobody was told yet.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(state: Path | None, limit: int, *, waiting: bool, as_json: bool) -> int:
     """Show notices, newest first; exit 1 while one waits to be told.
 

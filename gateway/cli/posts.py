@@ -10,9 +10,8 @@ from typing import Any
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _ID = click.argument("post_id", metavar="ID")
 _CALL_S = 150.0
 _WORDS = 40
@@ -50,7 +49,7 @@ def cli() -> None:
 @click.option("--allow-duplicate", is_flag=True, help="The same post within 24 hours is meant.")
 @click.option("--dry-run", is_flag=True, help="Check everything; keep and post nothing.")
 @state_option
-@_JSON
+@json_option
 def submit(
     tenant: str,
     network: str,
@@ -127,7 +126,7 @@ def submit(
 @click.option("--only", "only", default="", metavar="STATE", help="Only posts in this state, such as needs_attention.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
 @state_option
-@_JSON
+@json_option
 def list_(tenant: str, only: str, limit: int, state: Path | None, *, as_json: bool) -> None:
     """Show posts, the youngest first."""
     answer = _ask(state, "posts_list", tenant=tenant, only=only, limit=limit)
@@ -155,7 +154,7 @@ def list_(tenant: str, only: str, limit: int, state: Path | None, *, as_json: bo
 @cli.command()
 @_ID
 @state_option
-@_JSON
+@json_option
 def show(post_id: str, state: Path | None, *, as_json: bool) -> None:
     """Show one post with its history."""
     post = _ask(state, "posts_show", id=post_id)
@@ -178,7 +177,7 @@ def show(post_id: str, state: Path | None, *, as_json: bool) -> None:
 @_ID
 @click.option("--digest", default="", help="Only if it is still the post with this digest (see show --json).")
 @state_option
-@_JSON
+@json_option
 def approve(post_id: str, digest: str, state: Path | None, *, as_json: bool) -> None:
     """Let exactly this post go out at its time."""
     _told(_ask(state, "posts_approve", id=post_id, digest=digest), as_json=as_json)
@@ -188,7 +187,7 @@ def approve(post_id: str, digest: str, state: Path | None, *, as_json: bool) -> 
 @_ID
 @click.option("--reason", default="", help="Told to the agent that asked.")
 @state_option
-@_JSON
+@json_option
 def reject(post_id: str, reason: str, state: Path | None, *, as_json: bool) -> None:
     """Say no to a post that waits for approval."""
     _told(_ask(state, "posts_reject", id=post_id, reason=reason), as_json=as_json)
@@ -198,7 +197,7 @@ def reject(post_id: str, reason: str, state: Path | None, *, as_json: bool) -> N
 @_ID
 @click.option("--text", required=True, help="The new text; `-` reads it from standard input.")
 @state_option
-@_JSON
+@json_option
 def edit(post_id: str, text: str, state: Path | None, *, as_json: bool) -> None:
     """Give a post that has not begun another text. Whoever has to approve posts is asked again."""
     if text == "-":
@@ -209,7 +208,7 @@ def edit(post_id: str, text: str, state: Path | None, *, as_json: bool) -> None:
 @cli.command()
 @_ID
 @state_option
-@_JSON
+@json_option
 def cancel(post_id: str, state: Path | None, *, as_json: bool) -> None:
     """Stop a post that is not published yet."""
     _told(_ask(state, "posts_cancel", id=post_id), as_json=as_json)
@@ -219,7 +218,7 @@ def cancel(post_id: str, state: Path | None, *, as_json: bool) -> None:
 @_ID
 @click.argument("at", metavar="TIME")
 @state_option
-@_JSON
+@json_option
 def schedule(post_id: str, at: str, state: Path | None, *, as_json: bool) -> None:
     """Give a post that has not begun another TIME, with its zone: 2030-05-01T09:00+02:00."""
     _told(_ask(state, "posts_schedule", id=post_id, at=_moment(at)), as_json=as_json)
@@ -229,7 +228,7 @@ def schedule(post_id: str, at: str, state: Path | None, *, as_json: bool) -> Non
 @_ID
 @click.option("--allow-duplicate", is_flag=True, help="Also if the same post was accepted again meanwhile.")
 @state_option
-@_JSON
+@json_option
 def retry(post_id: str, state: Path | None, *, allow_duplicate: bool, as_json: bool) -> None:
     """Try a failed post again, from the beginning."""
     _told(_ask(state, "posts_retry", id=post_id, allow_duplicate=allow_duplicate), as_json=as_json)
@@ -239,7 +238,7 @@ def retry(post_id: str, state: Path | None, *, allow_duplicate: bool, as_json: b
 @_ID
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
 @state_option
-@_JSON
+@json_option
 def delete(post_id: str, state: Path | None, *, is_sure: bool, as_json: bool) -> None:
     """Take a published post offline, at Threads; Instagram has no call for it. Asks first."""
     post = _ask(state, "posts_show", id=post_id)
@@ -254,7 +253,7 @@ def delete(post_id: str, state: Path | None, *, is_sure: bool, as_json: bool) ->
 @click.option("--posted", required=True, type=click.Choice(["yes", "no"]), help="Whether you see it at the network.")
 @click.option("--media-id", default="", help="Its id there, if you know it.")
 @state_option
-@_JSON
+@json_option
 def resolve(post_id: str, posted: str, media_id: str, state: Path | None, *, as_json: bool) -> None:
     """Settle a post of which nobody knows whether it is online. Look at the network first."""
     answer = _ask(state, "posts_resolve", id=post_id, posted=posted == "yes", media_id=media_id)
@@ -264,7 +263,7 @@ def resolve(post_id: str, posted: str, media_id: str, state: Path | None, *, as_
 @cli.command()
 @click.argument("url", metavar="URL")
 @state_option
-@_JSON
+@json_option
 def embed(url: str, state: Path | None, *, as_json: bool) -> None:
     """Show how a public post at URL is embedded in a page (oEmbed). The HTML is for showing, and holds a script."""
     answer = _ask(state, "posts_embed", url=url)
@@ -276,7 +275,7 @@ def embed(url: str, state: Path | None, *, as_json: bool) -> None:
 
 @cli.command()
 @state_option
-@_JSON
+@json_option
 def hold(state: Path | None, *, as_json: bool) -> None:
     """Hold every post of every tenant at once. What is in doubt is still looked into."""
     answer = _ask(state, "posts_hold")
@@ -288,7 +287,7 @@ def hold(state: Path | None, *, as_json: bool) -> None:
 
 @cli.command()
 @state_option
-@_JSON
+@json_option
 def release(state: Path | None, *, as_json: bool) -> None:
     """Let posting go on."""
     answer = _ask(state, "posts_release")

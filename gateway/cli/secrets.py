@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.config.paths import Paths
 
 if TYPE_CHECKING:
     from shared.gatewayclient.events import EventKind
 
 _TENANT = click.option("--tenant", default="gateway", show_default=True, help="Whose secret it is.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -27,7 +26,7 @@ def cli() -> None:
 @cli.command("list")
 @click.option("--tenant", default=None, help="Only this tenant's.")
 @state_option
-@_JSON
+@json_option
 def list_(tenant: str | None, state: Path | None, *, as_json: bool) -> int:
     """Show what is stored in the vault and in .env, and which value counts; exit 1 when something cannot be opened.
 
@@ -159,7 +158,7 @@ def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Pa
 
 @cli.command("rotate-key")
 @state_option
-@_JSON
+@json_option
 def rotate_key(state: Path | None, *, as_json: bool) -> None:
     """Make a new vault key, seal everything with it, and drop the old ones."""
     from gateway.credentials.vault import open_vault

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 
 
 @click.command()
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def cli(state: Path | None, *, as_json: bool) -> int:
     """Show what runs and how it is doing; exit 1 while a process is not ready."""
     from gateway.overview import collect_overview

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 
 file_option = click.option(
     "--file", type=click.Path(path_type=Path, dir_okay=False), default=None, help="cloudflared's file; else policy's."
@@ -41,7 +41,7 @@ def config(state: Path | None, file: Path | None, *, writes: bool) -> None:
 @cli.command()
 @state_option
 @file_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def validate(state: Path | None, file: Path | None, *, as_json: bool) -> int:
     """Check cloudflared's file, its credentials and OpenClaw's allowed origins."""
     from gateway.tunnel import service
@@ -65,7 +65,7 @@ def validate(state: Path | None, file: Path | None, *, as_json: bool) -> int:
 
 @cli.command()
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def status(state: Path | None, *, as_json: bool) -> int:
     """Ask cloudflared whether visitors can come in; the exit code is 1 when they cannot."""
     from gateway.tunnel import service

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -22,7 +22,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 @state_option
 @click.option("--since", default="", metavar="SPAN", help="Only calls of the last SPAN: 30m, 24h, 7d. Default: all.")
 @click.option("--tenant", default="", help="Only this tenant's calls and budgets.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def cli(state: Path | None, since: str, tenant: str, *, as_json: bool) -> None:
     """Show model calls, what they were paid from, and the budgets.
 

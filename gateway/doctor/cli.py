@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from shared.cli import print_json, state_option
+from shared.cli import json_option, print_json, state_option
 
 
 @click.command()
 @click.option("--offline", is_flag=True, help="Ask nobody outside this machine: no upstreams, no bots, no clock.")
 @click.option("--quiet", is_flag=True, help="Show only what is not well.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def cli(state: Path | None, *, offline: bool, quiet: bool, as_json: bool) -> int:
     """Examine everything with the code of a start; changes nothing. Exit 1 when something would not start.
 

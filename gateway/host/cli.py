@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 from shared.doctor.rows import MARKS
 
 
@@ -17,7 +17,7 @@ def cli() -> None:
 
 @cli.command()
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def check(state: Path | None, *, as_json: bool) -> int:
     """Say who reaches our ports, and whether there is room; exit 1 when strangers may."""
     from gateway.host.service import examine

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.maintenance.report import Process, jobs_of, processes_of
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.config.paths import Paths
 from shared.errors import GatewayError, NotFound
 
@@ -24,7 +24,7 @@ def cli() -> None:
 
 @cli.command("list")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(state: Path | None, *, as_json: bool) -> int:
     """Show every process's jobs: next run, last run and what came of it; exit 1 while one has failed.
 
@@ -60,7 +60,7 @@ def list_(state: Path | None, *, as_json: bool) -> int:
 @cli.command()
 @click.argument("name")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def run(name: str, state: Path | None, *, as_json: bool) -> int:
     """Run a job now and wait for it; exit 1 when it fails.
 

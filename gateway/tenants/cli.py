@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 
 if TYPE_CHECKING:
     from gateway.tenants.models import Done
     from gateway.tenants.names import TenantKind
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("tenants")
@@ -23,7 +21,7 @@ def cli() -> None:
 
 @cli.command("list")
 @state_option
-@_JSON
+@json_option
 def list_(state: Path | None, *, as_json: bool) -> None:
     """Show all tenants."""
     from gateway.tenants.service import list_tenants
@@ -47,7 +45,7 @@ def list_(state: Path | None, *, as_json: bool) -> None:
 )
 @click.option("--called", default="", help="A NanoClaw's name in chats (@NAME); default: the tenant's name.")
 @state_option
-@_JSON
+@json_option
 def add(name: str, kind: TenantKind, port: int | None, called: str, state: Path | None, *, as_json: bool) -> None:
     """Add a tenant NAME; with `clawgate up` running it starts at once, and the others go on undisturbed."""
     from gateway.tenants import service
@@ -64,7 +62,7 @@ def add(name: str, kind: TenantKind, port: int | None, called: str, state: Path 
 @click.option("--purge", is_flag=True, help="Delete its conversations, files and secrets too.")
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")
 @state_option
-@_JSON
+@json_option
 def remove(name: str, state: Path | None, *, purge: bool, yes: bool, as_json: bool) -> None:
     """Stop the tenant NAME for good; its state stays unless --purge, and `tenants add` takes it up again."""
     from gateway.tenants import service

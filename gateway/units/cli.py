@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 
 
 @click.group()
@@ -41,7 +41,7 @@ def cli() -> None:
     default=None,
     help="File with the vault's keys, handed to the gateway as a credential.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def systemd(state: Path | None, mode: str, root: Path, vault_keys: Path | None, *, replace: bool, as_json: bool) -> int:
     """Install, compare or remove systemd units: gateway, tenants, tunnel, each with rights of its own.
 

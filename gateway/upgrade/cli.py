@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 
 if TYPE_CHECKING:
     from gateway.upgrade.models import Report
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("upgrade")
@@ -26,7 +24,7 @@ def cli() -> None:
 @cli.command()
 @click.option("--build", is_flag=True, help="Build the worker image that this version needs if it is missing.")
 @state_option
-@_JSON
+@json_option
 def check(state: Path | None, *, build: bool, as_json: bool) -> int:
     """Would this version take over the installation? Run it with the new version's own program.
 
@@ -55,7 +53,7 @@ def check(state: Path | None, *, build: bool, as_json: bool) -> int:
     help="A wheel (installed beside the version in use), or a Python environment that has the new version.",
 )
 @state_option
-@_JSON
+@json_option
 def run(source: Path, state: Path | None, *, as_json: bool) -> int:
     """Install beside, try, keep copies of the databases, set the link `current`, restart. Exit 1: the old one runs on.
 

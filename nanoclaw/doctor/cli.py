@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from nanoclaw.operator import common, json_option
-from shared.cli import paths_of, print_json
+from nanoclaw.operator import common
+from shared.cli import json_option, paths_of, print_json
 from shared.errors import ExitCode
 
 

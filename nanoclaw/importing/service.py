@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 
 from nanoclaw.config import NanoclawPolicy
@@ -18,20 +17,12 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.envwrite import write_back
 from shared.config.paths import Paths
 from shared.errors import GatewayError
-from shared.importing import Item, copy_new_files
+from shared.importing import Item, Report, copy_new_files
 from shared.lifecycle.singleton import SingleInstance
 from shared.secrets.files import Secret
 from shared.storage import Database
 
 _SKIPPED_FOLDERS = frozenset({"logs"})
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What happened, or would happen."""
-
-    items: tuple[Item, ...]
-    dry_run: bool = False
 
 
 async def run_import(

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import click
 
-from nanoclaw.operator import ask, common, json_option
-from shared.cli import paths_of, print_json, print_table
+from nanoclaw.operator import ask, common
+from shared.cli import json_option, paths_of, print_json, print_table
 from shared.errors import Unavailable
 
 _TASK_COLUMNS = ("ID", "GROUP", "STATUS", "NEXT RUN", "SCHEDULE", "CONTEXT", "PROMPT")

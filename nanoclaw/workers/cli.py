@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from nanoclaw.operator import ask, common, json_option
+from nanoclaw.operator import ask, common
 from nanoclaw.runlog import newest_runs, show_runs
-from shared.cli import paths_of, print_json, print_table
+from shared.cli import json_option, paths_of, print_json, print_table
 
 _REBUILD_TIMEOUT_S = 900.0
 _STOP_TIMEOUT_S = 120.0

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 import click
 
-from openclaw.cli_target import Target, json_option, target_options
-from shared.cli import print_json, print_table
+from openclaw.cli_target import Target, target_options
+from shared.cli import json_option, print_json, print_table
 from shared.errors import Invalid, NotFound
 
 _COMMAND_CHARS = 60

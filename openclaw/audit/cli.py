@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openclaw.cli_target import TENANT
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 
 if TYPE_CHECKING:
     from shared.audit.models import Report
@@ -26,7 +26,7 @@ def cli() -> None:
 @click.option("--deep", is_flag=True, help="Accepted for compatibility; the running gateway is always asked.")
 @click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def audit(tenant: str, state: Path | None, *, deep: bool, as_json: bool) -> int:  # noqa: ARG001 - a flag of the original
     """Check what is in force; exit 0 when nothing is open, 2 with an open critical finding, else 1.
 
@@ -50,7 +50,7 @@ def audit(tenant: str, state: Path | None, *, deep: bool, as_json: bool) -> int:
 @cli.command("quick-audit")
 @click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def quick_audit(tenant: str, state: Path | None, *, as_json: bool) -> int:
     """Show the audit of the whole installation as the original's quick-audit.sh did; exit 0, 2 or 1 likewise.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from openclaw.cli_target import Target, json_option, target_options
-from shared.cli import print_json, print_table
+from openclaw.cli_target import Target, target_options
+from shared.cli import json_option, print_json, print_table
 
 
 @click.group()

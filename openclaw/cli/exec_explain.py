@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.errors import Invalid
 
 
@@ -23,7 +23,7 @@ def cli() -> None:
 @click.option("--cwd", default="", help="The command's working directory.")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable of the command.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def exec_explain(
     command: str | None, cwd: str, variables: tuple[str, ...], state: Path | None, *, batch: bool, as_json: bool
 ) -> None:

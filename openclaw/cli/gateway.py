@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openclaw.cli.status import run_tenant_process, show_health
-from openclaw.cli_target import TENANT, Target, json_option, target_options
-from shared.cli import print_json, state_option
+from openclaw.cli_target import TENANT, Target, target_options
+from shared.cli import json_option, print_json, state_option
 from shared.clock import SYSTEM_CLOCK
 from shared.errors import ExitCode, GatewayError, Invalid
 

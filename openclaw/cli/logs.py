@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from openclaw.cli_target import Target, json_option, target_options
+from openclaw.cli_target import Target, target_options
+from shared.cli import json_option
 
 if TYPE_CHECKING:
     from shared.openclawclient.client import OpenClawClient

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import click
 
-from openclaw.cli_target import Target, json_option, target_options
-from shared.cli import print_json
+from openclaw.cli_target import Target, target_options
+from shared.cli import json_option, print_json
 
 
 @click.group()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openclaw.cli.sign_in import sign_in
-from openclaw.cli_target import TENANT, Target, json_option, target_options
-from shared.cli import paths_of, print_json, print_table, state_option
+from openclaw.cli_target import TENANT, Target, target_options
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.errors import Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from openclaw.cli_target import Target, json_option, target_options
-from shared.cli import paths_of, print_json
+from openclaw.cli_target import Target, target_options
+from shared.cli import json_option, paths_of, print_json
 from shared.errors import ExitCode
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openclaw.cli_target import TENANT
-from shared.cli import paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.errors import ConfigError, Invalid
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from openclaw.config.snapshot import Source
 
 _TENANT = click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _APPLIED = "A running gateway takes it up by itself."
 
 
@@ -40,7 +39,7 @@ def cli() -> None:
 @click.option("--effective", is_flag=True, help="What is in force, and which file decided.")
 @_TENANT
 @state_option
-@_JSON
+@json_option
 def get(path: str, tenant: str, state: Path | None, *, effective: bool, as_json: bool) -> None:
     """Show the value at PATH (everything without one); works on a file that is not valid, too."""
     source = _source(state, tenant)
@@ -129,7 +128,7 @@ def _wrote(source: Source, written: Written, done: str) -> None:
 @cli.command()
 @_TENANT
 @state_option
-@_JSON
+@json_option
 def validate(tenant: str, state: Path | None, *, as_json: bool) -> int:
     """Check the file as a start would; exit 78 when it would refuse."""
     source = _source(state, tenant)
@@ -168,7 +167,7 @@ def schema() -> None:
 @click.option("--backup", type=click.IntRange(0, 4), default=0, show_default=True, help="Which backup to compare with.")
 @_TENANT
 @state_option
-@_JSON
+@json_option
 def diff(tenant: str, state: Path | None, backup: int, *, effective: bool, as_json: bool) -> None:
     """Compare the file with its newest backup, or with what is in force."""
     source = _source(state, tenant)

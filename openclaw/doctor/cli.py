@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from openclaw.cli_target import TENANT
-from shared.cli import paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_json, state_option
 from shared.errors import ExitCode
 
 
 @click.command()
 @click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def cli(tenant: str, state: Path | None, *, as_json: bool) -> int:
     """Examine OpenClaw with the code of its own start; exit 78 when a start refuses or old settings are in force."""
     from openclaw.doctor.examine import EXAMINATIONS, Patient

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,21 +24,13 @@ from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.envwrite import write_back
 from shared.config.paths import Paths
 from shared.errors import GatewayError
-from shared.importing import Item, copy_new_files
+from shared.importing import Item, Report, copy_new_files
 from shared.lifecycle.singleton import SingleInstance
 from shared.secrets.files import Secret, write_private
 from shared.storage import Database
 
 MIGRATIONS: Final = "openclaw.migrations"
 _CALL_S: Final = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What happened, or would happen."""
-
-    items: tuple[Item, ...]
-    dry_run: bool = False
 
 
 async def run_import(root: Path, tenant: str, paths: Paths, *, dry_run: bool, clock: Clock = SYSTEM_CLOCK) -> Report:

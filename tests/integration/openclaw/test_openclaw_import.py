@@ -228,7 +228,7 @@ def test_the_command_says_it_as_json(paths, original):
     arguments = ["import", str(original), "--dry-run", "--json", "--state", str(paths.state)]
     result = CliRunner().invoke(cli, arguments, standalone_mode=False)
     report = json.loads(result.output)
-    assert report["dryRun"] is True
+    assert report["dry_run"] is True
     assert {"kind", "name", "outcome", "note"} == set(report["items"][0])
     assert result.return_value == 1, "a job was refused"
 
