@@ -46,7 +46,7 @@ def _message(text: str, *, is_bot: bool = False) -> InboundMessage:
 
 
 class Listed(Check[Facts]):
-    """AUD-CHN-001."""
+    """A stranger calls the assistant in a chat that nobody registered."""
 
     id = "AUD-CHN-001"
     severity = "critical"
@@ -55,14 +55,13 @@ class Listed(Check[Facts]):
     remediation = 'set register = "explicit", or name who may under chats.people, in policies/nanoclaw.toml'
 
     def run(self, facts: Facts) -> Outcome:
-        """A stranger calls the assistant in a chat that nobody registered."""
         decision = decide_trigger(_message("hello"), None, facts.policy)
         problems = [f"anybody may register a chat: {decision.reason}"] if decision.is_answered else []
         return holds(problems, f"{len(facts.groups)} registered chats")
 
 
 class NoBots(Check[Facts]):
-    """AUD-CHN-003."""
+    """A bot's message in every group, and a second main group."""
 
     id = "AUD-CHN-003"
     severity = "high"
@@ -72,7 +71,6 @@ class NoBots(Check[Facts]):
     fix = "manual"
 
     def run(self, facts: Facts) -> Outcome:
-        """A bot's message in every group, and a second main group."""
         problems = []
         for group in (*facts.groups, None):
             decision = decide_trigger(_message("hello", is_bot=True), group, facts.policy)
@@ -90,7 +88,7 @@ class NoBots(Check[Facts]):
 
 
 class OwnGroup(Check[Facts]):
-    """AUD-MEM-003."""
+    """Each thing that a group may want of another."""
 
     id = "AUD-MEM-003"
     severity = "high"
@@ -99,8 +97,7 @@ class OwnGroup(Check[Facts]):
     remediation = "restore the shipped nanoclaw/privileges.py"
     fix = "manual"
 
-    def run(self, facts: Facts) -> Outcome:  # noqa: ARG002 - the same whatever is in force
-        """Each thing that a group may want of another."""
+    def run(self, facts: Facts) -> Outcome:
         actor = Group(folder="family", chat="dc:1", name="family")
         wants = [(action, "other") for action in ("speak", "see", "register", "remove")]
         verdicts = [(action, decide_group_action(actor, action, target)) for action, target in wants]  # type: ignore[arg-type]
@@ -108,7 +105,7 @@ class OwnGroup(Check[Facts]):
 
 
 class Redaction(Check[Facts]):
-    """AUD-OPS-003."""
+    """Canaries through this process's redactor."""
 
     id = "AUD-OPS-003"
     severity = "high"
@@ -117,8 +114,7 @@ class Redaction(Check[Facts]):
     remediation = "restore the shipped shared/obs/redact.py"
     fix = "manual"
 
-    def run(self, facts: Facts) -> Outcome:  # noqa: ARG002 - the same whatever is in force
-        """Canaries through this process's redactor."""
+    def run(self, facts: Facts) -> Outcome:
         return holds(list(shown_canaries()), "every canary stayed hidden")
 
 

@@ -90,14 +90,9 @@ class Connection:
     unauthorized: int = 0
     _closing: bool = False
     _outbox: deque[str | _Close] = field(default_factory=deque)
-    _buffered_bytes: int = 0
+    _buffered_bytes: int = 0  # characters, close enough to bytes for a bound
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _writer: asyncio.Task[None] | None = None
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Characters waiting to be written, close enough to bytes for a bound."""
-        return self._buffered_bytes
 
     def is_closing(self) -> bool:
         """It is ending: nothing more is sent or handled."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
 from gateway.audit.facts import Facts
-from shared.audit.models import Check, Fix, Outcome, Result, Subject, failed, passed, unknown
+from shared.audit.models import Check, Outcome, Result, Subject, passed, unknown
 from shared.errors import GatewayError
 
 ANSWERED_BY: Final[Mapping[str, frozenset[str]]] = {
@@ -30,7 +30,6 @@ class GatewayCheck(Check[Facts]):
     """A check of the installation, with the part that tenants answer joined to it."""
 
     subject: ClassVar[Subject] = "gateway"
-    fix: ClassVar[Fix] = "guided"
 
     def applies(self, facts: Facts) -> bool:  # noqa: ARG002 - most always do
         """Whether the profile has what it is about; nothing else makes a check not applicable."""
@@ -54,6 +53,22 @@ class GatewayCheck(Check[Facts]):
         worst: Result = present[0] if present else "not_applicable"
         telling = [part.evidence for part in parts if part.evidence and part.result == worst]
         return Outcome(worst, "; ".join(telling))
+
+
+class DockerCheck(GatewayCheck):
+    """One about containers."""
+
+    def applies(self, facts: Facts) -> bool:
+        """Where workers are containers, which is everywhere but in a sandbox without an engine."""
+        return facts.profile.engine == "docker"
+
+
+class PostingCheck(GatewayCheck):
+    """One about posts."""
+
+    def applies(self, facts: Facts) -> bool:
+        """Where somebody may post."""
+        return facts.profile.posting
 
 
 class TenantCheck(GatewayCheck):
@@ -83,11 +98,3 @@ def _tenant_parts(check: str, facts: Facts) -> Iterator[Outcome]:
                 yield unknown(f"{tenant} has no answer")
             else:
                 yield Outcome(row["result"], f"{tenant}: {row['evidence']}")
-
-
-def joined(problems: list[str], otherwise: str, *, most: int = 10) -> Outcome:
-    """As `holds`, with a bound on what is named."""
-    if not problems:
-        return passed(otherwise)
-    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
-    return failed("; ".join(problems[:most]) + more)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 
-from gateway.audit.base import GatewayCheck
+from gateway.audit.base import DockerCheck
 from gateway.audit.containers import Seen, declared_folders, is_below
 from gateway.audit.facts import Facts
 from gateway.workers.instance import installation_id
@@ -20,13 +20,15 @@ from shared.config.paths import Paths
 
 IMAGE_DAYS: Final = 90
 PIDS: Final = 512
-GRACE: Final = timedelta(minutes=5)
+STANDBY: Final = 2
+"""Workers beside those that run, paused and bounded by memory. Source: [standby] of nanoclaw.toml as shipped."""
+
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _NEVER: Final = ("/etc", "/proc", "/sys", "/dev", "/boot", "/root", "/var/run", "/run/docker", "/run/containerd")
 _SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock")
 
 
-class ContainerCheck(GatewayCheck):
+class ContainerCheck(DockerCheck):
     """Looks at each container."""
 
     subject = "nanoclaw"
@@ -34,10 +36,6 @@ class ContainerCheck(GatewayCheck):
     remediation = (
         "restart the gateway, then end the named workers with `nanoclaw workers stop --all`: new ones are right"
     )
-
-    def applies(self, facts: Facts) -> bool:
-        """Where workers are containers, which is everywhere but in a sandbox without an engine."""
-        return facts.profile.engine == "docker"
 
     def look(self, facts: Facts) -> Outcome:
         """Every problem of every container."""
@@ -52,21 +50,20 @@ class ContainerCheck(GatewayCheck):
 
 
 class Privileged(ContainerCheck):
-    """AUD-CTR-001."""
+    """The engine's word."""
 
     id = "AUD-CTR-001"
     severity = "critical"
     title = "No container is privileged"
     refs = ("CIS 5.5",)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """The engine's word."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         if container.host.get("Privileged") is not False:
             yield "it is privileged"
 
 
 class Forbidden(ContainerCheck):
-    """AUD-CTR-002."""
+    """Sources of all mounts."""
 
     id = "AUD-CTR-002"
     severity = "critical"
@@ -74,7 +71,6 @@ class Forbidden(ContainerCheck):
     refs = ("CIS 5.6", "CIS 5.32")
 
     def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
-        """Sources of all mounts."""
         paths = facts.paths
         others = [folder for name, folder in facts.tenant_folders.items() if name != container.tenant]
         closed = [paths.gateway, paths.policies, paths.control_socket("x").parent.parent, facts.home, *others]
@@ -100,15 +96,14 @@ def _is_own(source: Path, container: Seen, paths: Paths) -> bool:
 
 
 class Namespaces(ContainerCheck):
-    """AUD-CTR-003."""
+    """Modes as the engine has them."""
 
     id = "AUD-CTR-003"
     severity = "critical"
     title = "No container shares the host's processes, network, memory, names or users"
     refs = ("CIS 5.10", "CIS 5.16", "CIS 5.17", "CIS 5.21", "CIS 5.31")
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """Modes as the engine has them."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         for key in ("PidMode", "IpcMode", "UTSMode", "NetworkMode", "UsernsMode", "CgroupnsMode"):
             mode = str(container.host.get(key) or "")
             if mode == "host" or mode.startswith("container:"):
@@ -116,15 +111,14 @@ class Namespaces(ContainerCheck):
 
 
 class Capabilities(ContainerCheck):
-    """AUD-CTR-004."""
+    """Dropped and added."""
 
     id = "AUD-CTR-004"
     severity = "high"
     title = "Containers have none of root's rights"
     refs = ("CIS 5.4",)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """Dropped and added."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         dropped = [str(name).upper() for name in container.host.get("CapDrop") or ()]
         if "ALL" not in dropped:
             yield "it keeps capabilities"
@@ -133,30 +127,28 @@ class Capabilities(ContainerCheck):
 
 
 class NoNewPrivileges(ContainerCheck):
-    """AUD-CTR-005."""
+    """The option, in either spelling."""
 
     id = "AUD-CTR-005"
     severity = "high"
     title = "Nothing in a container can gain rights"
     refs = ("CIS 5.26",)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """The option, in either spelling."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         options = {str(option).replace("=", ":") for option in container.host.get("SecurityOpt") or ()}
         if not options & {"no-new-privileges", "no-new-privileges:true"}:
             yield "no-new-privileges is off"
 
 
 class Profiles(ContainerCheck):
-    """AUD-CTR-006."""
+    """Options that switch a profile off; the engine's default ones are on otherwise."""
 
     id = "AUD-CTR-006"
     severity = "high"
     title = "System calls are filtered, and nothing switched the engine's profiles off"
     refs = ("CIS 5.2", "CIS 5.22")
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """Options that switch a profile off; the engine's default ones are on otherwise."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         for option in container.host.get("SecurityOpt") or ():
             kind, _, value = str(option).replace("=", ":", 1).partition(":")
             if value in {"unconfined", "disable"}:
@@ -164,7 +156,7 @@ class Profiles(ContainerCheck):
 
 
 class NotRoot(ContainerCheck):
-    """AUD-CTR-007."""
+    """The configured user, and the users of its processes."""
 
     id = "AUD-CTR-007"
     severity = "high"
@@ -176,8 +168,7 @@ class NotRoot(ContainerCheck):
         silent = [container.name for container in facts.containers.get() if container.uids is None]
         return unknown(f"the engine does not say who runs in {', '.join(silent)}") if silent else super().look(facts)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """The configured user, and the users of its processes."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         user = str(container.config.get("User") or "").partition(":")[0]
         if user in {"", "0", "root"}:
             yield f"its user is {user or 'not set'}"
@@ -186,7 +177,7 @@ class NotRoot(ContainerCheck):
 
 
 class Mounts(ContainerCheck):
-    """AUD-CTR-008."""
+    """Each mount against what the group's worker has, and what policies/mounts.toml lets it have."""
 
     id = "AUD-CTR-008"
     severity = "high"
@@ -194,7 +185,6 @@ class Mounts(ContainerCheck):
     refs = ("CIS 5.6",)
 
     def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
-        """Each mount against what the group's worker has, and what policies/mounts.toml lets it have."""
         if not container.tenant:
             return
         worker = container.label("worker")
@@ -218,15 +208,14 @@ class Mounts(ContainerCheck):
 
 
 class ReadOnlyRoot(ContainerCheck):
-    """AUD-CTR-009."""
+    """The root file system and each in-memory folder (which agents may run programs from, as they write them)."""
 
     id = "AUD-CTR-009"
     severity = "medium"
     title = "Containers cannot change their image, and what they may write is bounded"
     refs = ("CIS 5.13",)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """The root file system and each in-memory folder (which agents may run programs from, as they write them)."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         if not container.host.get("ReadonlyRootfs"):
             yield "its root file system can be written"
         for target, text in (container.host.get("Tmpfs") or {}).items():
@@ -237,7 +226,7 @@ class ReadOnlyRoot(ContainerCheck):
 
 
 class Limits(ContainerCheck):
-    """AUD-CTR-010."""
+    """Every limit."""
 
     id = "AUD-CTR-010"
     severity = "medium"
@@ -245,8 +234,7 @@ class Limits(ContainerCheck):
     refs = ("CIS 5.11", "CIS 5.12", "CIS 5.19", "CIS 5.29")
     remediation = "set [workers] in policies/gateway.toml back to its defaults, then end the named workers"
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """Every limit."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         host = container.host
         if not host.get("Memory"):
             yield "memory is not limited"
@@ -261,30 +249,28 @@ class Limits(ContainerCheck):
 
 
 class NoNetwork(ContainerCheck):
-    """AUD-CTR-011."""
+    """The mode; a shared name space is AUD-CTR-003's."""
 
     id = "AUD-CTR-011"
     severity = "medium"
     title = "A worker has no network; its one way out is its own socket"
     refs = ("CIS 5.30",)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """The mode; a shared name space is AUD-CTR-003's."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         mode = str(container.host.get("NetworkMode") or "default")
         if mode != "none" and mode != "host" and not mode.startswith("container:"):
             yield f"it is on the network {mode}"
 
 
 class Published(ContainerCheck):
-    """AUD-CTR-012."""
+    """Bindings as the engine has them."""
 
     id = "AUD-CTR-012"
     severity = "medium"
     title = "Published ports answer on this machine alone"
     refs = ("CIS 5.14",)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """Bindings as the engine has them."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         for port, bindings in (container.host.get("PortBindings") or {}).items():
             for binding in bindings or ():
                 if binding.get("HostIp") not in {"127.0.0.1", "::1"}:
@@ -294,7 +280,7 @@ class Published(ContainerCheck):
 
 
 class Images(ContainerCheck):
-    """AUD-CTR-013."""
+    """The recorded digest, and the image's age. No setuid program helps: no-new-privileges is AUD-CTR-005's."""
 
     id = "AUD-CTR-013"
     severity = "medium"
@@ -304,7 +290,6 @@ class Images(ContainerCheck):
     refs = ("CIS 4.8", "CIS 5.28")
 
     def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
-        """The recorded digest, and the image's age. No setuid program helps: no-new-privileges is AUD-CTR-005's."""
         recorded = container.label("image")
         if not _DIGEST.fullmatch(recorded):
             yield "no digest of its image was recorded"
@@ -317,7 +302,7 @@ class Images(ContainerCheck):
 
 
 class Owned(ContainerCheck):
-    """AUD-CTR-014."""
+    """Labels of an owner that exists, and the number of workers."""
 
     id = "AUD-CTR-014"
     severity = "medium"
@@ -325,16 +310,13 @@ class Owned(ContainerCheck):
     remediation = "nanoclaw workers stop --all; what stays, `docker rm -f` by name"
 
     def look(self, facts: Facts) -> Outcome:
-        """Their number too."""
         running = [container for container in facts.containers.get() if not container.is_plan]
         most = facts.settings.policy.workers.max_workers
-        standby = 2  # paused and bounded by memory; see [standby] of policies/nanoclaw.toml
-        if len(running) > most + standby:
+        if len(running) > most + STANDBY:
             return holds([f"{len(running)} workers run, and {most} may"], "")
         return super().look(facts)
 
     def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
-        """Labels of an owner that exists."""
         if container.label("instance") != installation_id(facts.paths):
             yield "it has no label of this installation"
         elif container.tenant not in facts.settings.enabled_tenants():
@@ -344,15 +326,14 @@ class Owned(ContainerCheck):
 
 
 class Housekeeping(ContainerCheck):
-    """AUD-CTR-015."""
+    """Three settings."""
 
     id = "AUD-CTR-015"
     severity = "low"
     title = "Workers have an init, a bounded log, and are never restarted by the engine"
     refs = ("CIS 5.15",)
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """Three settings."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         host = container.host
         if not host.get("Init"):
             yield "it has no init"
@@ -363,7 +344,7 @@ class Housekeeping(ContainerCheck):
 
 
 class Execs(ContainerCheck):
-    """AUD-CTR-016."""
+    """What was started in it from outside and still runs."""
 
     id = "AUD-CTR-016"
     severity = "low"
@@ -372,8 +353,7 @@ class Execs(ContainerCheck):
     remediation = "end these sessions; `docker exec` without --user and --privileged is enough for looking"
     refs = ("CIS 5.23", "CIS 5.24")
 
-    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:  # noqa: ARG002 - as for all
-        """What was started in it from outside and still runs."""
+    def problems(self, container: Seen, facts: Facts) -> Iterator[str]:
         for user, privileged in container.execs:
             if privileged or user.partition(":")[0] in {"0", "root"}:
                 yield f"somebody runs a command in it as {'a privileged user' if privileged else user}"

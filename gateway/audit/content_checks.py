@@ -9,32 +9,24 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.base import GatewayCheck, joined
+from gateway.audit.base import GatewayCheck, PostingCheck
 from gateway.audit.facts import Facts
 from gateway.workers.spec import GLOBAL_GROUP, MAIN_GROUP
-from shared.audit.models import Outcome, unknown
+from shared.audit.models import Outcome, holds, unknown
 from shared.audit.words import planted
+from shared.social.models import QUOTA
+from shared.standing_files import MEMORY, STANDING_FILES
 
 _META: Final = ("THREADS_", "INSTAGRAM_")
-QUOTA: Final = {"threads": 250, "instagram": 100}
-"""Posts that the networks take in 24 hours. Source: reference meta-social."""
 IN_DOUBT: Final = timedelta(hours=24)
 ADVISORY_DAYS: Final = 30
-STANDING: Final = (
-    "SOUL.md",
-    "IDENTITY.md",
-    "TOOLS.md",
-    "AGENTS.md",
-    "SECURITY.md",
-    "USER.md",
-    "HEARTBEAT.md",
-    "BOOT.md",
-)
-"""Files that steer OpenClaw's agent in every conversation."""
+_ACCEPTED: Final = tuple(name for name in STANDING_FILES if name != MEMORY)
+"""What an agent notes in its memory every day would be open for ever, and nobody would read what is: AUD-MEM-002 looks
+for planted words there. Changes to the others are rare and change how it behaves."""
 
 
 class PostingService(GatewayCheck):
-    """AUD-SOC-001."""
+    """Workers' environments and the tenants' folders, searched for the tokens in use."""
 
     id = "AUD-SOC-001"
     severity = "high"
@@ -42,7 +34,6 @@ class PostingService(GatewayCheck):
     remediation = "remove the named file or variable, and revoke the token it holds"
 
     def look(self, facts: Facts) -> Outcome:
-        """Workers' environments and the tenants' folders, searched for the tokens in use."""
         tokens = {what: s.reveal() for what, s in facts.live.get().items() if "threads" in what or "instagram" in what}
         problems = []
         if facts.profile.engine == "docker":
@@ -57,28 +48,22 @@ class PostingService(GatewayCheck):
                     r"(THREADS|INSTAGRAM)_ACCESS_TOKEN=\S", text
                 ):
                     problems.append(f"{place} of {tenant} holds a token of a network")
-        return joined(problems, "only the gateway holds them")
+        return holds(problems, "only the gateway holds them")
 
 
-class Approval(GatewayCheck):
-    """AUD-SOC-002."""
+class Approval(PostingCheck):
+    """Every rule in force."""
 
     id = "AUD-SOC-002"
     severity = "high"
     title = "A person approves every post, and the daily cap is below the network's"
     remediation = 'set mode = "approval" and daily_cap under [tenants.<tenant>.<network>] in policies/social.toml'
-    fix = "guided"
-
-    def applies(self, facts: Facts) -> bool:
-        """Where somebody may post."""
-        return facts.profile.posting
 
     def look(self, facts: Facts) -> Outcome:
-        """Every rule in force."""
         problems = []
         for tenant, rules in facts.social.tenants.items():
             for network, quota in QUOTA.items():
-                rule = rules.of(network)  # type: ignore[arg-type]
+                rule = rules.of(network)
                 if rule is None:
                     continue
                 if rule.mode != "approval":
@@ -87,30 +72,25 @@ class Approval(GatewayCheck):
                     problems.append(
                         f"{tenant}.{network} may post {rule.daily_cap} a day, and the network takes {quota}"
                     )
-        return joined(problems, "every post is approved")
+        return holds(problems, "every post is approved")
 
 
-class NoDoubts(GatewayCheck):
-    """AUD-SOC-003."""
+class NoDoubts(PostingCheck):
+    """Posts that wait for a person to say what became of them."""
 
     id = "AUD-SOC-003"
     severity = "medium"
     title = "No post's outcome has been unknown for a day"
     remediation = "clawgate posts list, then clawgate posts resolve ID --posted or --not-posted"
 
-    def applies(self, facts: Facts) -> bool:
-        """Where somebody may post."""
-        return facts.profile.posting
-
     def look(self, facts: Facts) -> Outcome:
-        """Posts that wait for a person to say what became of them."""
         old = [
             str(post["id"])
             for post in facts.posts.get()
             if post["state"] in {"needs_attention", "publishing"}
             and facts.now - datetime.fromisoformat(str(post["created_at"])) > IN_DOUBT
         ]
-        return joined([f"{post} is in doubt" for post in old], "none")
+        return holds([f"{post} is in doubt" for post in old], "none")
 
 
 def standing_files(facts: Facts) -> Iterator[Path]:
@@ -119,7 +99,7 @@ def standing_files(facts: Facts) -> Iterator[Path]:
         yield from sorted(facts.paths.group(tenant, "x").parent.glob("*/CLAUDE.md"))
     for tenant in facts.profile.openclaw:
         folder = facts.paths.tenant(tenant) / "workspace"
-        yield from (folder / name for name in STANDING if (folder / name).is_file())
+        yield from (folder / name for name in _ACCEPTED if (folder / name).is_file())
 
 
 def skill_folders(facts: Facts) -> Iterator[Path]:
@@ -152,7 +132,6 @@ class _Accepted(GatewayCheck):
     """Compares with what a person accepted; the record is the audit chain, which no agent can reach."""
 
     remediation = "read what changed; if it is right: clawgate audit accept"
-    fix = "guided"
 
     def is_shipped(self, facts: Facts, name: str) -> bool:
         """Whether a file is as the product itself made it, as the tenant that made it says."""
@@ -167,11 +146,11 @@ class _Accepted(GatewayCheck):
             for name, digest in found.items()
             if accepted.get(name) != digest and not self.is_shipped(facts, name)
         ]
-        return joined(problems, f"{len(found)} as accepted")
+        return holds(problems, f"{len(found)} as accepted")
 
 
 class Cognition(_Accepted):
-    """AUD-MEM-001."""
+    """Every standing file."""
 
     id = "AUD-MEM-001"
     severity = "high"
@@ -179,12 +158,11 @@ class Cognition(_Accepted):
     refs = ("ASI06",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Every standing file."""
         return self.compare(facts, standing_files(facts))
 
 
 class Planted(GatewayCheck):
-    """AUD-MEM-002."""
+    """Markdown in the groups' folders; OpenClaw looks at its own."""
 
     id = "AUD-MEM-002"
     severity = "medium"
@@ -193,18 +171,17 @@ class Planted(GatewayCheck):
     refs = ("LLM01",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Markdown in the groups' folders; OpenClaw looks at its own."""
         places = [
             place
             for tenant in facts.profile.nanoclaw
             for place in sorted(facts.paths.group(tenant, "x").parent.glob("*/*.md"))
             if not place.is_symlink()
         ]
-        return joined(list(planted(places)), f"{len(places)} files")
+        return holds(list(planted(places)), f"{len(places)} files")
 
 
 class OwnMemory(GatewayCheck):
-    """AUD-MEM-003."""
+    """What each worker may write."""
 
     id = "AUD-MEM-003"
     severity = "high"
@@ -214,7 +191,6 @@ class OwnMemory(GatewayCheck):
     fix = "auto"
 
     def look(self, facts: Facts) -> Outcome:
-        """What each worker may write."""
         if facts.profile.engine != "docker":
             return Outcome("pass", "workers are not containers in this sandbox")
         problems = []
@@ -229,11 +205,11 @@ class OwnMemory(GatewayCheck):
                     owner = source.relative_to(groups).parts[0]
                     if owner != seen.group and not (owner == GLOBAL_GROUP and seen.group == MAIN_GROUP):
                         problems.append(f"{seen.name} may write the memory of {owner}")
-        return joined(problems, "each its own")
+        return holds(problems, "each its own")
 
 
 class Dependencies(GatewayCheck):
-    """AUD-SUP-001."""
+    """Installed versions against the lock and the advisories."""
 
     id = "AUD-SUP-001"
     severity = "high"
@@ -245,7 +221,6 @@ class Dependencies(GatewayCheck):
     refs = ("ASI04",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Installed versions against the lock and the advisories."""
         lock, advisories = facts.lock.get(), facts.advisories
         problems = [
             f"{name} {facts.installed[name]} is installed, and {version} was locked"
@@ -259,7 +234,7 @@ class Dependencies(GatewayCheck):
         age = (facts.now.date() - advisories.reviewed).days
         if not problems and age >= ADVISORY_DAYS:
             return unknown(f"the advisories were compared {age} days ago")
-        return joined(problems, f"{len(lock)} locked packages; advisories of {advisories.reviewed}")
+        return holds(problems, f"{len(lock)} locked packages; advisories of {advisories.reviewed}")
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -270,7 +245,7 @@ def version_of(text: str) -> tuple[int, ...]:
 
 
 class Skills(_Accepted):
-    """AUD-SUP-002."""
+    """Every skill folder."""
 
     id = "AUD-SUP-002"
     severity = "high"
@@ -278,12 +253,11 @@ class Skills(_Accepted):
     refs = ("ASI04",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Every skill folder."""
         return self.compare(facts, skill_folders(facts))
 
 
 class Versions(GatewayCheck):
-    """AUD-SUP-003."""
+    """What the engine says, and what is installed."""
 
     id = "AUD-SUP-003"
     severity = "medium"
@@ -292,7 +266,6 @@ class Versions(GatewayCheck):
     refs = ("ASI04",)
 
     def look(self, facts: Facts) -> Outcome:
-        """What the engine says, and what is installed."""
         wanted = facts.policy.versions
         problems = []
         if facts.profile.engine == "docker" and wanted.engine_min:
@@ -303,7 +276,7 @@ class Versions(GatewayCheck):
             sdk = facts.installed.get("claude-agent-sdk", "0")
             if version_of(sdk) < version_of(wanted.sdk_min):
                 problems.append(f"claude-agent-sdk is {sdk}, older than {wanted.sdk_min}")
-        return joined(problems, "new enough")
+        return holds(problems, "new enough")
 
 
 CONTENT_CHECKS: Final = (

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.base import GatewayCheck, TenantCheck, joined
+from gateway.audit.base import GatewayCheck, TenantCheck
 from gateway.audit.facts import Facts
 from gateway.host.firewall import Rule, parse_rules
 from gateway.tunnel.service import validate
-from shared.audit.models import Outcome, unknown
+from shared.audit.models import Outcome, holds, unknown
 
 METRICS_PORTS: Final = range(20241, 20246)
 """Where cloudflared listens for metrics when nothing else is said. Source: reference edge-and-ops §1.1."""
@@ -19,7 +19,7 @@ CLOSED_PORTS: Final = (18789, 18790)
 
 
 class Bound(GatewayCheck):
-    """AUD-NET-001."""
+    """Sockets on the media port; OpenClaw tells about its own."""
 
     id = "AUD-NET-001"
     severity = "critical"
@@ -31,8 +31,7 @@ class Bound(GatewayCheck):
     fix = "auto"
 
     def look(self, facts: Facts) -> Outcome:
-        """Sockets on the media port; OpenClaw tells about its own."""
-        return joined(list(_open(facts, facts.social.media.port)), "nothing else listens")
+        return holds(list(_open(facts, facts.social.media.port)), "nothing else listens")
 
 
 def _open(facts: Facts, port: int) -> Iterator[str]:
@@ -43,7 +42,7 @@ def _open(facts: Facts, port: int) -> Iterator[str]:
 
 
 class Tunnel(GatewayCheck):
-    """AUD-NET-006."""
+    """Our own validator over the file in force."""
 
     id = "AUD-NET-006"
     severity = "high"
@@ -56,14 +55,13 @@ class Tunnel(GatewayCheck):
         return facts.profile.tunnel
 
     def look(self, facts: Facts) -> Outcome:
-        """Our own validator over the file in force."""
         file = Path(facts.tunnel.config_file)
         found = validate(facts.tunnel, facts.paths, file)
-        return joined([f"line {finding.line}: {finding.text}" for finding in found], str(file))
+        return holds([f"line {finding.line}: {finding.text}" for finding in found], str(file))
 
 
 class Firewall(GatewayCheck):
-    """AUD-NET-008."""
+    """What the operator declares of the cloud, and the host's own rules."""
 
     id = "AUD-NET-008"
     severity = "high"
@@ -79,19 +77,18 @@ class Firewall(GatewayCheck):
         return facts.profile.is_server
 
     def look(self, facts: Facts) -> Outcome:
-        """What the operator declares of the cloud, and the host's own rules."""
         problems = [f"the cloud lets {port} in" for port in CLOSED_PORTS if port in facts.policy.inbound_ports]
         file = Path(facts.policy.firewall_rules)
         try:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
             if problems:
-                return joined(problems, "")
+                return holds(problems, "")
             return unknown(f"{file}: {error.strerror}; name the file in firewall_rules of policies/audit.toml")
         for rule in parse_rules(text):
             if rule.target == "ACCEPT" and rule.chain in {"INPUT", "DOCKER-USER"}:
                 problems += [f"{file}:{rule.number} accepts {port}" for port in CLOSED_PORTS if _opens(rule, port)]
-        return joined(problems, f"{file} and the cloud's list let neither in")
+        return holds(problems, f"{file} and the cloud's list let neither in")
 
 
 def _opens(rule: Rule, port: int) -> bool:
@@ -100,7 +97,7 @@ def _opens(rule: Rule, port: int) -> bool:
 
 
 class Metrics(GatewayCheck):
-    """AUD-NET-012."""
+    """Sockets on the ports that it takes by itself."""
 
     id = "AUD-NET-012"
     severity = "medium"
@@ -110,12 +107,11 @@ class Metrics(GatewayCheck):
     fix = "auto"
 
     def look(self, facts: Facts) -> Outcome:
-        """Sockets on the ports that it takes by itself."""
-        return joined([text for port in METRICS_PORTS for text in _open(facts, port)], "none is open to others")
+        return holds([text for port in METRICS_PORTS for text in _open(facts, port)], "none is open to others")
 
 
 class ModelApi(GatewayCheck):
-    """AUD-NET-013."""
+    """Sockets on its port; workers have no network (AUD-CTR-011)."""
 
     id = "AUD-NET-013"
     severity = "medium"
@@ -130,12 +126,11 @@ class ModelApi(GatewayCheck):
         return facts.profile.model_api
 
     def look(self, facts: Facts) -> Outcome:
-        """Sockets on its port; workers have no network (AUD-CTR-011)."""
-        return joined(list(_open(facts, facts.settings.policy.model_api.port)), "loopback only")
+        return holds(list(_open(facts, facts.settings.policy.model_api.port)), "loopback only")
 
 
 class MediaLinks(GatewayCheck):
-    """AUD-NET-014."""
+    """The running listener's answers to addresses that nobody signed."""
 
     id = "AUD-NET-014"
     severity = "medium"
@@ -148,13 +143,12 @@ class MediaLinks(GatewayCheck):
         return facts.profile.media
 
     def look(self, facts: Facts) -> Outcome:
-        """The running listener's answers to addresses that nobody signed."""
         knocks = facts.served.get()
-        return joined([f"{knock.what} is answered {knock.status}" for knock in knocks if knock.status < 400], "refused")
+        return holds([f"{knock.what} is answered {knock.status}" for knock in knocks if knock.status < 400], "refused")
 
 
 class Access(TenantCheck):
-    """AUD-NET-007."""
+    """OpenClaw's answer, where the profile says that Access stands in front."""
 
     id = "AUD-NET-007"
     severity = "high"
@@ -163,7 +157,6 @@ class Access(TenantCheck):
     remediation = "set [access] team_domain and audiences in policies/openclaw.toml as in policies/tunnel.toml"
 
     def run(self, facts: Facts) -> Outcome:
-        """OpenClaw's answer, where the profile says that Access stands in front."""
         if not facts.profile.access:
             return Outcome("not_applicable", "no Access in front (policies/tunnel.toml)")
         return super().run(facts)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.base import GatewayCheck, joined
+from gateway.audit.base import GatewayCheck
 from gateway.audit.facts import Facts
-from shared.audit.models import Outcome
+from shared.audit.models import Outcome, holds
 from shared.audit.words import shown_canaries
 from shared.maintenance.policy import MaintenancePolicy
 
@@ -31,7 +31,7 @@ MUST_REFUSE: Final = ("worker", "model", "post", "web", "exec")
 
 
 class KillSwitch(GatewayCheck):
-    """AUD-OPS-001."""
+    """A drill in the running processes: each is asked as if it were halted, and must refuse."""
 
     id = "AUD-OPS-001"
     severity = "high"
@@ -40,17 +40,16 @@ class KillSwitch(GatewayCheck):
     fix = "manual"
 
     def look(self, facts: Facts) -> Outcome:
-        """A drill in the running processes: each is asked as if it were halted, and must refuse."""
         answers = facts.drill.get()
         wanted = [name for name in MUST_REFUSE if name != "exec" or facts.profile.openclaw]
         problems = [
             f"{name}: {answers.get(name, 'was not tried')}" for name in wanted if answers.get(name) != "refused"
         ]
-        return joined(problems, f"{', '.join(wanted)} were refused")
+        return holds(problems, f"{', '.join(wanted)} were refused")
 
 
 class BackedUp(GatewayCheck):
-    """AUD-OPS-002."""
+    """What is stored of the newest backups, and of the newest drill."""
 
     id = "AUD-OPS-002"
     severity = "high"
@@ -64,7 +63,6 @@ class BackedUp(GatewayCheck):
         return facts.profile.is_server or bool(facts.profile.backups)
 
     def look(self, facts: Facts) -> Outcome:
-        """What is stored of the newest backups, and of the newest drill."""
         problems = []
         done = facts.backups.get()
         for tenant in facts.settings.enabled_tenants():
@@ -78,11 +76,11 @@ class BackedUp(GatewayCheck):
         tried = drill["ended_at"] if drill and drill["outcome"] == "ok" else None
         if tried is None or facts.now - datetime.fromisoformat(tried) > DRILL_AGE:
             problems.append(f"a restore was tried {tried or 'never'}")
-        return joined(problems, "all within 26 hours")
+        return holds(problems, "all within 26 hours")
 
 
 class Redaction(GatewayCheck):
-    """AUD-OPS-003."""
+    """Canaries through the redactor of this process; tenants try their own."""
 
     id = "AUD-OPS-003"
     severity = "high"
@@ -90,13 +88,12 @@ class Redaction(GatewayCheck):
     remediation = "restore the shipped shared/obs/redact.py; replace the secrets that the named logs show"
     fix = "manual"
 
-    def look(self, facts: Facts) -> Outcome:  # noqa: ARG002 - the same whatever is in force
-        """Canaries through the redactor of this process; tenants try their own."""
-        return joined(list(shown_canaries()), "every canary stayed hidden")
+    def look(self, facts: Facts) -> Outcome:
+        return holds(list(shown_canaries()), "every canary stayed hidden")
 
 
 class Logs(GatewayCheck):
-    """AUD-OPS-004."""
+    """Every log folder."""
 
     id = "AUD-OPS-004"
     severity = "medium"
@@ -106,7 +103,6 @@ class Logs(GatewayCheck):
     fix = "auto"
 
     def look(self, facts: Facts) -> Outcome:
-        """Every log folder."""
         policy = MaintenancePolicy.load(facts.paths)
         problems = []
         for folder in log_folders(facts):
@@ -120,7 +116,7 @@ class Logs(GatewayCheck):
                     problems.append(f"{place} is {age.days} days old")
                 if (match := _ROTATED.fullmatch(place.name)) and int(match[1]) > 7:
                     problems.append(f"{place} is one generation too many")
-        return joined(problems, "rotated and deleted in time")
+        return holds(problems, "rotated and deleted in time")
 
 
 def log_folders(facts: Facts) -> Iterator[Path]:
@@ -135,7 +131,7 @@ def log_folders(facts: Facts) -> Iterator[Path]:
 
 
 class Jobs(GatewayCheck):
-    """AUD-OPS-005."""
+    """The jobs of every process, as it has them."""
 
     id = "AUD-OPS-005"
     severity = "medium"
@@ -145,7 +141,6 @@ class Jobs(GatewayCheck):
     fix = "auto"
 
     def look(self, facts: Facts) -> Outcome:
-        """The jobs of every process, as it has them."""
         problems = []
         for process, asked in facts.jobs.items():
             rows = {str(row["name"]): row for row in asked.get()}
@@ -156,11 +151,11 @@ class Jobs(GatewayCheck):
                     problems.append(f"{process}/{name} failed: {row['detail']}")
                 elif facts.now - datetime.fromisoformat(str(row["next_at"])) > JOB_GRACE and not row["running"]:
                     problems.append(f"{process}/{name} was due at {row['next_at']}")
-        return joined(problems, f"{len(facts.jobs)} processes")
+        return holds(problems, f"{len(facts.jobs)} processes")
 
 
 class Units(GatewayCheck):
-    """AUD-OPS-006."""
+    """Each unit as it lies there, against the one that we write, whose exposure the tests measure."""
 
     id = "AUD-OPS-006"
     severity = "medium"
@@ -174,41 +169,36 @@ class Units(GatewayCheck):
         return facts.profile.deployment == "systemd"
 
     def look(self, facts: Facts) -> Outcome:
-        """Each unit as it lies there, against the one that we write, whose exposure the tests measure."""
         from gateway.units.install import installation_of, look
 
         root = Path("/")
         changes = look(installation_of(facts.settings, root), root)
-        return joined([f"{c.target} is {c.standing}" for c in changes if c.standing != "same"], f"{len(changes)} files")
+        return holds([f"{c.target} is {c.standing}" for c in changes if c.standing != "same"], f"{len(changes)} files")
 
 
 class OneEach(GatewayCheck):
-    """AUD-OPS-007."""
+    """Who holds each lock."""
 
     id = "AUD-OPS-007"
     severity = "medium"
     subject = "host"
     title = "Each process is the only one of its kind, and holds its lock"
     remediation = "clawgate down, end what is left, clawgate up"
-    fix = "guided"
 
     def look(self, facts: Facts) -> Outcome:
-        """Who holds each lock."""
         problems = [f"{name} runs without its lock" for name, p in facts.processes.items() if not p.get().holds_lock]
-        return joined(problems, f"{len(facts.processes)} processes")
+        return holds(problems, f"{len(facts.processes)} processes")
 
 
 class Spending(GatewayCheck):
-    """AUD-OPS-008."""
+    """Limits in force for each tenant."""
 
     id = "AUD-OPS-008"
     severity = "medium"
     title = "What an agent can spend in an hour and in a day is limited"
     remediation = "set [budgets.*] in policies/budgets.toml with reset = hours and day for every tenant"
-    fix = "guided"
 
     def look(self, facts: Facts) -> Outcome:
-        """Limits in force for each tenant."""
         problems = []
         for tenant in facts.settings.enabled_tenants():
             mine = [
@@ -220,11 +210,11 @@ class Spending(GatewayCheck):
                 problems.append(f"{tenant} has no hourly limit")
             if not any(reset.every == "day" for reset in mine):
                 problems.append(f"{tenant} has no daily limit")
-        return joined(problems, "hourly and daily, checked before each call")
+        return holds(problems, "hourly and daily, checked before each call")
 
 
 class NotWritable(GatewayCheck):
-    """AUD-OPS-009."""
+    """Every folder and file below the state directory."""
 
     id = "AUD-OPS-009"
     severity = "medium"
@@ -234,8 +224,7 @@ class NotWritable(GatewayCheck):
     fix = "auto"
 
     def look(self, facts: Facts) -> Outcome:
-        """Every folder and file below the state directory."""
-        return joined([f"{place} can be written by everybody" for place in world_writable(facts.paths.state)], "none")
+        return holds([f"{place} can be written by everybody" for place in world_writable(facts.paths.state)], "none")
 
 
 def world_writable(root: Path) -> Iterator[Path]:
@@ -249,7 +238,7 @@ def world_writable(root: Path) -> Iterator[Path]:
 
 
 class Host(GatewayCheck):
-    """AUD-OPS-010."""
+    """Disk, swap and the SSH server's file."""
 
     id = "AUD-OPS-010"
     severity = "low"
@@ -262,7 +251,6 @@ class Host(GatewayCheck):
         return facts.profile.is_server
 
     def look(self, facts: Facts) -> Outcome:
-        """Disk, swap and the SSH server's file."""
         machine = facts.machine.get()
         problems = []
         if machine.disk_percent >= DISK_PERCENT:
@@ -275,11 +263,11 @@ class Host(GatewayCheck):
                 for key in ("PermitRootLogin", "PasswordAuthentication")
             }
             problems += [f"{key} is not switched off" for key, off in switched_off.items() if not off]
-        return joined(problems, "all well")
+        return holds(problems, "all well")
 
 
 class Isolation(GatewayCheck):
-    """AUD-TEN-001."""
+    """Workers' mounts and name spaces, and who may enter the tenants' folders; OpenClaw drills its commands."""
 
     id = "AUD-TEN-001"
     severity = "critical"
@@ -288,7 +276,6 @@ class Isolation(GatewayCheck):
     fix = "manual"
 
     def look(self, facts: Facts) -> Outcome:
-        """Workers' mounts and name spaces, and who may enter the tenants' folders; OpenClaw drills its commands."""
         problems = []
         seen = facts.containers.get() if facts.profile.engine == "docker" else ()
         for container in seen:
@@ -303,11 +290,11 @@ class Isolation(GatewayCheck):
         for name, folder in facts.tenant_folders.items():
             if folder.exists() and folder.stat().st_mode & stat.S_IRWXO:
                 problems.append(f"everybody may enter {folder} of {name}")
-        return joined(sorted(set(problems)), f"{len(seen)} containers, {len(facts.tenant_folders)} tenants")
+        return holds(sorted(set(problems)), f"{len(seen)} containers, {len(facts.tenant_folders)} tenants")
 
 
 class Scoped(GatewayCheck):
-    """AUD-TEN-002."""
+    """Forged callers at each tenant's socket."""
 
     id = "AUD-TEN-002"
     severity = "high"
@@ -316,9 +303,8 @@ class Scoped(GatewayCheck):
     fix = "manual"
 
     def look(self, facts: Facts) -> Outcome:
-        """Forged callers at each tenant's socket."""
         knocks = facts.knocks.get()
-        return joined([f"{k.what} was answered {k.status}" for k in knocks if k.status < 400], f"{len(knocks)} refused")
+        return holds([f"{k.what} was answered {k.status}" for k in knocks if k.status < 400], f"{len(knocks)} refused")
 
 
 OPERATION_CHECKS: Final = (

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.base import GatewayCheck, joined
+from gateway.audit.base import DockerCheck, GatewayCheck
 from gateway.audit.facts import Facts
 from gateway.backup.service import OWN_FILES
-from shared.audit.models import Outcome, failed, passed
+from shared.audit.models import Outcome, holds, passed
 from shared.backup.plans import selection_of
 from shared.config.envfile import FORBIDDEN
 from shared.obs.redact import HIDDEN, is_secret_name, looks_secret, redact_text
@@ -32,7 +32,7 @@ REFRESH_GRACE: Final = timedelta(minutes=10)
 
 
 class NoApiKey(GatewayCheck):
-    """AUD-SEC-001."""
+    """``.env``, the environment of every process of ours, and of every worker."""
 
     id = "AUD-SEC-001"
     severity = "critical"
@@ -43,7 +43,6 @@ class NoApiKey(GatewayCheck):
     refs = ("ASI03", "LLM10")
 
     def look(self, facts: Facts) -> Outcome:
-        """``.env``, the environment of every process of ours, and of every worker."""
         problems = [
             f"{facts.paths.env_file} sets {name}" for name in _names_of(facts.paths.env_file) if name in FORBIDDEN
         ]
@@ -52,7 +51,7 @@ class NoApiKey(GatewayCheck):
         if facts.profile.engine == "docker":
             for seen in facts.containers.get():
                 problems += [f"{seen.name} has {key}" for key in sorted(set(seen.variables) & set(FORBIDDEN))]
-        return joined(problems, f"{len(facts.processes)} processes, .env and workers")
+        return holds(problems, f"{len(facts.processes)} processes, .env and workers")
 
 
 def _names_of(file: Path) -> list[str]:
@@ -63,7 +62,7 @@ def _names_of(file: Path) -> list[str]:
 
 
 class PrivateFiles(GatewayCheck):
-    """AUD-SEC-002."""
+    """Mode, owner and kind of each, and of the folders that lead to it."""
 
     id = "AUD-SEC-002"
     severity = "high"
@@ -73,12 +72,11 @@ class PrivateFiles(GatewayCheck):
     refs = ("ASI03",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Mode, owner and kind of each, and of the folders that lead to it."""
         files = list(secret_files(facts))
         problems = [problem for place in files for problem in _loose(place)]
         folders = sorted({place.parent for place in files} | {facts.paths.gateway})
         problems += [f"{folder} can be written by others" for folder in folders if _is_open(folder)]
-        return joined(problems, f"{len(files)} files")
+        return holds(problems, f"{len(files)} files")
 
 
 def secret_files(facts: Facts) -> Iterator[Path]:
@@ -113,7 +111,7 @@ def _loose(place: Path) -> Iterator[str]:
 
 
 class Sealed(GatewayCheck):
-    """AUD-SEC-003."""
+    """Where the key comes from, that what is stored is no plain text, and what is copied away."""
 
     id = "AUD-SEC-003"
     severity = "high"
@@ -122,7 +120,6 @@ class Sealed(GatewayCheck):
     refs = ("ASI03",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Where the key comes from, that what is stored is no plain text, and what is copied away."""
         vault = facts.paths.gateway / "vault"
         sealed = [place for place in sorted(vault.glob("sealed/*/*/*")) if place.name.isdigit()]
         plain = [place for place in sealed if looks_secret(place.read_bytes().decode("utf-8", "replace"))]
@@ -133,11 +130,11 @@ class Sealed(GatewayCheck):
             copied += [facts.paths.tenant(tenant) / name for name in selection_of(policy.kind, tenant).include]
         problems += [f"{place} goes into a backup" for place in copied if vault.is_relative_to(place)]
         facts.live.get()  # opened with the key ring, or says why it could not be
-        return joined(problems, "sealed, and no copy has the key")
+        return holds(problems, "sealed, and no copy has the key")
 
 
 class NoLeaks(GatewayCheck):
-    """AUD-SEC-004."""
+    """Text files outside the places of secrets: the values in use as they are, and what has the shape of one."""
 
     id = "AUD-SEC-004"
     severity = "high"
@@ -146,7 +143,6 @@ class NoLeaks(GatewayCheck):
     refs = ("LLM02",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Text files outside the places of secrets: the values in use as they are, and what has the shape of one."""
         live = [(what, secret.reveal().encode()) for what, secret in facts.live.get().items()]
         live = [(what, value) for what, value in live if len(value) >= _SHORTEST]
         problems = []
@@ -156,7 +152,7 @@ class NoLeaks(GatewayCheck):
                 problems.append(f"{place} holds {found}")
             elif looks_secret(data.decode("utf-8", "replace")):
                 problems.append(f"{place} holds what looks like a secret")
-        return joined(problems, f"none of {len(live)} secrets was found")
+        return holds(problems, f"none of {len(live)} secrets was found")
 
 
 def _texts(facts: Facts) -> Iterator[Path]:
@@ -172,8 +168,8 @@ def _texts(facts: Facts) -> Iterator[Path]:
                 yield place
 
 
-class WorkersHoldNone(GatewayCheck):
-    """AUD-SEC-005."""
+class WorkersHoldNone(DockerCheck):
+    """Every value in use, searched in all that the engine keeps of a container."""
 
     id = "AUD-SEC-005"
     severity = "high"
@@ -183,12 +179,7 @@ class WorkersHoldNone(GatewayCheck):
     fix = "auto"
     refs = ("ASI03", "CIS 4.10")
 
-    def applies(self, facts: Facts) -> bool:
-        """Where workers are containers."""
-        return facts.profile.engine == "docker"
-
     def look(self, facts: Facts) -> Outcome:
-        """Every value in use, searched in all that the engine keeps of a container."""
         live = [(what, secret.reveal()) for what, secret in facts.live.get().items()]
         problems = []
         for seen in facts.containers.get():
@@ -200,11 +191,11 @@ class WorkersHoldNone(GatewayCheck):
             for name, value in seen.variables.items():
                 if is_secret_name(name) and value != _PLACEHOLDER and name not in _API_KEYS:
                     problems.append(f"{seen.name} has {name}")
-        return joined(problems, "only placeholders")
+        return holds(problems, "only placeholders")
 
 
-class OneLogin(GatewayCheck):
-    """AUD-SEC-006."""
+class OneLogin(DockerCheck):
+    """Exactly one way in each."""
 
     id = "AUD-SEC-006"
     severity = "high"
@@ -214,22 +205,17 @@ class OneLogin(GatewayCheck):
     fix = "auto"
     refs = ("ASI03",)
 
-    def applies(self, facts: Facts) -> bool:
-        """Where workers are containers."""
-        return facts.profile.engine == "docker"
-
     def look(self, facts: Facts) -> Outcome:
-        """Exactly one way in each."""
         problems = []
         for seen in facts.containers.get():
             ways = [name for name in (_OAUTH, "ANTHROPIC_API_KEY_FALLBACK") if name in seen.variables]
             if len(ways) != 1:
                 problems.append(f"{seen.name} has {' and '.join(ways) or 'no way'} in")
-        return joined(problems, "one each")
+        return holds(problems, "one each")
 
 
 class SignIns(GatewayCheck):
-    """AUD-SEC-007."""
+    """Every sign-in that exists."""
 
     id = "AUD-SEC-007"
     severity = "medium"
@@ -238,7 +224,6 @@ class SignIns(GatewayCheck):
     refs = ("ASI08",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Every sign-in that exists."""
         rows = [row for row in facts.sign_ins.get() if row["health"] != "missing"]
         problems = []
         for row in rows:
@@ -252,31 +237,29 @@ class SignIns(GatewayCheck):
                 least = timedelta(days=SOCIAL_DAYS) if row["provider"] in {"threads", "instagram"} else -REFRESH_GRACE
                 if left < least:
                     problems.append(f"{name} ends at {row['expires_at']}")
-        return joined(problems, f"{len(rows)} sign-ins")
+        return holds(problems, f"{len(rows)} sign-ins")
 
 
 class GatewayToken(GatewayCheck):
-    """AUD-SEC-008."""
+    """That no two secrets have one value; the token itself is OpenClaw's to look at."""
 
     id = "AUD-SEC-008"
     severity = "medium"
     title = "The gateway tokens are long, nobody's example, and like no other secret"
     remediation = "set a new one: openssl rand -hex 24 | clawgate secrets set GATEWAY_TOKEN --tenant openclaw"
-    fix = "guided"
     refs = ("ASI03",)
 
     def look(self, facts: Facts) -> Outcome:
-        """That no two secrets have one value; the token itself is OpenClaw's to look at."""
         names: dict[str, list[str]] = {}
         for what, secret in facts.live.get().items():
             if len(value := secret.reveal()) >= _SHORTEST:
                 names.setdefault(value, []).append(what)
         tokens = [sorted(same) for same in names.values() if len(same) > 1 and any("GATEWAY_TOKEN" in w for w in same)]
-        return joined([f"{' and '.join(same)} have one value" for same in tokens], "no other secret is like one")
+        return holds([f"{' and '.join(same)} have one value" for same in tokens], "no other secret is like one")
 
 
 class WrittenWhole(GatewayCheck):
-    """AUD-SEC-009."""
+    """The writer itself, what it left behind, and who owns ``.env``."""
 
     id = "AUD-SEC-009"
     severity = "medium"
@@ -285,7 +268,6 @@ class WrittenWhole(GatewayCheck):
     refs = ("ASI03",)
 
     def look(self, facts: Facts) -> Outcome:
-        """The writer itself, what it left behind, and who owns ``.env``."""
         problems = []
         with tempfile.TemporaryDirectory(prefix="cg-audit-") as folder:
             place = Path(folder) / "probe"
@@ -302,11 +284,11 @@ class WrittenWhole(GatewayCheck):
                 name: user.uid for name in facts.settings.enabled_tenants() if (user := facts.settings.user_of(name))
             }
             problems += [f".env belongs to the tenant {name}" for name, uid in users.items() if uid == owner]
-        return joined(problems, "replaced by renaming, mode 600")
+        return holds(problems, "replaced by renaming, mode 600")
 
 
 class NoRetired(GatewayCheck):
-    """AUD-SEC-010."""
+    """Comments of the file; only names are told."""
 
     id = "AUD-SEC-010"
     severity = "low"
@@ -315,7 +297,6 @@ class NoRetired(GatewayCheck):
     refs = ("LLM02",)
 
     def look(self, facts: Facts) -> Outcome:
-        """Comments of the file; only names are told."""
         file = facts.paths.env_file
         if not file.exists():
             return passed("there is no .env")
@@ -326,7 +307,7 @@ class NoRetired(GatewayCheck):
             match = _ASSIGNED.match(line)
             if (match and is_secret_name(match[1])) or (HIDDEN in redact_text(line) and HIDDEN not in line):
                 problems.append(f"line {number} keeps {match[1] if match else 'a secret'}")
-        return failed("; ".join(problems)) if problems else passed("comments hold no secret")
+        return holds(problems, "comments hold no secret")
 
 
 SECRET_CHECKS: Final = (

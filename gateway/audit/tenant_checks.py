@@ -15,7 +15,6 @@ _REMEDY: Final = {
 
 def _of(id_: str, severity: Severity, title: str, subject: Subject = "openclaw", fix: Fix = "guided") -> TenantCheck:
     values = {
-        "__doc__": f"{id_}, answered by {subject}.",
         "id": id_,
         "severity": severity,
         "title": title,

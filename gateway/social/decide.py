@@ -12,8 +12,6 @@ from gateway.social.policy import PostingRule, SocialPolicy
 from shared.social.models import TITLES, Network
 from shared.social.validate import PostCode
 
-CAP_WINDOW = timedelta(hours=24)
-
 
 @dataclass(frozen=True, slots=True)
 class PublicationRequest:

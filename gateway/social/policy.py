@@ -6,11 +6,11 @@ from datetime import time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from gateway.social.hosting.policy import MediaPolicy
 from shared.gatewayclient.models import Slug
-from shared.social.models import Network
+from shared.social.models import QUOTA, TITLES, Network
 from shared.social.validate import InstagramLimits
 
 OPERATOR = "operator"
@@ -42,7 +42,7 @@ class PostingRule(_Section):
     mode: Literal["approval", "auto"] = "approval"
     approvers: tuple[Annotated[str, Field(pattern=r"^(operator|[0-9A-Z]{1,20})$")], ...] = (OPERATOR,)
     channel: Annotated[str, Field(pattern=r"^([a-z]{2,10}:\S{1,100})?$")] = ""
-    daily_cap: int = Field(default=10, ge=0, le=250)
+    daily_cap: int = Field(default=10, ge=0, le=max(QUOTA.values()))
     quiet_from: ClockTime = ""
     quiet_until: ClockTime = ""
     timezone: str = "UTC"
@@ -90,6 +90,17 @@ class NetworkRules(_Section):
 
     threads: PostingRule | None = None
     instagram: PostingRule | None = None
+
+    @field_validator("threads", "instagram")
+    @classmethod
+    def _possible(cls, rule: PostingRule | None, info: ValidationInfo) -> PostingRule | None:
+        network: Network = "threads" if info.field_name == "threads" else "instagram"
+        if rule is not None and rule.daily_cap > QUOTA[network]:
+            raise ValueError(
+                f"daily_cap = {rule.daily_cap} cannot be: {TITLES[network]} takes {QUOTA[network]} posts in 24 hours. "
+                f"Set {QUOTA[network]} or less"
+            )
+        return rule
 
     def of(self, network: Network) -> PostingRule | None:
         """The rule of a network."""

@@ -18,7 +18,6 @@ from shared.social.models import Content
 from shared.storage import Database
 from shared.storage.types import insert_new, upsert
 
-DUPLICATE_WINDOW = timedelta(hours=24)
 _DAY = timedelta(hours=24)
 _HOLD_ROW = 1
 
@@ -345,7 +344,7 @@ def _refuse_duplicate(connection: Connection, job: Job, *, may_repeat: bool, now
             f"the same post ({row.id}) may be online already, that is being checked: do not post it again before "
             "that is settled",
         )
-    recent = same & _job.state.not_in(DROPPED) & or_(_job.created_at > now - DUPLICATE_WINDOW, _is_open())
+    recent = same & _job.state.not_in(DROPPED) & or_(_job.created_at > now - _DAY, _is_open())
     if not may_repeat and (row := connection.execute(select(_job.id, _job.state).where(recent)).first()):
         raise PostRefused(
             "duplicate_content",

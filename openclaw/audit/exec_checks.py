@@ -100,19 +100,13 @@ def must_not_run() -> Iterator[Question]:
         yield Question(command=f"{path} {_URL}")
 
 
-def may_run() -> Iterator[Question]:
-    """Everyday commands that the policy's safe programs are for."""
-    for text in (f"curl {_URL}", f"curl -s {_URL}", f"curl -sS -m 10 {_URL}", f"curl --silent --max-time 10 {_URL}"):
-        yield Question(command=text)
-
-
 def running(questions: Iterator[Question], policy: ExecPolicy) -> list[str]:
     """Those of the questions that would run without a person."""
     return [question.command for question in questions if explain(question, policy).verdict == "allow"]
 
 
 class NeverFull(Check[Facts]):
-    """AUD-EXE-001."""
+    """Look at what is in force, and ask about a command that nobody would allow."""
 
     id = "AUD-EXE-001"
     severity = "critical"
@@ -122,7 +116,6 @@ class NeverFull(Check[Facts]):
     refs = ("ASI05", "LLM06")
 
     def run(self, facts: Facts) -> Outcome:
-        """Look at what is in force, and ask about a command that nobody would allow."""
         policy = facts.snapshot.exec_policy
         if policy.security not in ("allowlist", "deny"):
             return failed(f"security is {policy.security!r}")
@@ -131,17 +124,16 @@ class NeverFull(Check[Facts]):
 
 
 class ProbeSet(Check[Facts]):
-    """AUD-EXE-002."""
+    """Ask about all of them."""
 
     id = "AUD-EXE-002"
     severity = "critical"
-    title = "More than 200 hostile command lines are refused or asked about, and everyday ones are not"
+    title = "More than 200 hostile command lines are refused or asked about"
     remediation = "restore the shipped shared/execpolicy; the evidence names the commands"
     fix = "manual"
     refs = ("ASI02", "ASI05")
 
     def run(self, facts: Facts) -> Outcome:
-        """Ask about all of them."""
         policy = facts.snapshot.exec_policy
         bad = running(must_not_run(), policy)
         if bad:
@@ -150,7 +142,7 @@ class ProbeSet(Check[Facts]):
 
 
 class Interpreters(Check[Facts]):
-    """AUD-EXE-003."""
+    """Names without a built-in profile, and what the profile of node lets through."""
 
     id = "AUD-EXE-003"
     severity = "high"
@@ -159,7 +151,6 @@ class Interpreters(Check[Facts]):
     refs = ("ASI05",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Names without a built-in profile, and what the profile of node lets through."""
         policy = facts.snapshot.exec_policy
         bare = [name for name in policy.safe_bins if name in _INTERPRETERS - _WITH_PROFILE]
         inline = running(iter([Question(command="node -e 1"), Question(command="node -")]), policy)
@@ -168,7 +159,7 @@ class Interpreters(Check[Facts]):
 
 
 class Asking(Check[Facts]):
-    """AUD-EXE-004."""
+    """Ask about an unknown program."""
 
     id = "AUD-EXE-004"
     severity = "high"
@@ -178,7 +169,6 @@ class Asking(Check[Facts]):
     refs = ("ASI09",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Ask about an unknown program."""
         snapshot = facts.snapshot
         verdict = explain(Question(command="some-unknown-program x"), snapshot.exec_policy).verdict
         problems = ["an unknown program would run"] if verdict == "allow" else []
@@ -187,7 +177,7 @@ class Asking(Check[Facts]):
 
 
 class TrustedDirs(Check[Facts]):
-    """AUD-EXE-005."""
+    """Owner and mode of each folder and of those above it, links resolved."""
 
     id = "AUD-EXE-005"
     severity = "high"
@@ -196,7 +186,6 @@ class TrustedDirs(Check[Facts]):
     refs = ("ASI05",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Owner and mode of each folder and of those above it, links resolved."""
         problems = []
         for text in facts.snapshot.exec_policy.trusted_dirs:
             real = Path(text).resolve()
@@ -212,7 +201,7 @@ class TrustedDirs(Check[Facts]):
 
 
 class DeniedFlags(Check[Facts]):
-    """AUD-EXE-006."""
+    """The operator's own list, each flag as an argument of its program."""
 
     id = "AUD-EXE-006"
     severity = "high"
@@ -222,7 +211,6 @@ class DeniedFlags(Check[Facts]):
     refs = ("ASI02",)
 
     def run(self, facts: Facts) -> Outcome:
-        """The operator's own list, each flag as an argument of its program."""
         policy = facts.snapshot.exec_policy
         problems = [
             f"{program} {flag} is not refused"
@@ -234,7 +222,7 @@ class DeniedFlags(Check[Facts]):
 
 
 class Environment(Check[Facts]):
-    """AUD-EXE-007."""
+    """A command that is allowed, with each variable."""
 
     id = "AUD-EXE-007"
     severity = "medium"
@@ -244,14 +232,13 @@ class Environment(Check[Facts]):
     refs = ("ASI05",)
 
     def run(self, facts: Facts) -> Outcome:
-        """A command that is allowed, with each variable."""
         questions = (Question(command=f"curl {_URL}", env={name: "x"}) for name in _PRELOADS)
         bad = [q.env for q in questions if explain(q, facts.snapshot.exec_policy).verdict != "deny"]
         return holds([f"{next(iter(env))} is not refused" for env in bad], f"{len(_PRELOADS)} variables are refused")
 
 
 class AlwaysAllowed(Check[Facts]):
-    """AUD-EXE-008."""
+    """Grants of the running gateway: who stands behind each, and when it was used last."""
 
     id = "AUD-EXE-008"
     severity = "medium"
@@ -260,7 +247,6 @@ class AlwaysAllowed(Check[Facts]):
     refs = ("ASI02",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Grants of the running gateway: who stands behind each, and when it was used last."""
         grants = facts.ask("approvals.grants")
         now = SYSTEM_CLOCK.now()
         problems = []
@@ -274,7 +260,7 @@ class AlwaysAllowed(Check[Facts]):
 
 
 class Hosts(Check[Facts]):
-    """AUD-EXE-009."""
+    """Ask about addresses of each kind."""
 
     id = "AUD-EXE-009"
     severity = "medium"
@@ -284,7 +270,6 @@ class Hosts(Check[Facts]):
     refs = ("ASI02", "LLM02")
 
     def run(self, facts: Facts) -> Outcome:
-        """Ask about addresses of each kind."""
         texts = ("file:///etc/passwd", "http://169.254.169.254/", "http://10.0.0.1/", "http://localhost:4141/")
         questions = iter([Question(command=f"curl {text}") for text in texts])
         return holds([f"{text!r} would run" for text in running(questions, facts.snapshot.exec_policy)], "refused")

@@ -31,7 +31,7 @@ TOKEN_CHARS: Final = 32
 
 
 class Bound(Check[Facts]):
-    """AUD-NET-001."""
+    """What is configured, and every socket that listens on the port."""
 
     id = "AUD-NET-001"
     severity = "critical"
@@ -40,7 +40,6 @@ class Bound(Check[Facts]):
     fix = "auto"
 
     def run(self, facts: Facts) -> Outcome:
-        """What is configured, and every socket that listens on the port."""
         policy = facts.snapshot.policy
         problems = [] if ipaddress.ip_address(policy.bind).is_loopback else [f"bind is {policy.bind}"]
         open_ = [str(found) for found in listening_on(policy.port) if not found.is_loopback]
@@ -49,7 +48,7 @@ class Bound(Check[Facts]):
 
 
 class Refused(Check[Facts]):
-    """AUD-NET-002."""
+    """Two clients knock at the running gateway: without a token, and with a wrong one."""
 
     id = "AUD-NET-002"
     severity = "critical"
@@ -58,7 +57,6 @@ class Refused(Check[Facts]):
     fix = "manual"
 
     def run(self, facts: Facts) -> Outcome:
-        """Two clients knock at the running gateway: without a token, and with a wrong one."""
         problems = []
         told = []
         for what, token in (("no token", None), ("a wrong token", "not-the-token-of-this-gateway")):
@@ -70,7 +68,7 @@ class Refused(Check[Facts]):
 
 
 class Local(Check[Facts]):
-    """AUD-NET-003."""
+    """Upgrade requests as a tunnel makes them, judged by the handshake itself."""
 
     id = "AUD-NET-003"
     severity = "critical"
@@ -80,7 +78,6 @@ class Local(Check[Facts]):
     refs = ("LLM06",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Upgrade requests as a tunnel makes them, judged by the handshake itself."""
         proxies = facts.snapshot.policy.trusted_proxies
         problems = []
         for forged in _FORWARDED:
@@ -95,7 +92,7 @@ class Local(Check[Facts]):
 
 
 class Origins(Check[Facts]):
-    """AUD-NET-004."""
+    """The list in force."""
 
     id = "AUD-NET-004"
     severity = "high"
@@ -104,14 +101,13 @@ class Origins(Check[Facts]):
     fix = "auto"
 
     def run(self, facts: Facts) -> Outcome:
-        """The list in force."""
         origins = facts.snapshot.policy.control_ui.allowed_origins
         plain = [origin for origin in origins if not origin.startswith("https://")]
         return holds([f"{origin} is not encrypted" for origin in plain], f"allowed: {', '.join(origins) or 'none'}")
 
 
 class Pairing(Check[Facts]):
-    """AUD-NET-005."""
+    """A device that nobody knows, in both roles, judged by the handshake itself."""
 
     id = "AUD-NET-005"
     severity = "high"
@@ -120,7 +116,6 @@ class Pairing(Check[Facts]):
     fix = "manual"
 
     def run(self, facts: Facts) -> Outcome:
-        """A device that nobody knows, in both roles, judged by the handshake itself."""
         problems = []
         for has_origin in (True, False):
             knock = Knock(
@@ -140,7 +135,7 @@ class Pairing(Check[Facts]):
 
 
 class Proxies(Check[Facts]):
-    """AUD-NET-009."""
+    """Networks of more than one address."""
 
     id = "AUD-NET-009"
     severity = "medium"
@@ -149,14 +144,13 @@ class Proxies(Check[Facts]):
     fix = "auto"
 
     def run(self, facts: Facts) -> Outcome:
-        """Networks of more than one address."""
         proxies = facts.snapshot.policy.trusted_proxies
         wide = [text for text in proxies if ipaddress.ip_network(text, strict=False).num_addresses > 1]
         return holds([f"{text} is a whole network" for text in wide], f"trusted: {', '.join(proxies) or 'none'}")
 
 
 class Attempts(Check[Facts]):
-    """AUD-NET-010."""
+    """The numbers in force."""
 
     id = "AUD-NET-010"
     severity = "medium"
@@ -168,7 +162,6 @@ class Attempts(Check[Facts]):
     MIN_LOCKOUT_S = 60.0
 
     def run(self, facts: Facts) -> Outcome:
-        """The numbers in force."""
         auth = facts.snapshot.policy.auth
         problems = []
         if auth.max_attempts > self.MAX_ATTEMPTS:
@@ -179,7 +172,7 @@ class Attempts(Check[Facts]):
 
 
 class Headers(Check[Facts]):
-    """AUD-NET-011."""
+    """Headers of the running gateway's page."""
 
     id = "AUD-NET-011"
     severity = "medium"
@@ -188,7 +181,6 @@ class Headers(Check[Facts]):
     fix = "manual"
 
     def run(self, facts: Facts) -> Outcome:
-        """Headers of the running gateway's page."""
         headers = facts.head("/")
         problems = list(_missing(headers))
         policy = headers.get("content-security-policy", "")
@@ -203,7 +195,7 @@ def _missing(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 class Token(Check[Facts]):
-    """AUD-SEC-008."""
+    """The running gateway's own token; only its length is told."""
 
     id = "AUD-SEC-008"
     severity = "medium"
@@ -213,7 +205,6 @@ class Token(Check[Facts]):
     refs = ("ASI03",)
 
     def run(self, facts: Facts) -> Outcome:
-        """The running gateway's own token; only its length is told."""
         token = facts.addresses["token"]
         if token.lower() in _SAMPLE_TOKENS or len(set(token)) < TOKEN_CHARS // 4:
             return failed("it is an example or has too few different characters")

@@ -20,7 +20,7 @@ _CAT: Final = "/usr/bin/cat"
 
 
 class OwnConversations(Check[Facts]):
-    """AUD-CHN-004."""
+    """How sessions are named, and how many people share the one of direct messages."""
 
     id = "AUD-CHN-004"
     severity = "medium"
@@ -28,7 +28,6 @@ class OwnConversations(Check[Facts]):
     remediation = "leave one person under allow_from and paired: openclaw pairing list; others write in channels"
 
     def run(self, facts: Facts) -> Outcome:
-        """How sessions are named, and how many people share the one of direct messages."""
         problems = []
         if discord_session("dc:1", "guild") == discord_session("dc:2", "guild"):
             problems.append("two channels share a conversation")
@@ -39,7 +38,7 @@ class OwnConversations(Check[Facts]):
 
 
 class Contained(Check[Facts]):
-    """AUD-TEN-001."""
+    """A drill: a contained command tries to read files that lie there, and one in its own folder."""
 
     id = "AUD-TEN-001"
     severity = "critical"
@@ -49,7 +48,6 @@ class Contained(Check[Facts]):
     refs = ("ASI05",)
 
     def run(self, facts: Facts) -> Outcome:
-        """A drill: a contained command tries to read files that lie there, and one in its own folder."""
         if not landlock.abi():
             return holds(["the kernel has no Landlock: nothing contains a command"], "")
         return asyncio.run(self._drill(facts, os.path.realpath(_CAT)))
@@ -81,7 +79,7 @@ class Contained(Check[Facts]):
 
 
 class Asserted(Check[Facts]):
-    """AUD-NET-007."""
+    """What the tunnel's policy says stands in front, and what is verified."""
 
     id = "AUD-NET-007"
     severity = "high"
@@ -89,7 +87,6 @@ class Asserted(Check[Facts]):
     remediation = "set [access] team_domain and audiences in policies/openclaw.toml as in policies/tunnel.toml"
 
     def run(self, facts: Facts) -> Outcome:
-        """What the tunnel's policy says stands in front, and what is verified."""
         front = policy_values("tunnel", facts.paths).get("access", {})
         if not front.get("team"):
             return passed("policies/tunnel.toml has no Access")

@@ -22,7 +22,7 @@ _KEPT_APART: Final = ("data/gateway-token", "identity/device.json")
 
 
 class Groups(Check[Facts]):
-    """AUD-CHN-001."""
+    """What is in force."""
 
     id = "AUD-CHN-001"
     severity = "critical"
@@ -30,7 +30,6 @@ class Groups(Check[Facts]):
     remediation = "name users under channels.discord.guilds.<server>.users"
 
     def run(self, facts: Facts) -> Outcome:
-        """What is in force."""
         discord = facts.snapshot.policy.discord
         if discord.group_policy == "disabled" or not discord.enabled:
             return holds([], "servers are switched off")
@@ -44,7 +43,7 @@ class Groups(Check[Facts]):
 
 
 class Directs(Check[Facts]):
-    """AUD-CHN-002."""
+    """What is in force."""
 
     id = "AUD-CHN-002"
     severity = "high"
@@ -53,13 +52,12 @@ class Directs(Check[Facts]):
     fix = "auto"
 
     def run(self, facts: Facts) -> Outcome:
-        """What is in force."""
         policy = facts.snapshot.policy.discord.dm_policy
         return holds(["anyone who writes is answered"] if policy == "open" else [], f"dmPolicy is {policy}")
 
 
 class Private(Check[Facts]):
-    """AUD-SEC-002."""
+    """Mode, owner and kind of each, and of the folder."""
 
     id = "AUD-SEC-002"
     severity = "high"
@@ -69,7 +67,6 @@ class Private(Check[Facts]):
     refs = ("ASI03",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Mode, owner and kind of each, and of the folder."""
         problems = list(_loose(facts.folder, folder=True)) if facts.folder.exists() else []
         seen = 0
         for place in private_files(facts.paths, facts.tenant):
@@ -100,7 +97,7 @@ def _loose(place: Path, *, folder: bool) -> Iterator[str]:
 
 
 class NoSecrets(Check[Facts]):
-    """AUD-SEC-004."""
+    """Text files of the tenant, by the shapes that the redactor knows."""
 
     id = "AUD-SEC-004"
     severity = "high"
@@ -109,7 +106,6 @@ class NoSecrets(Check[Facts]):
     refs = ("LLM02",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Text files of the tenant, by the shapes that the redactor knows."""
         kept_apart = {facts.folder / name for name in _KEPT_APART}
         found = [place for place in _texts(facts) if place not in kept_apart and _has_secret(place)]
         return holds([f"{place} holds what looks like a secret" for place in found], "nothing found")
@@ -127,7 +123,7 @@ def _has_secret(place: Path) -> bool:
 
 
 class Memory(Check[Facts]):
-    """AUD-MEM-002."""
+    """Markdown of the workspace: invisible characters, known phrases, long encoded runs."""
 
     id = "AUD-MEM-002"
     severity = "medium"
@@ -136,12 +132,11 @@ class Memory(Check[Facts]):
     refs = ("LLM01",)
 
     def run(self, facts: Facts) -> Outcome:
-        """Markdown of the workspace: invisible characters, known phrases, long encoded runs."""
         return holds(list(planted(sorted((facts.folder / "workspace").rglob("*.md")))), "nothing found")
 
 
 class Redaction(Check[Facts]):
-    """AUD-OPS-003."""
+    """Canaries through the redactor, as values, in texts and in addresses."""
 
     id = "AUD-OPS-003"
     severity = "high"
@@ -150,12 +145,11 @@ class Redaction(Check[Facts]):
     fix = "manual"
 
     def run(self, facts: Facts) -> Outcome:
-        """Canaries through the redactor, as values, in texts and in addresses."""
         return holds(list(shown_canaries()), f"{facts.tenant}: every canary stayed hidden")
 
 
 class Writable(Check[Facts]):
-    """AUD-OPS-009."""
+    """Every folder and file."""
 
     id = "AUD-OPS-009"
     severity = "medium"
@@ -165,7 +159,6 @@ class Writable(Check[Facts]):
     fix = "auto"
 
     def run(self, facts: Facts) -> Outcome:
-        """Every folder and file."""
         if not facts.folder.exists():
             return unknown(f"{facts.folder} does not exist")
         bad = [
@@ -173,7 +166,7 @@ class Writable(Check[Facts]):
             for place in (facts.folder, *sorted(facts.folder.rglob("*")))
             if not place.is_symlink() and place.lstat().st_mode & stat.S_IWOTH and not place.is_socket()
         ]
-        return holds([f"{place} can be written by everybody" for place in bad[:20]], "none is writable by others")
+        return holds([f"{place} can be written by everybody" for place in bad], "none is writable by others")
 
 
 STATE_CHECKS: Final = (Groups(), Directs(), Private(), NoSecrets(), Memory(), Redaction(), Writable())

@@ -46,9 +46,18 @@ def unknown(evidence: str) -> Outcome:
     return Outcome("unknown", evidence)
 
 
-def holds(problems: Sequence[str], otherwise: str) -> Outcome:
-    """Failed with every problem, else passed."""
-    return failed("; ".join(problems)) if problems else passed(otherwise)
+def holds(problems: Sequence[str], otherwise: str, *, most: int = 10) -> Outcome:
+    """Failed with the first problems and the number of the others, else passed.
+
+    Args:
+        problems: what a person is told of each.
+        otherwise: the evidence when there is none.
+        most: so many are named.
+    """
+    if not problems:
+        return passed(otherwise)
+    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
+    return failed("; ".join(problems[:most]) + more)
 
 
 class Check(ABC, Generic[F]):

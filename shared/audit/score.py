@@ -6,7 +6,7 @@ severity dominates those below it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shared.audit.models import Finding, Severity
@@ -55,12 +55,3 @@ def score(findings: Sequence[Finding], *, catalogue: int) -> int | None:
 
 def _halves(finding: Finding) -> int:
     return 2 if finding.is_open else 1 if finding.waiver and finding.result in ("fail", "unknown") else 0
-
-
-def critical_share(severities: Iterable[Severity]) -> float:
-    """What part of a catalogue's weight its critical checks carry.
-
-    Below 40 % a state with every critical check passing could score less than one with a critical check open (§10.5).
-    """
-    weights = [(severity, WEIGHTS[severity]) for severity in severities]
-    return sum(weight for severity, weight in weights if severity == "critical") / sum(weight for _, weight in weights)

@@ -130,10 +130,6 @@ class Inbox:
         """Mark a message as not to be answered."""
         await self._settle([item_id], "ignored", reason)
 
-    async def keep_as_context(self, item_id: int, reason: str) -> None:
-        """Mark a message as background for the next one that asks for an answer."""
-        await self._settle([item_id], "context", reason)
-
     async def retry(self, ids: Sequence[int], delay_s: float, *, reason: str = "will be tried again") -> None:
         """Give messages back, to be tried again after `delay_s` seconds."""
         await self._db.write(self.retrying(ids, delay_s, reason=reason))

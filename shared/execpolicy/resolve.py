@@ -1,22 +1,20 @@
-"""The step before a command runs: which file the program is, and where its hosts lead. It can only refuse."""
+"""The step before a command runs: which file the program is. It can only refuse.
+
+Where its hosts lead is checked when it connects, by the proxy of `shared.containment.egress`.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import os
 import posixpath
-import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.execpolicy.addresses import is_public
-from shared.execpolicy.models import Decision, Endpoint, ExecRequest, Finding
+from shared.execpolicy.models import Decision, ExecRequest, Finding
 from shared.execpolicy.policy import ExecPolicy
 
-_RESOLVE_LIMIT_S = 5.0
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -91,31 +89,3 @@ def _first_on(path: str, found: Program) -> str:
         if os.path.lexists(candidate):
             return "" if candidate.resolve() == found.path else str(candidate)
     return ""
-
-
-async def check_hosts(decision: Decision) -> tuple[Decision, Mapping[Endpoint, str]]:
-    """Resolve the hosts a command names and refuse it when any address of any of them is not public.
-
-    Returns:
-        The decision, and the address each host must be pinned to, so that it cannot change before it is used.
-    """
-    pins: dict[Endpoint, str] = {}
-    for endpoint in decision.endpoints:
-        try:
-            addresses = await _addresses(endpoint)
-        except (OSError, TimeoutError):
-            reason = f"{endpoint.host} cannot be found"
-            return decision.tightened(Finding("deny", "host-unknown", reason)), {}
-        private = next((address for address in addresses if not is_public(ipaddress.ip_address(address))), None)
-        if private is not None or not addresses:
-            reason = f"{endpoint.host} leads to {private or 'no address'}, which is not public"
-            return decision.tightened(Finding("deny", "private-address", reason)), {}
-        pins[endpoint] = addresses[0]
-    return decision, pins
-
-
-async def _addresses(endpoint: Endpoint) -> list[str]:
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(_RESOLVE_LIMIT_S):
-        found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))

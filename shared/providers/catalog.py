@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Final, Literal
@@ -101,10 +101,6 @@ class Model:
     def id(self) -> str:
         """Its name at the provider."""
         return model_id(self.ref)
-
-    def wire_among(self, offered: Collection[Wire]) -> Wire | None:
-        """The wire to ask it with, when only some can be reached; None when it speaks none of them."""
-        return next((wire for wire in self.wires if wire in offered), None)
 
 
 class Catalog:

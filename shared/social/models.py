@@ -20,6 +20,9 @@ HOSTED = "media:"
 
 TITLES: dict[Network, str] = {"threads": "Threads", "instagram": "Instagram"}
 
+QUOTA: dict[Network, int] = {"threads": 250, "instagram": 100}
+"""Posts that a network takes from an account in any 24 hours. Source: reference notes on the Meta APIs, §3 §5."""
+
 
 class PersonTag(BaseModel):
     """Somebody who is marked in a picture or video (Instagram).

@@ -29,7 +29,7 @@ from shared.social.threads import ThreadsClient
 from shared.storage import Database
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
-OPEN = {"groups": ["main"], "mode": "auto", "daily_cap": 250}
+OPEN = {"groups": ["main"], "mode": "auto", "daily_cap": 100}
 EVERYTHING = {"tenants": {"nanoclaw": {"threads": OPEN, "instagram": OPEN}}}
 SCOPES = (
     "threads_basic",

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from openclaw.protocol.methods.files import NAMES
+
 Json = dict[str, Any]
-NAMES = ("AGENTS.md", "SOUL.md", "TOOLS.md", "IDENTITY.md", "USER.md", "HEARTBEAT.md", "BOOTSTRAP.md", "MEMORY.md")
 WORKSPACE = "/state/openclaw/workspace"
 
 

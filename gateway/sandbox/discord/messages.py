@@ -31,7 +31,6 @@ from gateway.sandbox.discord.wire import emoji_object
 
 NONCE_WINDOW_S = 300.0
 """How long a nonce is enforced. Source: Discord says "the past few minutes"."""
-TYPING_SHOWN_S = 10.0
 _CUSTOM_EMOJI = re.compile(r"[A-Za-z0-9_]{2,32}:\d{15,20}")
 _USER_MENTION = re.compile(r"<@!?(\d{15,20})>")
 _ROLE_MENTION = re.compile(r"<@&(\d{15,20})>")

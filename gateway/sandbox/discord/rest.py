@@ -134,7 +134,6 @@ class Seen:
     """A request that came, for tests and failure dumps. Tokens are never kept."""
 
     op: str
-    actor_id: int
     status: int
     body: Any
 
@@ -227,7 +226,7 @@ class RestServer:
             response = Response.json({"message": "500: Internal Server Error", "code": 0}, 500)
         response.headers = {**headers, **response.headers}
         self.limiter.note_answer(response.status, shared=response.headers.get("X-RateLimit-Scope") == "shared")
-        self.requests.append(Seen(route.op, actor.id, response.status, body))
+        self.requests.append(Seen(route.op, response.status, body))
         return response
 
     def _authenticate(self, route: Route, request: Request) -> User:

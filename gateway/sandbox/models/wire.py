@@ -18,7 +18,6 @@ _HIDDEN_HEADERS = {"authorization", "x-api-key", "cookie"}
 _HIDDEN_FIELDS = ("token", "code", "code_verifier", "secret")
 _SHOWN_CHARS = 8
 _HALF_PIECES = 5
-_SCRIPTED = b'{"error": {"type": "api_error", "message": "scripted fault"}}'
 
 
 @dataclass(slots=True)

@@ -16,13 +16,14 @@ from openclaw.agent.policy import WorkspacePolicy
 from openclaw.agent.prompt import WorkspaceTexts
 from openclaw.agent.tools import ToolContext
 from openclaw.agent.workspace.folder import FILE_BYTES, Folder
-from openclaw.agent.workspace.names import RESULTS, SKILLS, STANDING_FILES
+from openclaw.agent.workspace.names import RESULTS, SKILLS
 from openclaw.agent.workspace.skills import list_skills, skills_prompt
 from openclaw.agent.workspace.standing import read_standing
 from openclaw.sessions import is_helper, is_private
 from shared.config.paths import Paths
 from shared.errors import Denied, GatewayError
 from shared.ids import slug
+from shared.standing_files import STANDING_FILES
 
 COMMANDS: Final = "commands"
 _KEPT_RESULTS: Final = 20

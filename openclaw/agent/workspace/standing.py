@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from openclaw.agent.workspace.folder import Folder
-from openclaw.agent.workspace.names import STANDING_FILES
 from shared.errors import GatewayError
 from shared.obs.log import get_logger
+from shared.standing_files import STANDING_FILES
 
 _log = get_logger(__name__)
 

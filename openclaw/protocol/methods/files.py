@@ -15,17 +15,9 @@ from openclaw.protocol.scopes import ADMIN, READ
 from openclaw.sessions import AGENT_ID
 from shared.errors import Invalid, NotFound
 from shared.secrets.files import write_private
+from shared.standing_files import STANDING_FILES
 
-NAMES: Final = (
-    "AGENTS.md",
-    "SOUL.md",
-    "TOOLS.md",
-    "IDENTITY.md",
-    "USER.md",
-    "HEARTBEAT.md",
-    "BOOTSTRAP.md",
-    "MEMORY.md",
-)
+NAMES: Final = (*STANDING_FILES, "BOOTSTRAP.md")
 _MAX_BYTES: Final = 1 << 20
 
 

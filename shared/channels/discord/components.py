@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Self
 
 import discord
 
@@ -20,14 +20,6 @@ _STYLES = {
     "success": discord.ButtonStyle.success,
     "danger": discord.ButtonStyle.danger,
 }
-
-
-class Pressable(Protocol):
-    """The client, as a button sees it."""
-
-    async def button_pressed(self, interaction: discord.Interaction, action: str, text: str | None = None) -> None:
-        """Answer a press, or a form that was sent."""
-        ...
 
 
 class ActionButton(discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]], template=_TEMPLATE):

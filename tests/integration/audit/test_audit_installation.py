@@ -23,7 +23,8 @@ from gateway.audit.policy import WaiverPolicy
 from gateway.audit.service import RELEASED, judge
 from nanoclaw.audit import CHECKS as NANOCLAW
 from openclaw.audit.catalogue import CATALOGUE as OPENCLAW
-from shared.audit.score import critical_share
+from shared.audit.score import WEIGHTS
+from shared.standing_files import STANDING_FILES
 
 Break = Callable[[Facts], Facts | None]
 
@@ -45,9 +46,10 @@ def test_the_catalogue_is_whole_released_and_dominated_by_its_critical_checks() 
         sum(check.severity == severity for check in CATALOGUE) for severity in ("critical", "high", "medium", "low")
     ]
     assert counts == [11, 31, 28, 4]
-    assert critical_share(check.severity for check in CATALOGUE) >= 0.4
+    weights = [WEIGHTS[check.severity] for check in CATALOGUE]
+    assert 11 * WEIGHTS["critical"] >= 0.4 * sum(weights), "what is critical dominates"
     assert fingerprint() == RELEASED, "a changed catalogue is a release: set RELEASED"
-    assert all(check.remediation and check.title and check.__doc__ for check in CATALOGUE)
+    assert all(check.remediation and check.title for check in CATALOGUE)
 
 
 def test_what_tenants_answer_is_what_they_check_and_as_heavy() -> None:
@@ -413,6 +415,17 @@ CONTENT = [
 @pytest.mark.parametrize(("broken", "expected"), CONTENT)
 async def test_content(facts: Facts, broken: Break, expected: str) -> None:
     await breaks_only(facts, broken, expected)
+
+
+async def test_every_file_that_openclaw_s_agent_is_told_waits_for_a_person_but_not_its_own_notes(facts: Facts) -> None:
+    workspace = facts.paths.tenant("openclaw") / "workspace"
+    workspace.mkdir()
+    for name in (*STANDING_FILES, "BOOTSTRAP.md", "notes.md"):
+        (workspace / name).write_text("# new\n")
+    [finding] = [row for row in (await judge(facts, ())).report.findings if row.is_open]
+    assert finding.id == "AUD-MEM-001"
+    asked = {Path(problem.split(" is new")[0]).name for problem in finding.evidence.split("; ")}
+    assert asked == {"AGENTS.md", "SOUL.md", "TOOLS.md", "IDENTITY.md", "USER.md", "HEARTBEAT.md"}
 
 
 async def test_a_worker_that_may_write_another_group_s_memory_is_found(facts: Facts) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -127,8 +129,6 @@ async def test_the_proxy_serves_nobody_else() -> None:
 
 
 async def test_connect_tunnels_only_to_allowed_hosts() -> None:
-    import base64
-
     site = Site()
     async with a_world(site) as proxy:
         token = base64.b64encode(proxy.url.partition("//")[2].partition("@")[0].encode()).decode()
@@ -137,6 +137,37 @@ async def test_connect_tunnels_only_to_allowed_hosts() -> None:
             writer.write(f"CONNECT {host}:{site.port} HTTP/1.1\r\nProxy-Authorization: Basic {token}\r\n\r\n".encode())
             assert (await reader.readline()).split()[1] == status
             writer.close()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "answer"),
+    [
+        (["93.184.216.34", "127.0.0.1"], "is not a public host"),
+        (["127.0.0.1", "93.184.216.34"], "is not a public host"),
+        (["::ffff:10.0.0.1"], "is not a public host"),
+        ([], "is not a public host"),
+        (None, "cannot be reached (gaierror)"),
+    ],
+)
+async def test_84_one_address_that_is_not_public_closes_the_host(addresses: list[str] | None, answer: str) -> None:
+    site = Site()
+    server = await asyncio.start_server(site.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        if addresses is None:
+            raise socket.gaierror(socket.EAI_NONAME, "no")
+        return addresses
+
+    async with server, EgressProxy(resolve=resolve).serving() as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        token = base64.b64encode(proxy.url.partition("//")[2].partition("@")[0].encode()).decode()
+        writer.write(
+            f"GET http://www.example.org:{port}/ HTTP/1.1\r\nProxy-Authorization: Basic {token}\r\n\r\n".encode()
+        )
+        assert f"www.example.org {answer}" in (await reader.read()).decode()
+        writer.close()
+    assert site.requests == []
 
 
 async def test_an_approved_node_program_runs_without_files_network_or_children(tmp_path: Path) -> None:

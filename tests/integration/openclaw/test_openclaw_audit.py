@@ -15,7 +15,7 @@ from openclaw_house import STRANGER, house
 
 from openclaw.audit import exec_checks, network_checks
 from openclaw.audit.catalogue import CATALOGUE, report_view
-from openclaw.audit.exec_checks import may_run, must_not_run
+from openclaw.audit.exec_checks import must_not_run
 from openclaw.audit.facts import Facts
 from openclaw.audit.harden import harden
 from openclaw.audit.scripts import install_scripts
@@ -24,7 +24,7 @@ from openclaw.config import OpenClawPolicy
 from openclaw.config.service import ConfigService
 from openclaw.config.snapshot import Source
 from openclaw.doctor.examine import EXAMINATIONS, Patient
-from openclaw.exec_explain import explain
+from openclaw.exec_explain import Question, explain
 from shared.audit import words
 from shared.audit.runner import run_checks
 from shared.containment import landlock
@@ -285,7 +285,8 @@ async def test_while_it_is_down_what_cannot_be_asked_counts_as_failed(paths):
 def test_the_probe_set_is_large_and_everyday_calls_still_run():
     questions = list(must_not_run())
     assert len({(q.command, *q.env) for q in questions}) > 200
-    assert {explain(question, ExecPolicy()).verdict for question in may_run()} == {"allow"}
+    everyday = [f"curl {flags}https://example.org/" for flags in ("", "-s ", "-sS -m 10 ", "--silent --max-time 10 ")]
+    assert {explain(Question(command=text), ExecPolicy()).verdict for text in everyday} == {"allow"}
 
 
 # --- doctor -----------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
-"""Programs are taken from trusted directories only, through every link; hosts must lead to public addresses."""
+"""Programs are taken from trusted directories only, through every link."""
 
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,11 @@ from click.testing import CliRunner
 
 from openclaw.cli import cli
 from shared.errors import Invalid
-from shared.execpolicy import resolve
 from shared.execpolicy.decide import decide_exec
 from shared.execpolicy.grants import Hole, decide_with_grants, make_grant
 from shared.execpolicy.models import ExecRequest, Finding, argv_digest
 from shared.execpolicy.policy import ExecPolicy, ProgramProfile
-from shared.execpolicy.resolve import Program, check_hosts, check_program, find_program
+from shared.execpolicy.resolve import Program, check_program, find_program
 
 POLICY = ExecPolicy(profiles={"curl": ProgramProfile(denied_flags=("-o",))})
 URL = "https://www.example.org/"
@@ -84,31 +82,6 @@ def test_17_a_path_that_puts_another_program_first_is_refused(tmp_path: Path) ->
     assert check_program(decide_exec(request, POLICY), request, POLICY).rule == "program-path"
     request = ExecRequest(f"curl {URL}", path=":/usr/bin")
     assert check_program(decide_exec(request, POLICY), request, POLICY).verdict == "deny"
-
-
-async def test_84_a_name_that_leads_to_a_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[list[str]] = [["93.184.216.34", "127.0.0.1"], ["93.184.216.34"], ["::ffff:10.0.0.1"]]
-
-    async def addresses(_endpoint: object) -> list[str]:
-        return answers.pop(0)
-
-    monkeypatch.setattr(resolve, "_addresses", addresses)  # no name server answers here
-    decision = decide_exec(ExecRequest(f"curl {URL}"), POLICY)
-    refused, pins = await check_hosts(decision)
-    assert (refused.rule, pins) == ("private-address", {})
-    allowed, pins = await check_hosts(decision)
-    assert (allowed.verdict, list(pins.values())) == ("allow", ["93.184.216.34"])
-    refused, _ = await check_hosts(decision)
-    assert refused.verdict == "deny"
-
-
-async def test_a_name_that_cannot_be_found_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def addresses(_endpoint: object) -> list[str]:
-        raise socket.gaierror(socket.EAI_NONAME, "no")
-
-    monkeypatch.setattr(resolve, "_addresses", addresses)
-    refused, _ = await check_hosts(decide_exec(ExecRequest(f"curl {URL}"), POLICY))
-    assert refused.rule == "host-unknown"
 
 
 def test_a_grant_covers_one_argument_list_and_never_a_refusal() -> None:

@@ -7,12 +7,12 @@ import pytest
 from openclaw.agent.policy import WorkspacePolicy
 from openclaw.agent.prompt import PromptFacts, build_instructions
 from openclaw.agent.workspace.folder import Folder
-from openclaw.agent.workspace.names import STANDING_FILES
 from openclaw.agent.workspace.places import Places
 from openclaw.agent.workspace.skills import frontmatter, list_skills, skills_prompt
 from openclaw.agent.workspace.standing import has_something_to_do, read_standing, write_missing
 from openclaw.sessions import MAIN_SESSION
 from shared.config.paths import Paths
+from shared.standing_files import STANDING_FILES
 
 CHANNEL = "agent:main:discord:channel:5"
 HELPER = "agent:main:subagent:x"

@@ -42,13 +42,6 @@ def test_each_model_names_its_wires(name, wires):
     assert shipped_catalog().find(name).wires == wires
 
 
-def test_the_first_wire_that_can_be_reached_is_used():
-    model = shipped_catalog().find("github-copilot/gpt-5-mini")
-    assert model.wire_among(["chat"]) == "chat"
-    assert model.wire_among(["chat", "responses"]) == "responses"
-    assert model.wire_among([]) is None
-
-
 def test_a_typed_name_that_is_wrong_is_refused_with_near_ones():
     with pytest.raises(Invalid, match=r"gpt-5-mini"):
         shipped_catalog().require("github-copilot/gpt5-mini")
