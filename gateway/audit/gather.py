@@ -21,6 +21,7 @@ from gateway.backup.store import read_records
 from gateway.budget.policy import load_budgets
 from gateway.credentials.vault import open_vault
 from gateway.egress.policy import load_egress
+from gateway.host.room import has_swap
 from gateway.maintenance.report import jobs_of, processes_of
 from gateway.settings import Settings, engine_address
 from gateway.social.policy import SocialPolicy
@@ -205,11 +206,10 @@ def _backups(paths: Paths) -> dict[str, dict[str, Any]]:
 
 def _machine(paths: Paths) -> Machine:
     use = shutil.disk_usage(paths.state)
-    swaps = Path("/proc/swaps").read_text(encoding="ascii").splitlines()[1:]
     main = Path("/etc/ssh/sshd_config")
     files = [main, *sorted(Path("/etc/ssh/sshd_config.d").glob("*.conf"))] if main.exists() else []
     sshd = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
-    return Machine(100 * use.used // use.total, has_swap=bool(swaps), sshd=sshd)
+    return Machine(100 * use.used // use.total, has_swap=has_swap(), sshd=sshd)
 
 
 def read_lock(file: Path) -> dict[str, str]:

@@ -5,42 +5,21 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gateway.host.models import Listener
 from shared.doctor.rows import Row
+from shared.lifecycle.listening import Listener, net_tables
 
 UI_PORT: Final = 18789
 """Control UI and WebSocket (row O1)."""
 BRIDGE_PORT: Final = 18790
 """The original's bridge: reserved, nothing listens (row O1)."""
 
-_LISTENING = "0A"
 _PATIENCE_S = 1.0
 _LOCAL_V4 = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
-
-
-def parse_listeners(table: str) -> list[Listener]:
-    """Listening sockets of ``/proc/net/tcp`` or ``/proc/net/tcp6``."""
-    found = set()
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 3 and fields[3] == _LISTENING:
-            address, _, port = fields[1].partition(":")
-            found.add(Listener(_address(address), int(port, 16)))
-    return sorted(found)
-
-
-def _address(text: str) -> str:
-    """The kernel prints each group of four bytes as one number in its own byte order."""
-    raw = b"".join(struct.pack("=I", int(text[at : at + 8], 16)) for at in range(0, len(text), 8))
-    address = ipaddress.ip_address(raw)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
 
 
 def parse_addresses(fib_trie: str, if_inet6: str) -> list[str]:
@@ -53,14 +32,9 @@ def parse_addresses(fib_trie: str, if_inet6: str) -> list[str]:
     ]
 
 
-def listeners(proc: Path = Path("/proc")) -> list[Listener]:
-    """What listens on this machine now."""
-    return sorted({found for name in ("tcp", "tcp6") for found in parse_listeners(_read(proc / "net" / name))})
-
-
 def own_addresses(proc: Path = Path("/proc")) -> list[str]:
     """Addresses under which others may reach this machine."""
-    return parse_addresses(_read(proc / "net" / "fib_trie"), _read(proc / "net" / "if_inet6"))
+    return parse_addresses(_read(net_tables(proc) / "fib_trie"), _read(net_tables(proc) / "if_inet6"))
 
 
 def _read(path: Path) -> str:

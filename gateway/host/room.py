@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -15,6 +17,30 @@ SYSTEM_SHARE: Final = 4 * GB
 SWAP_WANTED: Final = 2 * GB
 """The policy's own figure."""
 _ROUNDING: Final = 64 << 20
+
+
+class _SysInfo(ctypes.Structure):
+    """The kernel's ``struct sysinfo`` up to the field that we read; the rest is room for it to write into."""
+
+    _fields_ = (
+        ("uptime", ctypes.c_long),
+        ("loads", ctypes.c_ulong * 3),
+        ("memory", ctypes.c_ulong * 4),
+        ("total_swap", ctypes.c_ulong),
+        ("rest", ctypes.c_char * 256),
+    )
+
+
+def has_swap() -> bool:
+    """Whether the machine has swap, asked by sysinfo(2): our unit sees neither /proc/swaps nor /proc/meminfo.
+
+    Raises:
+        OSError: the kernel does not say.
+    """
+    found = _SysInfo()
+    if ctypes.CDLL(None, use_errno=True).sysinfo(ctypes.byref(found)) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "sysinfo(2)")
+    return bool(found.total_swap)
 
 
 def parse_meminfo(text: str) -> dict[str, int]:

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.host.firewall import docker_user_rules, examine_docker_user, saved_rules
-from gateway.host.ports import BRIDGE_PORT, UI_PORT, answers, examine_port, listeners, own_addresses
+from gateway.host.ports import BRIDGE_PORT, UI_PORT, answers, examine_port, own_addresses
 from gateway.host.room import GB, examine_disk, examine_memory, examine_swap, parse_meminfo
 from gateway.maintenance.disk import look
 from gateway.settings import GatewayPolicy, Settings
 from gateway.units.render import GATEWAY_UNIT, Installation, render
 from shared.config.paths import Paths
 from shared.config.toml import load_policy
-from shared.doctor.rows import Row
+from shared.doctor.rows import Row, refused
+from shared.errors import Unavailable
+from shared.lifecycle.listening import listeners
 from shared.maintenance.policy import MaintenancePolicy
 
 _UNITS = {"M": 1 << 20, "G": GB}
@@ -63,7 +65,11 @@ def examine_ports(
         proc: where the kernel tells what listens.
         connects: tries an address.
     """
-    heard, addresses = listeners(proc), own_addresses(proc)
+    try:
+        heard = listeners(proc)
+    except Unavailable as error:
+        return [refused("HOST-PORTS", error, "mount /proc, or ask outside the service or container")]
+    addresses = own_addresses(proc)
     return [
         examine_port(UI_PORT, "Control UI", heard, addresses, connects),
         examine_port(BRIDGE_PORT, "the original's bridge", heard, addresses, connects, reserved=True),

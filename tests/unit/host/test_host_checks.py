@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from gateway.host import ports
 from gateway.host.cli import cli
 from gateway.host.firewall import examine_docker_user, examine_saved_rules, parse_rules, saved_rules
-from gateway.host.models import Listener
-from gateway.host.ports import examine_port, listeners, own_addresses, parse_addresses, parse_listeners
+from gateway.host.ports import examine_port, own_addresses, parse_addresses
 from gateway.host.room import GB, examine_disk, examine_memory, examine_swap, parse_meminfo
 from gateway.host.service import examine_ports, memory_limits
 from gateway.maintenance.disk import DiskUse
 from gateway.settings import Settings
 from shared.config.paths import Paths
 from shared.doctor.rows import Row
+from shared.lifecycle.listening import Listener, listeners, parse_listeners
 
 # The one thing looked at is whether this machine answers under its own addresses; nothing leaves it.
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "::1", *own_addresses()])
