@@ -12,6 +12,7 @@ from nanoclaw.audit import Facts, audit_operations
 from nanoclaw.groups import Group
 from nanoclaw.runlog import runs_as_json
 from nanoclaw.tasks.control import task_operations
+from nanoclaw.tasks.views import preview
 from shared.channels.store.inbox import InboxItem
 from shared.channels.store.outbox import OutboxRow
 from shared.errors import Invalid
@@ -21,7 +22,6 @@ from shared.lifecycle.control import Operation
 if TYPE_CHECKING:
     from nanoclaw.tenant import Tenant
 
-_PREVIEW_CHARS = 60
 _OPERATOR = "the operator"
 
 
@@ -180,7 +180,7 @@ def _dead_inbound(item: InboxItem) -> dict[str, Any]:
         "run_id": item.run_id,
         "tries": item.attempts,
         "reason": item.reason,
-        "text": _preview(item.message.text),
+        "text": preview(item.message.text),
     }
 
 
@@ -194,10 +194,5 @@ def _dead_outbound(row: OutboxRow) -> dict[str, Any]:
         "run_id": row.key,
         "tries": row.attempts,
         "reason": row.reason,
-        "text": _preview(row.text or f"[{', '.join(file.name for file in row.files)}]"),
+        "text": preview(row.text or f"[{', '.join(file.name for file in row.files)}]"),
     }
-
-
-def _preview(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _PREVIEW_CHARS else f"{line[: _PREVIEW_CHARS - 1]}…"

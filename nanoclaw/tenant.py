@@ -17,9 +17,9 @@ from nanoclaw.agent.host import AgentHost
 from nanoclaw.agent.residents import Residents
 from nanoclaw.agent.tools.chat import ChatTools
 from nanoclaw.agent.tools.groups import GroupTools
-from nanoclaw.agent.tools.posts import PostGateway, PostTools
+from nanoclaw.agent.tools.posts import PostTools
 from nanoclaw.agent.tools.server import SERVER_NAME, ToolServer
-from nanoclaw.agent.tools.web import WebGateway, WebTools
+from nanoclaw.agent.tools.web import WebTools
 from nanoclaw.archive import archive
 from nanoclaw.attachments import Attachments
 from nanoclaw.channels import Channels, Connectors, Platform, connectors_of
@@ -60,6 +60,7 @@ from shared.config.paths import Paths
 from shared.errors import ExitCode
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
+from shared.gatewayclient.web import WebGateway
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import keep_watchdog, notify
 from shared.lifecycle.signals import stop_on_signals
@@ -72,6 +73,7 @@ from shared.metrics.serving import serving_metrics
 from shared.notices import delivering_notices
 from shared.obs.log import get_logger
 from shared.posting.cards import CardGateway, PostCards
+from shared.posting.tools import PostGateway
 from shared.social.models import Network
 from shared.storage import Database
 

@@ -13,6 +13,7 @@ from shared.cli import paths_of, state_option
 from shared.errors import Invalid
 
 if TYPE_CHECKING:
+    from openclaw.config.snapshot import Source
     from shared.openclawclient.client import OpenClawClient
 
 T = TypeVar("T")
@@ -70,6 +71,13 @@ class Target:
     def request(self, method: str, params: object = None) -> Any:  # noqa: ANN401 - the method's own payload
         """Call one method."""
         return self.with_client(lambda client: client.request(method, params))
+
+
+def source_of(state: Path | None, tenant: str) -> Source:
+    """The configuration files of a tenant, for commands that read or change them without its process."""
+    from openclaw.config.snapshot import Source
+
+    return Source.of(paths_of(state), tenant)
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:

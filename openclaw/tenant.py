@@ -16,7 +16,7 @@ from openclaw.agent.commands import Commands
 from openclaw.agent.models import ModelClient
 from openclaw.agent.post_tools import PostTools
 from openclaw.agent.toolbox import Toolbox
-from openclaw.agent.web_tools import WebGateway, web_tools
+from openclaw.agent.web_tools import web_tools
 from openclaw.approvals.answers import DiscordAnswers
 from openclaw.approvals.cards import ApprovalCards
 from openclaw.approvals.continuation import Continuation
@@ -63,6 +63,7 @@ from shared.execpolicy.policy import ExecPolicy, load_exec_policy
 from shared.gatewayclient import GatewayClient
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.process import tenant_process
+from shared.gatewayclient.web import WebGateway
 from shared.lifecycle.control import ControlServer
 from shared.lifecycle.notify import keep_watchdog, notify
 from shared.lifecycle.signals import stop_on_signals

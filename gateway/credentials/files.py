@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from shared.errors import AuthRequired
+from shared.json_values import mapping
 from shared.oauth.codex import claims_of
 from shared.secrets.files import Secret
 
@@ -102,7 +103,7 @@ def parse_codex(text: str) -> CodexLogin:
     tokens = json.loads(text)["tokens"]
     access = _text(tokens["access_token"])
     claims = claims_of(access)
-    account = tokens.get("account_id") or _claim(claims, "https://api.openai.com/auth").get("chatgpt_account_id")
+    account = tokens.get("account_id") or mapping(claims.get("https://api.openai.com/auth")).get("chatgpt_account_id")
     expiry = claims.get("exp")
     return CodexLogin(
         Secret(access), _text(account), datetime.fromtimestamp(expiry, UTC) if isinstance(expiry, int | float) else None
@@ -115,11 +116,6 @@ def parse_github_token(text: str) -> Secret:
     if any(character.isspace() for character in token):
         raise ValueError("not a token")
     return Secret(_text(token))
-
-
-def _claim(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = claims.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str:

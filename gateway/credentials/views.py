@@ -19,6 +19,7 @@ from shared.beneath import READ_FLAGS, read_regular, replace_at, walk
 from shared.clock import SYSTEM_CLOCK, Clock, unix_ms
 from shared.config.paths import Paths
 from shared.errors import Conflict, Denied, GatewayError, Unavailable
+from shared.json_values import mapping
 from shared.oauth.github import bearer_in
 from shared.oauth.models import Token
 
@@ -70,7 +71,7 @@ def auth_profiles(tokens: Mapping[str, Token], existing: Mapping[str, Any] | Non
     before = existing or {}
     profiles: dict[str, Any] = {
         name: profile
-        for name, profile in _mapping(before.get("profiles")).items()
+        for name, profile in mapping(before.get("profiles")).items()
         if isinstance(profile, dict) and profile.get("provider") not in {"openai-codex", "github-copilot"}
     }
     if codex := tokens.get("codex"):
@@ -89,7 +90,7 @@ def auth_profiles(tokens: Mapping[str, Token], existing: Mapping[str, Any] | Non
         profiles[_COPILOT_PROFILE] = profile
     document: dict[str, Any] = {"version": 1, "profiles": profiles}
     for key in ("order", "lastGood", "usageStats"):
-        if kept := _mapping(before.get(key)):
+        if kept := mapping(before.get(key)):
             document[key] = kept
     return document
 
@@ -256,10 +257,6 @@ def _parse(data: bytes, path: Path) -> dict[str, Any]:
             code="auth.view_unreadable",
         ) from None
     return document
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return dict(value) if isinstance(value, dict) else {}
 
 
 def _texts(token: Token) -> Iterable[str]:

@@ -10,6 +10,7 @@ from gateway.modelproxy.dialects import anthropic_error_type
 from shared.errors import UpstreamError
 from shared.http.sse import SseParser, encode_sse
 from shared.ids import new_id
+from shared.json_values import count, mapping, object_of
 
 Json = dict[str, Any]
 
@@ -34,7 +35,7 @@ def whole_answer(raw: bytes, model: str) -> bytes:
     Raises:
         UpstreamError: it is not a chat completion.
     """
-    body = _object(raw)
+    body = object_of(raw) or {}
     choices = body.get("choices")
     if not isinstance(choices, list):
         raise UpstreamError("the provider's answer is not a chat completion", status=200, code="upstream.answer")
@@ -65,7 +66,7 @@ def whole_answer(raw: bytes, model: str) -> bytes:
 
 def error_answer_of(status: int, raw: bytes) -> bytes:
     """A provider's refusal in Anthropic's shape; its words are kept, its wrapping is not."""
-    error = _object(raw).get("error")
+    error = (object_of(raw) or {}).get("error")
     said = error.get("message") if isinstance(error, dict) else error
     text = said if isinstance(said, str) and said else raw.decode("utf-8", "replace").strip()
     if not text or text.startswith("<"):
@@ -76,14 +77,14 @@ def error_answer_of(status: int, raw: bytes) -> bytes:
 
 def usage_of(usage: object) -> Json:
     """Token counts as Anthropic says them: cached input is counted apart."""
-    fields = usage if isinstance(usage, dict) else {}
-    details = fields.get("prompt_tokens_details")
-    cached = _count(details, "cached_tokens")
+    fields = mapping(usage)
+    details = mapping(fields.get("prompt_tokens_details"))
+    cached = count(details.get("cached_tokens"))
     result: Json = {
-        "input_tokens": max(0, _count(fields, "prompt_tokens") - cached),
-        "output_tokens": _count(fields, "completion_tokens"),
+        "input_tokens": max(0, count(fields.get("prompt_tokens")) - cached),
+        "output_tokens": count(fields.get("completion_tokens")),
     }
-    if isinstance(details, dict) and "cached_tokens" in details:
+    if "cached_tokens" in details:
         result["cache_read_input_tokens"] = cached
     return result
 
@@ -137,7 +138,7 @@ class StreamTranslator:
         return b"".join(self._end())
 
     def _chunk(self, data: str) -> list[bytes]:
-        chunk = _object(data.encode())
+        chunk = object_of(data) or {}
         if error := chunk.get("error"):
             said = error.get("message") if isinstance(error, dict) else error
             raise UpstreamError(f"the provider broke off: {str(said)[:300]}", status=200, code="upstream.stream")
@@ -267,10 +268,9 @@ def _is_whole(call: Json) -> bool:
 
 
 def _tool_use(call: Mapping[str, Any]) -> Json:
-    function = call.get("function")
-    function = function if isinstance(function, dict) else {}
+    function = mapping(call.get("function"))
     arguments = function.get("arguments")
-    parsed = _object(arguments.encode()) if isinstance(arguments, str) else {}
+    parsed = (object_of(arguments) if isinstance(arguments, str) else None) or {}
     if not parsed and isinstance(arguments, str) and arguments.strip() not in {"", "{}"}:
         # The model wrote broken JSON. The tool's own check refuses it and the model tries again; a 500 would end it.
         parsed = {_UNREADABLE: arguments}
@@ -291,16 +291,3 @@ def _stop_reason(finish: object, *, called: bool) -> str:
 
 def _event(name: str, fields: Json) -> bytes:
     return encode_sse(json.dumps({"type": name, **fields}, ensure_ascii=False, separators=(",", ":")), event=name)
-
-
-def _object(raw: bytes) -> Json:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _count(fields: object, name: str) -> int:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    return value if isinstance(value, int) else 0

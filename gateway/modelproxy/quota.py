@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from shared.errors import AuthRequired, UpstreamError
+from shared.json_values import object_of
 from shared.oauth.github import LOGIN_COMMAND, GithubApi
 from shared.secrets.files import Secret
 
@@ -38,10 +38,7 @@ class CopilotQuota:
             raise AuthRequired(
                 f"GitHub no longer accepts the Copilot sign-in. Run: {LOGIN_COMMAND}", code="auth.refused"
             )
-        try:
-            body = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            body = None
-        if answer.status != _OK or not isinstance(body, dict):
+        body = object_of(answer.body)
+        if answer.status != _OK or body is None:
             raise UpstreamError(f"GitHub answered {answer.status} to the question for the quota", status=answer.status)
         return body

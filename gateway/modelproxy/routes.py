@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from gateway.modelproxy.dialects import Dialect, Headers
 from gateway.modelproxy.initiator import initiator_of, shows_pictures
 from shared.errors import Invalid, NotFound
 from shared.ids import new_id
+from shared.json_values import object_of
 
 OAUTH_BETA = "oauth-2025-04-20"
 _OAUTH_BETA_PREFIX = "oauth-"
@@ -169,11 +169,8 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     Raises:
         Invalid: it is not a JSON object.
     """
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
+    body = object_of(raw)
+    if body is None:
         raise Invalid("the request body is not a JSON object", code="model.body")
     return body
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.modelproxy.dialects import Dialect
+from shared.json_values import count, mapping, object_of
 
 _MAX_HELD_BYTES = 1 << 20
 
@@ -87,12 +87,7 @@ class UsageMeter:
 
     def feed_json(self, raw: bytes) -> Mapping[str, Any]:
         """Look at one JSON object, and give it back parsed; an empty one when it is none."""
-        try:
-            body = json.loads(raw)
-        except (ValueError, RecursionError):
-            return {}
-        if not isinstance(body, dict):
-            return {}
+        body = object_of(raw) or {}
         for holder in (body, body.get("message"), body.get("response")):
             if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
                 self._take(holder["usage"])
@@ -100,23 +95,18 @@ class UsageMeter:
 
     def _take(self, usage: Mapping[str, Any]) -> None:
         if "prompt_tokens" in usage:
-            self.input_tokens = _count(usage, "prompt_tokens")
-            self.output_tokens = _count(usage, "completion_tokens")
-            self.cached_tokens = _count(usage.get("prompt_tokens_details"), "cached_tokens")
+            self.input_tokens = count(usage.get("prompt_tokens"))
+            self.output_tokens = count(usage.get("completion_tokens"))
+            self.cached_tokens = count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
             return
         if "input_tokens_details" in usage or "total_tokens" in usage:
-            self.input_tokens = _count(usage, "input_tokens")
-            self.output_tokens = _count(usage, "output_tokens")
-            self.cached_tokens = _count(usage.get("input_tokens_details"), "cached_tokens")
+            self.input_tokens = count(usage.get("input_tokens"))
+            self.output_tokens = count(usage.get("output_tokens"))
+            self.cached_tokens = count(mapping(usage.get("input_tokens_details")).get("cached_tokens"))
             return
         # Anthropic counts cached input apart, says the input first and the output at the end.
         if "input_tokens" in usage:
-            self.cached_tokens = _count(usage, "cache_read_input_tokens")
-            created = _count(usage, "cache_creation_input_tokens")
-            self.input_tokens = _count(usage, "input_tokens") + self.cached_tokens + created
-        self.output_tokens = max(self.output_tokens, _count(usage, "output_tokens"))
-
-
-def _count(fields: object, name: str) -> int:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    return value if isinstance(value, int) else 0
+            self.cached_tokens = count(usage.get("cache_read_input_tokens"))
+            created = count(usage.get("cache_creation_input_tokens"))
+            self.input_tokens = count(usage.get("input_tokens")) + self.cached_tokens + created
+        self.output_tokens = max(self.output_tokens, count(usage.get("output_tokens")))

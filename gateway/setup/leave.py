@@ -12,13 +12,13 @@ from gateway.app import build_engine
 from gateway.backup.archive import read_members
 from gateway.backup.service import OWN, OWN_FILES, write_members
 from gateway.settings import Settings
+from gateway.tenants.service import is_running
 from gateway.workers.instance import installation_id
 from gateway.workers.spec import LABEL
 from shared.backup.plans import selection_of
 from shared.backup.snapshot import take_snapshot
 from shared.config.paths import Paths
 from shared.errors import Conflict, GatewayError
-from shared.lifecycle.control import call
 
 _LARGEST = 200_000_000_000
 _README = """\
@@ -81,7 +81,7 @@ async def uninstall(paths: Paths, *, purge: bool) -> AsyncIterator[str]:
     """
     settings = await asyncio.to_thread(Settings.load, paths)
     for name in ("up", OWN, *settings.enabled_tenants()):
-        if await asyncio.to_thread(_runs, paths, name):
+        if await asyncio.to_thread(is_running, paths, name):
             raise Conflict(
                 f"{name} runs: stop it first (clawgate down, or clawgate install systemd --uninstall)",
                 code="uninstall.runs",
@@ -102,11 +102,3 @@ async def uninstall(paths: Paths, *, purge: bool) -> AsyncIterator[str]:
         yield f"{paths.state} removed, with everything in it"
     else:
         yield f"{paths.state} is kept: your data, policies and sign-ins. Delete it with --purge"
-
-
-def _runs(paths: Paths, name: str) -> bool:
-    try:
-        call(paths.control_socket(name), "status", timeout_s=3.0)
-    except GatewayError as error:
-        return error.code != "control.not_running"
-    return True

@@ -15,7 +15,7 @@ from gateway.social.service import Social
 from gateway.social.views import history_of, info_of
 from shared.errors import Invalid
 from shared.gatewayclient.models import PostRequest
-from shared.lifecycle.control import Operation
+from shared.lifecycle.control import Operation, required_text
 
 _OPERATOR = "operator"
 _LIST_MOST = 500
@@ -31,7 +31,7 @@ def operations(social: Social) -> dict[str, Operation]:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             raise Invalid(f"{place}: {first['msg']}") from None
-        return (await social.submit(_text(params, "tenant"), "operator", request)).model_dump(mode="json")
+        return (await social.submit(required_text(params, "tenant"), "operator", request)).model_dump(mode="json")
 
     async def find_all(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         limit = params.get("limit", 50)
@@ -46,42 +46,44 @@ def operations(social: Social) -> dict[str, Operation]:
         return {"held_by": held_by, "posts": [info_of(job).model_dump(mode="json") for job in jobs]}
 
     async def show(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        job, events = await social.find(_text(params, "id"))
+        job, events = await social.find(required_text(params, "id"))
         shown = {**info_of(job).model_dump(mode="json"), "history": history_of(events), "insights": None}
         if (found := await social.store.figures(job.id)) is not None:
             shown["insights"] = {"at": found[0].isoformat(), **found[1]}
         return shown
 
     async def approve(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        job = await social.approve(_text(params, "id"), by=_OPERATOR, digest=str(params.get("digest") or ""))
+        job = await social.approve(required_text(params, "id"), by=_OPERATOR, digest=str(params.get("digest") or ""))
         return info_of(job).model_dump(mode="json")
 
     async def reject(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        job = await social.reject(_text(params, "id"), by=_OPERATOR, reason=str(params.get("reason") or "")[:500])
+        job = await social.reject(
+            required_text(params, "id"), by=_OPERATOR, reason=str(params.get("reason") or "")[:500]
+        )
         return info_of(job).model_dump(mode="json")
 
     async def keep_file(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        path = Path(_text(params, "path"))
+        path = Path(required_text(params, "path"))
         data = await asyncio.to_thread(_read, path, social.policy.media.max_file_bytes)
         is_other = params.get("convert") is True and not extension_of(read_facts(data))
         keep = social.host.keep_as_jpeg if is_other else social.host.keep
-        return {"url": (await keep(_text(params, "tenant"), path.name, data)).url}
+        return {"url": (await keep(required_text(params, "tenant"), path.name, data)).url}
 
     async def edit(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         text = params.get("text")
         if not isinstance(text, str):
             raise Invalid("text is missing")
-        return info_of(await social.edit(_text(params, "id"), text, by=_OPERATOR)).model_dump(mode="json")
+        return info_of(await social.edit(required_text(params, "id"), text, by=_OPERATOR)).model_dump(mode="json")
 
     async def cancel(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        return info_of(await social.cancel(_text(params, "id"), by=_OPERATOR)).model_dump(mode="json")
+        return info_of(await social.cancel(required_text(params, "id"), by=_OPERATOR)).model_dump(mode="json")
 
     async def schedule(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        at = datetime.fromisoformat(_text(params, "at"))
-        return info_of(await social.schedule(_text(params, "id"), at)).model_dump(mode="json")
+        at = datetime.fromisoformat(required_text(params, "at"))
+        return info_of(await social.schedule(required_text(params, "id"), at)).model_dump(mode="json")
 
     async def retry(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        job = await social.retry(_text(params, "id"), allow_duplicate=params.get("allow_duplicate") is True)
+        job = await social.retry(required_text(params, "id"), allow_duplicate=params.get("allow_duplicate") is True)
         return info_of(job).model_dump(mode="json")
 
     async def resolve(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
@@ -89,11 +91,11 @@ def operations(social: Social) -> dict[str, Operation]:
         if not isinstance(posted, bool):
             raise Invalid("posted is missing: yes or no")
         media_id = str(params.get("media_id") or "")
-        job = await social.resolve(_text(params, "id"), posted=posted, by=_OPERATOR, media_id=media_id)
+        job = await social.resolve(required_text(params, "id"), posted=posted, by=_OPERATOR, media_id=media_id)
         return info_of(job).model_dump(mode="json")
 
     async def delete(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        job = await social.delete(_text(params, "id"), by=_OPERATOR, digest=str(params.get("digest") or ""))
+        job = await social.delete(required_text(params, "id"), by=_OPERATOR, digest=str(params.get("digest") or ""))
         return info_of(job).model_dump(mode="json")
 
     async def hold(_params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
@@ -120,13 +122,6 @@ def operations(social: Social) -> dict[str, Operation]:
         "posts_hold": hold,
         "posts_release": release,
     }
-
-
-def _text(params: dict[str, Any], name: str) -> str:
-    value = params.get(name)
-    if not isinstance(value, str) or not value:
-        raise Invalid(f"{name} is missing")
-    return value
 
 
 def _read(path: Path, limit: int) -> bytes:

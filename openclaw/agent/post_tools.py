@@ -6,38 +6,15 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any
 
 from openclaw.agent.tools import Tool, ToolContext
 from openclaw.agent.workspace.places import Places
 from openclaw.sessions import AGENT_ID
 from shared.errors import Invalid
-from shared.gatewayclient.models import PostEmbed, PostInfo, PostRequest
 from shared.posting import tools
 from shared.providers import ToolSpec
 from shared.social.models import Network
-
-_EVERYBODY: Final = "*"
-
-
-class PostGateway(tools.FileGateway, Protocol):
-    """What is asked of the gateway; `GatewayClient` has it."""
-
-    async def publish_post(self, request: PostRequest) -> PostInfo:
-        """Hand over a post."""
-        ...
-
-    async def embed_post(self, url: str) -> PostEmbed:
-        """How a public post is embedded."""
-        ...
-
-    async def posts(self, group: str) -> list[PostInfo]:
-        """The agent's latest posts."""
-        ...
-
-    async def post(self, post_id: str, group: str) -> PostInfo:
-        """One of its posts."""
-        ...
 
 
 class PostTools:
@@ -48,10 +25,10 @@ class PostTools:
         places: the folders of sessions, whose files can be posted.
     """
 
-    def __init__(self, gateway: PostGateway, groups: Mapping[Network, Sequence[str]], places: Places) -> None:
+    def __init__(self, gateway: tools.PostGateway, groups: Mapping[Network, Sequence[str]], places: Places) -> None:
         self._gateway = gateway
         self._places = places
-        self._networks = [name for name, who in groups.items() if {AGENT_ID, _EVERYBODY}.intersection(who)]
+        self._networks = tools.networks_of(AGENT_ID, groups)
 
     @property
     def tools(self) -> tuple[Tool, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -12,9 +12,8 @@ from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.web import (
     MAX_QUERY_CHARS,
     MAX_URL_CHARS,
-    FetchedPage,
     FetchRequest,
-    SearchAnswer,
+    WebGateway,
     WebSearchRequest,
     hits_text,
     page_text,
@@ -22,18 +21,6 @@ from shared.gatewayclient.web import (
 from shared.ids import slug
 
 _TIMEOUT_S: Final = 190.0  # above the gateway client's own
-
-
-class WebGateway(Protocol):
-    """What we ask of the gateway; `GatewayClient` is one."""
-
-    async def fetch_page(self, request: FetchRequest) -> FetchedPage:
-        """Fetch a page."""
-        ...
-
-    async def search_web(self, request: WebSearchRequest) -> SearchAnswer:
-        """Search."""
-        ...
 
 
 class FetchArguments(Arguments):

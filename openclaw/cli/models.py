@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openclaw.cli.sign_in import sign_in
-from openclaw.cli_target import TENANT, Target, target_options
+from openclaw.cli_target import TENANT, Target, source_of, target_options
 from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.errors import Invalid, NotFound, Unavailable
 
@@ -33,12 +33,6 @@ class Chosen:
 
     primary: str
     fallbacks: tuple[str, ...]
-
-
-def _source(state: Path | None, tenant: str) -> Source:
-    from openclaw.config.snapshot import Source
-
-    return Source.of(paths_of(state), tenant)
 
 
 def _chosen(source: Source) -> Chosen:
@@ -88,7 +82,7 @@ def models_list(provider: str, tenant: str, state: Path | None, *, show_all: boo
 
     catalog = load_catalog(paths_of(state))
     found = catalog.everything(provider) if show_all else catalog.listed(provider)
-    chosen = _chosen(_source(state, tenant))
+    chosen = _chosen(source_of(state, tenant))
     uses = {ref: f"fallback {n}" for n, ref in enumerate(chosen.fallbacks, 1)} | {chosen.primary: "default"}
     if as_json:
         rows = [
@@ -105,7 +99,7 @@ def models_list(provider: str, tenant: str, state: Path | None, *, show_all: boo
 @json_option
 def models_status(target: Target, *, as_json: bool) -> None:
     """Show the models in force and, while the gateway runs, which of them rest after a failure."""
-    chosen = _chosen(_source(target.state, target.tenant))
+    chosen = _chosen(source_of(target.state, target.tenant))
     rests: dict[str, str] = {}
     running = True
     try:
@@ -133,7 +127,7 @@ def models_status(target: Target, *, as_json: bool) -> None:
 @json_option
 def models_set(model: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Answer with MODEL (provider/model) first. One that nobody knows is refused with near names."""
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     ref = _known(state, model)
     old = _chosen(source)
     rest = [name for name in old.fallbacks if name != ref]
@@ -167,7 +161,7 @@ def _told(source: Source, *, as_json: bool) -> None:
 @json_option
 def fallbacks_list(tenant: str, state: Path | None, *, as_json: bool) -> None:
     """List them."""
-    _told(_source(state, tenant), as_json=as_json)
+    _told(source_of(state, tenant), as_json=as_json)
 
 
 @models_fallbacks.command("add")
@@ -177,7 +171,7 @@ def fallbacks_list(tenant: str, state: Path | None, *, as_json: bool) -> None:
 @json_option
 def fallbacks_add(model: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Ask MODEL last."""
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     ref = _known(state, model)
     chosen = _chosen(source)
     if ref in {chosen.primary, *chosen.fallbacks}:
@@ -193,7 +187,7 @@ def fallbacks_add(model: str, tenant: str, state: Path | None, *, as_json: bool)
 @json_option
 def fallbacks_remove(model: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Ask MODEL no more."""
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     chosen = _chosen(source)
     if model not in chosen.fallbacks:
         raise NotFound(f"{model} is no fallback: openclaw models fallbacks list", code="models.no_fallback")
@@ -207,7 +201,7 @@ def fallbacks_remove(model: str, tenant: str, state: Path | None, *, as_json: bo
 @json_option
 def fallbacks_clear(tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Ask nobody but the first."""
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     _write(source, [(_FALLBACKS, [])], "models fallbacks clear")
     _told(source, as_json=as_json)
 

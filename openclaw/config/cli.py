@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openclaw.cli_target import TENANT
-from shared.cli import json_option, paths_of, print_json, print_table, state_option
+from openclaw.cli_target import TENANT, source_of
+from shared.cli import json_option, print_json, print_table, state_option
 from shared.errors import ConfigError, Invalid
 
 if TYPE_CHECKING:
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
 _TENANT = click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
 _APPLIED = "A running gateway takes it up by itself."
-
-
-def _source(state: Path | None, tenant: str) -> Source:
-    from openclaw.config.snapshot import Source
-
-    return Source.of(paths_of(state), tenant)
 
 
 @click.group()
@@ -42,7 +36,7 @@ def cli() -> None:
 @json_option
 def get(path: str, tenant: str, state: Path | None, *, effective: bool, as_json: bool) -> None:
     """Show the value at PATH (everything without one); works on a file that is not valid, too."""
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     if effective:
         _get_effective(source, path, as_json=as_json)
         return
@@ -86,7 +80,7 @@ def set_(path: str, value: str, tenant: str, state: Path | None, *, strict_json:
 
     where = parse_path(path)
     parsed = parse_value(value, strict=strict_json or strict_alias)
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     _wrote(source, edit_config(source, setting(where, parsed), _writer("config set")), f"Updated {path}.")
 
 
@@ -99,7 +93,7 @@ def unset(path: str, tenant: str, state: Path | None) -> None:
     from openclaw.config.changing import edit_config, unsetting
     from openclaw.config.editing import parse_path
 
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     edit = unsetting(parse_path(path), source.check().document)
     _wrote(source, edit_config(source, edit, _writer("config unset")), f"Removed {path}.")
 
@@ -131,7 +125,7 @@ def _wrote(source: Source, written: Written, done: str) -> None:
 @json_option
 def validate(tenant: str, state: Path | None, *, as_json: bool) -> int:
     """Check the file as a start would; exit 78 when it would refuse."""
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     checked = source.check()
     warnings = checked.snapshot.warnings() if checked.snapshot is not None else []
     if as_json:
@@ -170,7 +164,7 @@ def schema() -> None:
 @json_option
 def diff(tenant: str, state: Path | None, backup: int, *, effective: bool, as_json: bool) -> None:
     """Compare the file with its newest backup, or with what is in force."""
-    source = _source(state, tenant)
+    source = source_of(state, tenant)
     if effective:
         held = [row for row in source.check().required().decisions if row.reason]
         if as_json:
@@ -214,4 +208,4 @@ def _changes(source: Source, backup: int) -> list[dict[str, Any]]:
 @state_option
 def file_(tenant: str, state: Path | None) -> None:
     """Print where openclaw.json lies."""
-    click.echo(_source(state, tenant).path)
+    click.echo(source_of(state, tenant).path)

@@ -25,6 +25,7 @@ from shared.config.envwrite import write_back
 from shared.config.paths import Paths
 from shared.errors import GatewayError
 from shared.importing import Item, Report, copy_new_files
+from shared.json_values import count
 from shared.lifecycle.singleton import SingleInstance
 from shared.secrets.files import Secret, write_private
 from shared.storage import Database
@@ -158,8 +159,8 @@ class _Work:
             last_to=_text(entry.get("lastTo")),
             created_at=updated,
             updated_at=updated,
-            input_tokens=_count(entry.get("inputTokens")),
-            output_tokens=_count(entry.get("outputTokens")),
+            input_tokens=count(entry.get("inputTokens")),
+            output_tokens=count(entry.get("outputTokens")),
         )
         await self._db.write(lambda c: store.save_session(c, row))
 
@@ -213,7 +214,3 @@ def _moment(value: Any) -> datetime | None:  # noqa: ANN401 - not checked yet
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 - not checked yet
     return value if isinstance(value, str) and value else None
-
-
-def _count(value: Any) -> int:  # noqa: ANN401 - not checked yet
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -94,6 +95,18 @@ class SearchAnswer(_Value):
     """Results, best first."""
 
     hits: tuple[SearchHit, ...] = ()
+
+
+class WebGateway(Protocol):
+    """The way to the web; `GatewayClient` is one."""
+
+    async def fetch_page(self, request: FetchRequest) -> FetchedPage:
+        """Fetch a page."""
+        ...
+
+    async def search_web(self, request: WebSearchRequest) -> SearchAnswer:
+        """Search."""
+        ...
 
 
 def page_text(page: FetchedPage) -> str:

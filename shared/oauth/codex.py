@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Invalid, Unavailable
 from shared.http.client import HttpPool
+from shared.json_values import mapping
 from shared.oauth.jsonflow import TokenAnswer, TokenCall, expiry, read_answer, scopes_of, send, text_of
 from shared.oauth.models import CLOCK_AHEAD, LOGIN_LIFETIME, Flow, LoginNeeded, PendingLogin, Token
 from shared.oauth.paste import parse_pasted
@@ -161,7 +162,7 @@ def account_facts(access: str, identity: str) -> dict[str, str]:
     """Who the tokens belong to: ``email``, ``account_id``, ``plan``, ``user_id``, as far as they say."""
     facts: dict[str, str] = {}
     for claims in (claims_of(access), claims_of(identity)):
-        auth, profile = _object(claims.get(_AUTH_CLAIM)), _object(claims.get(_PROFILE_CLAIM))
+        auth, profile = mapping(claims.get(_AUTH_CLAIM)), mapping(claims.get(_PROFILE_CLAIM))
         found = {
             "email": claims.get("email") or profile.get("email"),
             "account_id": auth.get("chatgpt_account_id"),
@@ -196,7 +197,3 @@ def claims_of(token: str) -> Mapping[str, Any]:
     except (IndexError, ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -6,7 +6,6 @@ GitHub says its refusals with status 200 and sets a slower pace with ``slow_down
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import ConfigError, Unavailable
 from shared.http.client import HttpPool
+from shared.json_values import object_of
 from shared.oauth.jsonflow import TokenAnswer, TokenCall, read_answer, send, text_of
 from shared.oauth.models import LOGIN_LIFETIME, LoginNeeded, OAuthProvider, PendingLogin, Token
 from shared.secrets.files import Secret
@@ -84,7 +84,7 @@ class DeviceFlow:
         at = self._at
         call = TokenCall.of_form(at.code_url, {"client_id": at.client_id, "scope": at.scope}, user_agent=at.user_agent)
         answer = await send(self._http, call)
-        body = _object(answer.body)
+        body = object_of(answer.body) or {}
         device, user = text_of(body.get("device_code")), text_of(body.get("user_code"))
         address = text_of(body.get("verification_uri") or body.get("verification_url"))
         if answer.status == _BEGUN and device and user and address.startswith(("https://", "http://")):
@@ -127,7 +127,7 @@ class DeviceFlow:
             user_agent=at.user_agent,
         )
         answer = await send(self._http, call)
-        body = _object(answer.body)
+        body = object_of(answer.body) or {}
         code = error_code(body)
         pace = max(pending.interval_s, 1.0, self._pace[1] if self._pace[0] == device else 0.0)
         if code == "authorization_pending":
@@ -195,14 +195,6 @@ def _mistake(at: DeviceEndpoints, code: str) -> ConfigError:
         "policies/oauth.toml",
         code="config.oauth",
     )
-
-
-def _object(raw: bytes) -> Mapping[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _seconds(value: object, otherwise: float) -> float:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import DeadlineExceeded, GatewayError, Invalid, RateLimited, Unavailable
 from shared.http.client import Answer, HttpPool
+from shared.json_values import object_of
 from shared.oauth.copilot_settings import CopilotOAuthSettings
 from shared.oauth.jsonflow import text_of
 from shared.oauth.models import EdgeBlocked, LoginNeeded, Token
@@ -90,7 +91,7 @@ class GithubApi:
         answer = await self.ask("/user", token)
         if answer.status == 401:
             raise LoginNeeded(f"GitHub no longer accepts this sign-in. Run: {self._again}", code="auth.refused")
-        login = text_of(_object(answer).get("login"))
+        login = text_of((object_of(answer.body) or {}).get("login"))
         if answer.status != 200 or not login:
             raise Unavailable(f"GitHub answered {answer.status} to the question who is signed in", code="auth.answer")
         return login
@@ -105,7 +106,7 @@ class GithubApi:
             Unavailable: no usable answer.
         """
         answer = await self.ask("/copilot_internal/v2/token", token)
-        body = _object(answer)
+        body = object_of(answer.body) or {}
         bearer = body.get("token")
         if answer.status != 200 or not isinstance(bearer, str) or not bearer or not bearer.isascii():
             raise self._refusal(answer, body, token.reveal())
@@ -250,11 +251,3 @@ def _base_named_in(bearer: str) -> str:
     fields = dict(part.split("=", 1) for part in bearer.split(";") if "=" in part)
     host = fields.get("proxy-ep", "").partition(":")[0]
     return f"https://api.{host.removeprefix('proxy.')}" if _PROXY_HOST.fullmatch(host) else DEFAULT_API_BASE
-
-
-def _object(answer: Answer) -> Mapping[str, Any]:
-    try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 from shared.errors import ConfigError, DeadlineExceeded, GatewayError, Invalid, Unavailable
 from shared.http.client import HttpPool
+from shared.json_values import object_of
 from shared.oauth.models import EdgeBlocked, LoginNeeded
 
 Transport = Literal["http", "node"]
@@ -154,11 +155,8 @@ async def _send_by_node(call: TokenCall) -> TokenAnswer:
 
 def unwrap_node(text: str) -> TokenAnswer | None:
     """The answer in what `NODE_SCRIPT` printed, or in the bare JSON of an endpoint; None when it is neither."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
+    value = object_of(text)
+    if value is None:
         return None
     if isinstance(value.get("status"), int) and isinstance(value.get("body"), str):
         return TokenAnswer(value["status"], value["body"].encode())
@@ -178,8 +176,8 @@ def read_answer(answer: TokenAnswer, *, who: str, fix: str) -> Mapping[str, Any]
         EdgeBlocked: a page, or a 403 of the edge.
         Unavailable: anything else that is no token.
     """
-    body = _json_object(answer.body)
-    if answer.status == 200 and body is not None and _text(body.get("access_token")):
+    body = object_of(answer.body)
+    if answer.status == 200 and body is not None and text_of(body.get("access_token")):
         return body
     code = _error_code(body)
     if code in FINAL_CODES and answer.status in {200, 400, 401, 403}:
@@ -227,20 +225,8 @@ def scopes_of(body: Mapping[str, Any], otherwise: tuple[str, ...]) -> tuple[str,
 
 def text_of(value: object) -> str:
     """A header-safe text, else an empty one."""
-    return _text(value)
-
-
-def _text(value: object) -> str:
     good = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
     return str(value) if good else ""
-
-
-def _json_object(raw: bytes) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _error_code(body: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,6 @@ Source: reference notes on the Meta APIs, §1 §2 §4.
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -22,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import ConfigError, GatewayError, Invalid, Unavailable
 from shared.http.client import Answer, Headers, HttpPool
+from shared.json_values import object_of
+from shared.oauth.jsonflow import text_of
 from shared.oauth.models import LOGIN_LIFETIME, EdgeBlocked, Flow, LoginNeeded, PendingLogin, Token, TooYoung
 from shared.oauth.paste import parse_pasted
 from shared.secrets.files import Secret
@@ -282,7 +283,7 @@ class MetaOAuth:
         granted = body.get("data")
         # One of the two networks has wrapped this answer in a list, and the other may follow.
         inner = granted[0] if isinstance(granted, list) and granted and isinstance(granted[0], dict) else body
-        access, now = _word(inner.get("access_token")), self._clock.now()
+        access, now = text_of(inner.get("access_token")), self._clock.now()
         if not access:
             raise Unavailable(f"{self.network.title} answered the sign-in without a token", code="auth.answer")
         permissions = inner.get("permissions")
@@ -308,7 +309,7 @@ class MetaOAuth:
         return self._from_answer(await self._ask("/access_token", query, what="exchange"), before=short)
 
     def _from_answer(self, body: Mapping[str, Any], *, before: Token) -> Token:
-        access, now = _word(body.get("access_token")), self._clock.now()
+        access, now = text_of(body.get("access_token")), self._clock.now()
         if not access:
             raise Unavailable(f"{self.network.title} answered 200 without a token; the old one is kept")
         extra = {**before.extra, "stage": "long", "issued_at": now.isoformat(), "last_refresh_at": now.isoformat()}
@@ -330,7 +331,7 @@ class MetaOAuth:
         user = _user_id(body.get("user_id")) or _user_id(body.get("id"))
         if not user:
             raise Unavailable(f"{self.network.title} does not say whose the token is", code="auth.answer")
-        return _word(body.get("username")) or user, user
+        return text_of(body.get("username")) or user, user
 
     async def _ask(self, path: str, query: Mapping[str, str], *, what: str) -> Mapping[str, Any]:
         return self._answer(await self._request("GET", f"{self._graph}{path}?{urlencode(query)}", ()), what)
@@ -353,7 +354,7 @@ class MetaOAuth:
 
     def _answer(self, answer: Answer, what: str) -> Mapping[str, Any]:
         """The JSON object of an answer; no message quotes it, as it may hold or echo a token."""
-        title, body = self.network.title, _object(answer.body)
+        title, body = self.network.title, object_of(answer.body)
         error = body.get("error") if body else None
         code, subcode, transient = _error_of(error if isinstance(error, dict) else body or {})
         failed = answer.status != 200 or isinstance(error, dict) or (body is not None and "error_type" in body)
@@ -419,12 +420,7 @@ def _owned(token: Token, account: str, user: str) -> Token:
 
 
 def _is_token(text: str) -> bool:
-    return 20 <= len(text) <= 4096 and bool(_word(text))
-
-
-def _word(value: object) -> str:
-    good = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
-    return str(value) if good else ""
+    return 20 <= len(text) <= 4096 and bool(text_of(text))
 
 
 def _user_id(value: object) -> str:
@@ -442,14 +438,6 @@ def _lifetime_of(body: Mapping[str, Any]) -> timedelta:
         return timedelta(seconds=seconds)
     # Missing, zero or absurd: too short rather than for ever. Just over the lead, so that it is tried again tomorrow.
     return LEAD + YOUNGEST
-
-
-def _object(raw: bytes) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _error_of(error: Mapping[str, Any]) -> tuple[int, int, bool]:

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from pydantic import ValidationError
 
 from shared.errors import Invalid
-from shared.gatewayclient.models import KeptFile, PostInfo, PostRequest
-from shared.social.models import Content, Media
+from shared.gatewayclient.models import KeptFile, PostEmbed, PostInfo, PostRequest
+from shared.social.models import Content, Media, Network
 
 PUBLISH: Final = (
     "Post at a social network for the owner. It may need the owner's approval; the answer says what happens next. If "
@@ -35,6 +35,7 @@ POST_ID: Final[Mapping[str, Any]] = {
     "maxLength": 64,
     "description": "Id of a post, as publish_post said; left out: the latest ones.",
 }
+_EVERYBODY: Final = "*"
 _PICTURES: Final = 20
 _PERSON: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -113,6 +114,36 @@ class FileGateway(Protocol):
     async def keep_file(self, name: str, data: bytes, *, convert: bool = False) -> KeptFile:
         """Hand over a file that is to be posted."""
         ...
+
+
+class PostGateway(FileGateway, Protocol):
+    """Who posts; `GatewayClient` does."""
+
+    async def publish_post(self, request: PostRequest) -> PostInfo:
+        """Hand over a post."""
+        ...
+
+    async def embed_post(self, url: str) -> PostEmbed:
+        """How a public post is embedded."""
+        ...
+
+    async def posts(self, group: str) -> list[PostInfo]:
+        """A group's latest posts."""
+        ...
+
+    async def post(self, post_id: str, group: str) -> PostInfo:
+        """One of a group's posts."""
+        ...
+
+
+def networks_of(group: str, allowed: Mapping[Network, Collection[str]]) -> list[Network]:
+    """Where a group's agent may post; the gateway checks it again at every post.
+
+    Args:
+        group: by its name in policies/social.toml.
+        allowed: groups by network, ``*`` for all.
+    """
+    return [network for network, groups in allowed.items() if {group, _EVERYBODY}.intersection(groups)]
 
 
 async def hand_over(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.json_values import count, mapping
 from shared.providers.events import (
     Completed,
     ProviderEvent,
@@ -17,7 +18,7 @@ from shared.providers.events import (
     Usage,
 )
 from shared.providers.failures import failure_of
-from shared.providers.reading import count, cut, mapping, read_events
+from shared.providers.reading import cut, read_events
 
 Message = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.errors import Invalid
+from shared.json_values import count, mapping
 from shared.providers.events import (
     Completed,
     ProviderEvent,
@@ -20,7 +21,7 @@ from shared.providers.events import (
     Usage,
 )
 from shared.providers.failures import failure_of
-from shared.providers.reading import count, cut, mapping, read_events, text_of
+from shared.providers.reading import cut, read_events, text_of
 
 Block = Mapping[str, Any]
 Message = Mapping[str, Any]

@@ -52,16 +52,6 @@ def text_of(kind: type[TextDelta] | type[ReasoningDelta], text: object) -> list[
     return [kind(text)] if isinstance(text, str) and text else []
 
 
-def mapping(value: object) -> Mapping[str, Any]:
-    """An object, or an empty one in the place of anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def count(value: object) -> int:
-    """A number of tokens, or 0 in the place of anything else."""
-    return value if isinstance(value, int) else 0
-
-
 def _parsed(parser: Parser, data: str) -> list[ProviderEvent]:
     try:
         event = json.loads(data)

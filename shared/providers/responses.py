@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from shared.json_values import count, mapping
 from shared.providers.events import (
     Completed,
     ProviderEvent,
@@ -16,7 +17,7 @@ from shared.providers.events import (
     Usage,
 )
 from shared.providers.failures import failure_of
-from shared.providers.reading import count, cut, mapping, read_events, text_of
+from shared.providers.reading import cut, read_events, text_of
 
 Item = Mapping[str, Any]
 

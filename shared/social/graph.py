@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 
 from shared.errors import Busy, GatewayError
 from shared.http.client import Answer, HttpPool
+from shared.json_values import count, mapping, object_of
 from shared.secrets.files import Secret
 from shared.social.models import ContainerState, ContainerStatus, Content, Kind, List, LivePost, Media, Network, Quota
 from shared.social.problems import Operation, SocialError, lost_answer, read_problem
@@ -133,12 +133,9 @@ class Graph:
     def _document(self, answer: Answer, operation: Operation) -> dict[str, Any]:
         if answer.status >= _FIRST_ERROR:
             raise read_problem(self.network, operation, answer.status, answer.body)
-        try:
-            # Ids may come as numbers that a float cannot hold; Python's whole numbers can.
-            document = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
+        # Ids may come as numbers that a float cannot hold; Python's whole numbers can.
+        document = object_of(answer.body)
+        if document is None:
             raise lost_answer(self.network, operation, "the answer makes no sense", reached=True)
         if "error" in document:
             raise read_problem(self.network, operation, answer.status, answer.body)
@@ -212,10 +209,8 @@ def _moment_of(row: Mapping[str, Any]) -> datetime | None:
 def quota_of(answer: Mapping[str, Any]) -> Quota:
     """The posting quota from its endpoint's answer; zeros for what it does not say."""
     row = next(iter(rows_of(answer)), {})
-    config = _object(row.get("config"))
-    return Quota(
-        _count(row.get("quota_usage")), _count(config.get("quota_total")), _count(config.get("quota_duration"))
-    )
+    config = mapping(row.get("config"))
+    return Quota(count(row.get("quota_usage")), count(config.get("quota_total")), count(config.get("quota_duration")))
 
 
 def figures_of(answer: Mapping[str, Any]) -> dict[str, int]:
@@ -223,16 +218,8 @@ def figures_of(answer: Mapping[str, Any]) -> dict[str, int]:
     found: dict[str, int] = {}
     for row in rows_of(answer):
         values = row.get("values")
-        last = _object(values[-1]) if isinstance(values, list) and values else _object(row.get("total_value"))
+        last = mapping(values[-1]) if isinstance(values, list) and values else mapping(row.get("total_value"))
         value = last.get("value")
         if isinstance(value, int) and not isinstance(value, bool):
             found[text_of(row, "name")] = value
     return found
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

@@ -5,10 +5,10 @@ Source: reference notes on the Meta APIs, §1, §5 (table of publishing errors) 
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from shared.errors import UpstreamError
+from shared.json_values import mapping, object_of
 from shared.obs.redact import redact_text
 from shared.social.models import TITLES, Network
 from shared.social.validate import PostCode
@@ -166,12 +166,7 @@ def _meaning(operation: Operation, status: int, code: int | None, subcode: int |
 
 
 def _error_of(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    error = document.get("error") if isinstance(document, dict) else None
-    return error if isinstance(error, dict) else {}
+    return mapping((object_of(body) or {}).get("error"))
 
 
 def _number(value: object) -> int | None:

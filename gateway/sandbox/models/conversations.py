@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gateway.sandbox.script import Conversation, Turn
+from shared.json_values import mapping
 
 
 def from_messages(body: Mapping[str, Any]) -> Conversation:
@@ -43,14 +44,14 @@ def from_chat(body: Mapping[str, Any]) -> Conversation:
             system.append(text)
         elif role == "assistant":
             calls = {
-                _str(c, "id"): _str(_object(c.get("function")), "name") for c in _objects(message.get("tool_calls"))
+                _str(c, "id"): _str(mapping(c.get("function")), "name") for c in _objects(message.get("tool_calls"))
             }
             turns.append(Turn("assistant", text, calls))
         elif role == "tool":
             turns.append(Turn("tool", text, call_id=_str(message, "tool_call_id")))
         else:
             turns.append(Turn("user", text))
-    tools = tuple(_str(_object(tool.get("function")), "name") for tool in _objects(body.get("tools")))
+    tools = tuple(_str(mapping(tool.get("function")), "name") for tool in _objects(body.get("tools")))
     return Conversation("copilot", _str(body, "model"), _joined(system), tuple(turns), tools)
 
 
@@ -95,10 +96,6 @@ def _joined(texts: Iterable[str]) -> str:
 
 def _objects(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _str(fields: Mapping[str, Any], key: str) -> str:

@@ -8,38 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from nanoclaw.agent.tools.base import Tool, ToolCall
 from nanoclaw.folders import inner_path
 from nanoclaw.groups import Group
 from shared.beneath import read_beneath
 from shared.errors import Invalid
-from shared.gatewayclient.models import PostEmbed, PostInfo, PostRequest
 from shared.posting import tools
 from shared.social.models import Network
-
-_EVERYBODY = "*"
-
-
-class PostGateway(tools.FileGateway, Protocol):
-    """What we ask of the gateway; `GatewayClient` is one."""
-
-    async def publish_post(self, request: PostRequest) -> PostInfo:
-        """Hand over a post."""
-        ...
-
-    async def embed_post(self, url: str) -> PostEmbed:
-        """How a public post is embedded."""
-        ...
-
-    async def posts(self, group: str) -> list[PostInfo]:
-        """A group's latest posts."""
-        ...
-
-    async def post(self, post_id: str, group: str) -> PostInfo:
-        """One of a group's posts."""
-        ...
 
 
 class PostTools:
@@ -52,7 +28,7 @@ class PostTools:
 
     def __init__(
         self,
-        gateway: PostGateway,
+        gateway: tools.PostGateway,
         groups: Mapping[Network, Sequence[str]],
         folder_of: Callable[[Group], Path],
     ) -> None:
@@ -62,7 +38,7 @@ class PostTools:
 
     def offered(self, group: Group) -> Sequence[Tool]:
         """What the group may use."""
-        networks = [name for name, groups in self._groups.items() if {group.folder, _EVERYBODY}.intersection(groups)]
+        networks = tools.networks_of(group.folder, self._groups)
         if not networks:
             return ()
         properties = tools.publish_properties(networks)

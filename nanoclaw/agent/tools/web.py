@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from nanoclaw.agent.tools.base import Tool, ToolCall, text_schema
 from nanoclaw.groups import Group
@@ -11,9 +10,8 @@ from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.web import (
     MAX_QUERY_CHARS,
     MAX_URL_CHARS,
-    FetchedPage,
     FetchRequest,
-    SearchAnswer,
+    WebGateway,
     WebSearchRequest,
     hits_text,
     page_text,
@@ -21,18 +19,6 @@ from shared.gatewayclient.web import (
 
 _HITS = 5
 _MOST_HITS = 20
-
-
-class WebGateway(Protocol):
-    """What we ask of the gateway; `GatewayClient` is one."""
-
-    async def fetch_page(self, request: FetchRequest) -> FetchedPage:
-        """Fetch a page."""
-        ...
-
-    async def search_web(self, request: WebSearchRequest) -> SearchAnswer:
-        """Search."""
-        ...
 
 
 class WebTools:

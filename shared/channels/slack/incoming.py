@@ -12,6 +12,7 @@ from shared.channels.slack.deliveries import Acknowledge, Deliveries
 from shared.channels.slack.socketmode import Envelope, SocketMode
 from shared.channels.slack.translate import Facts, Skipped, read_message
 from shared.errors import Invalid
+from shared.json_values import mapping
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -98,11 +99,12 @@ class Incoming:
                 await acknowledge()
 
     async def _changed(self, event: Mapping[str, Any], feed: Feed, acknowledge: Acknowledge) -> None:
-        facts = read_message(_table(event, "message"), str(event.get("channel") or ""))
+        facts = read_message(mapping(event.get("message")), str(event.get("channel") or ""))
         if facts.subtype == "tombstone":  # what is left of a deleted message that others answered
             await self._gone(event, facts.ts, feed, acknowledge)
             return
-        by_author = facts.edited_ts and facts.edited_ts != _table(_table(event, "previous_message"), "edited").get("ts")
+        edited_before = mapping(mapping(event.get("previous_message")).get("edited"))
+        by_author = facts.edited_ts and facts.edited_ts != edited_before.get("ts")
         message = await self._translate(facts)
         if self._handlers.on_edit is None or not by_author or isinstance(message, Skipped):
             await acknowledge()
@@ -111,14 +113,9 @@ class Incoming:
         feed.push_edit(message)
 
     async def _gone(self, event: Mapping[str, Any], ts: str, feed: Feed, acknowledge: Acknowledge) -> None:
-        facts = read_message({**_table(event, "previous_message"), "ts": ts}, str(event.get("channel") or ""))
+        facts = read_message({**mapping(event.get("previous_message")), "ts": ts}, str(event.get("channel") or ""))
         if self._handlers.on_delete is None:
             await acknowledge()
             return
         self._deliveries.expect_change(facts.id, acknowledge)
         feed.push_delete(facts.place.chat, facts.id)
-
-
-def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = values.get(name)
-    return value if isinstance(value, Mapping) else {}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from shared.channels.slack.translate import Facts, Names
 from shared.channels.slack.webapi import SlackApi
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import GatewayError, NotFound
+from shared.json_values import mapping
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
@@ -70,8 +70,8 @@ class NameBook:
 
     async def _person(self, id_: str) -> str:
         reply = await self._api.call("look a person up", "users.info", user=id_)
-        user = _table(reply.body, "user")
-        profile = _table(user, "profile")
+        user = mapping(reply.body.get("user"))
+        profile = mapping(user.get("profile"))
         for value in (profile.get("display_name"), profile.get("real_name"), user.get("name")):
             if isinstance(value, str) and value.strip():
                 return value.strip()
@@ -79,9 +79,4 @@ class NameBook:
 
     async def _channel(self, id_: str) -> str:
         reply = await self._api.call("look a channel up", "conversations.info", channel=id_)
-        return str(_table(reply.body, "channel").get("name") or "")
-
-
-def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = values.get(name)
-    return value if isinstance(value, Mapping) else {}
+        return str(mapping(reply.body.get("channel")).get("name") or "")
