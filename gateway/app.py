@@ -17,6 +17,7 @@ from gateway.broker.keys import KeyGiver
 from gateway.broker.routes import BrokerServices
 from gateway.budget.models import Exhaustion
 from gateway.budget.service import load_budget
+from gateway.credentials.adopting import TokensOfEnv
 from gateway.credentials.control import operations as credential_operations
 from gateway.credentials.environment import load_env
 from gateway.credentials.freshness import ThreadsBeforeStart
@@ -136,7 +137,6 @@ class Gateway:
         self.authority: AuthorityKeeper | None = None
         enabled = settings.enabled_tenants()
         self.kinds = {name: tenant.kind for name, tenant in enabled.items()}
-        self.threads_groups = {name: tenant.threads_group for name, tenant in enabled.items()}
         self._changing = asyncio.Lock()
 
     async def start(self, stack: AsyncExitStack) -> None:
@@ -194,6 +194,7 @@ class Gateway:
         tasks = TaskPool("gateway")
         stack.push_async_callback(tasks.close)
         tasks.start(self.watch.run(), name="sign_in_watch")
+        tasks.start(TokensOfEnv(self.sign_ins, self.sign_ins.shown).run(), name="tokens_of_env")
         budget = load_budget(self.store, paths, run_of=self.run_of, on_exhausted=self.on_budget_exhausted)
         await budget.recover()
         stack.push_async_callback(budget.close)
@@ -273,7 +274,7 @@ class Gateway:
                 rebuild_image=images.rebuild,
                 prune_images=images.prune,
                 notices=self.notices,
-                before_lease=ThreadsBeforeStart(self.sign_ins.refresher, self.threads_groups),
+                before_lease=ThreadsBeforeStart(self.sign_ins.refresher),
                 social=self.social,
                 embed=ask_embed,
                 backups=backups,
@@ -350,7 +351,7 @@ class Gateway:
                 "end_workers": self.op_end_workers,
                 **self.audit.noted({**credential_operations(self.sign_ins), **social_operations(self.social)}),
                 **self.audit.operations(),
-                "posts_embed": embed_operation(ask_embed),
+                "posts_embed": embed_operation(ask_embed, lambda: self.kinds),
                 **self.maintenance.operations(),
             },
         )
@@ -467,13 +468,13 @@ class Gateway:
                 self.keys.pop(name, None)
                 await self.store.drop_key(name)
                 await self.pool.end_all(tenant=name)
-                del self.kinds[name], self.threads_groups[name]
+                del self.kinds[name]
             tenants = {"tenants": found.policy.tenants}
             self.settings = replace(self.settings, policy=self.settings.policy.model_copy(update=tenants))
             new = [name for name in wanted if name not in self.kinds]
             for name in new:
                 await asyncio.to_thread(give_folders, self.paths, name, found.user_of(name))
-                self.kinds[name], self.threads_groups[name] = wanted[name].kind, wanted[name].threads_group
+                self.kinds[name] = wanted[name].kind
                 await self.sockets.open(name, wanted[name].kind, found.user_of(name))
             self.notices.speak_by(found.notices_tenant())
             if new:

@@ -50,15 +50,12 @@ class TenantPolicy(_Section):
             ``clawgate-<tenant>`` if there is such a user, else root's own.
         enabled: start it; false keeps its state and stops it from being started.
         routes: model routes it may call on its own socket; all others are refused.
-        threads_group: the group whose agents post to Threads: its token is looked at before each start of their worker
-            (N12). Empty for none.
     """
 
     kind: TenantKind
     user: str = Field(default="", pattern=r"^([a-z_][a-z0-9_-]{0,30}|[1-9][0-9]{0,9}:[1-9][0-9]{0,9})?$")
     enabled: bool = True
     routes: tuple[ModelRouteName, ...] = ()
-    threads_group: Slug | Literal[""] = "threads"
 
 
 class CredentialFiles(_Section):

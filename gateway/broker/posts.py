@@ -93,9 +93,10 @@ async def everything(request: Request[Any, Any, Any], state: State) -> list[Post
 @get("/v1/posts/embed")
 async def embed(request: Request[Any, Any, Any], state: State) -> PostEmbed:
     """How a public post is embedded in a page; for tenants that may post."""
-    _require_posting(_social(state), _caller(request).tenant)
+    tenant = _caller(request).tenant
+    _require_posting(_social(state), tenant)
     ask: Embed = state["services"].embed
-    return await ask(request.query_params.get("url", ""))
+    return await ask(tenant, request.query_params.get("url", ""))
 
 
 @get("/v1/posts/cards")

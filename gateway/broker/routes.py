@@ -47,7 +47,7 @@ class BrokerServices:
 
     Attributes:
         startup: reads files; called in a thread.
-        before_lease: given tenant and group before a worker is leased; never raises, and soon returns.
+        before_lease: given the tenant before a worker is leased; never raises, and soon returns.
         leases: how long leases took, for the figures.
     """
 
@@ -58,7 +58,7 @@ class BrokerServices:
     rebuild_image: Callable[[], Awaitable[dict[str, Any]]]
     prune_images: Callable[[], Awaitable[dict[str, Any]]]
     notices: Notices
-    before_lease: Callable[[str, str], Awaitable[None]]
+    before_lease: Callable[[str], Awaitable[None]]
     social: Social
     embed: Embed
     backups: Backups
@@ -91,7 +91,7 @@ async def startup(request: Request[Any, Any, Any], state: State) -> dict[str, An
 async def lease(request: Request[Any, Any, Any], state: State, data: JSONBody[WorkerRequest]) -> WorkerInfo:
     """The worker of one of the tenant's groups, started if need be."""
     caller, services = _caller(request), _services(state)
-    await services.before_lease(caller.tenant, data.group)
+    await services.before_lease(caller.tenant)
     began_s, result = SYSTEM_CLOCK.monotonic(), "none"
     try:
         worker = await services.pool.lease(

@@ -26,6 +26,7 @@ _TENANT = click.option(
 _MAX_IMPORT_BYTES = 256 << 10
 _CALL_S = 90.0
 _MAX_TRIES = 3
+_META = frozenset({"threads", "instagram"})
 
 
 @click.group()
@@ -122,12 +123,15 @@ def import_(provider: str, file: Path | None, tenant: str, state: Path | None, *
 
     For codex: auth.json of the Codex command line, or auth-profiles.json of OpenClaw; for copilot: copilot-api's
     github_token, auth-profiles.json, or OpenClaw's github-copilot.token.json, which serves until it ends (half an hour
-    at most); for threads and instagram: a long-lived token. Refresh tokens count once: after the first refresh here,
-    the other program has to sign in again.
+    at most); for threads and instagram: a long-lived token, and without FILE the one in the gateway's .env. Refresh
+    tokens count once: after the first refresh here, the other program has to sign in again.
     """
-    answer = Console(paths_of(state), as_json=as_json).ask(
-        "auth_import", provider=provider, tenant=tenant, text=_file_text(provider, file, paths_of(state))
-    )
+    paths = paths_of(state)
+    if file is None and provider in _META:
+        what = _env_token(provider, tenant, paths)
+    else:
+        what = {"tenant": tenant, "text": _file_text(provider, file, paths)}
+    answer = Console(paths, as_json=as_json).ask("auth_import", provider=provider, **what)
     _done("imported", provider, answer, as_json=as_json)
 
 
@@ -244,6 +248,30 @@ def _read_paste(asks: str, *, hidden: bool) -> str:
         return value
     # One line is one paste; a program on the other end may send the next after reading what we print.
     return sys.stdin.readline()
+
+
+def _env_token(provider: Any, tenant: str, paths: Paths) -> dict[str, str]:  # noqa: ANN401 - one of _META
+    """The token that ``.env`` gives, whose it is, and the account it is said to belong to."""
+    from gateway.credentials.meta import ShownToken
+    from gateway.settings import Settings
+    from shared.errors import Invalid, NotFound
+
+    tenants = Settings.load(paths).enabled_tenants()
+    wanted = {name: policy for name, policy in tenants.items() if tenant in {"", name}}
+    lines = [ShownToken(provider, name, policy.kind, paths.env_file) for name, policy in wanted.items()]
+    found = [(line.tenant, *given) for line in lines if (given := line.read())[0]]
+    if len(found) > 1:
+        ways = " or ".join(f"--tenant {name}" for name, _, _ in found)
+        raise Invalid(f"{paths.env_file} has a {provider} token for more than one tenant: add {ways}")
+    if not found:
+        names = ", ".join(line.names[-1] for line in lines) or f"{tenant}'s"
+        raise NotFound(
+            f"{paths.env_file} has no {provider} token ({names}): put it there, or pipe it with "
+            f"`… | clawgate auth import {provider} - --tenant {tenant or 'T'}`",
+            code="auth.import",
+        )
+    ((owner, value, user),) = found
+    return {"tenant": owner, "text": value, "user": user}
 
 
 def _file_text(provider: str, file: Path | None, paths: Paths) -> str:

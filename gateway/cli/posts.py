@@ -262,11 +262,12 @@ def resolve(post_id: str, posted: str, media_id: str, state: Path | None, *, as_
 
 @cli.command()
 @click.argument("url", metavar="URL")
+@click.option("--tenant", default="", help="Whose app to ask with where the network wants one.")
 @state_option
 @json_option
-def embed(url: str, state: Path | None, *, as_json: bool) -> None:
+def embed(url: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Show how a public post at URL is embedded in a page (oEmbed). The HTML is for showing, and holds a script."""
-    answer = _ask(state, "posts_embed", url=url)
+    answer = _ask(state, "posts_embed", url=url, tenant=tenant)
     if as_json:
         print_json(answer)
     else:

@@ -35,7 +35,7 @@ def operations(service: SignIns) -> dict[str, Operation]:
         return await service.logout(*_who(params), revoke=params.get("revoke") is not False)
 
     async def take(params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        return await service.take(*_who(params), _text(params, "text"))
+        return await service.take(*_who(params), _text(params, "text"), user=str(params.get("user", "")))
 
     return {
         "auth_begin": begin,

@@ -20,7 +20,7 @@ OWN = "gateway"
 """The vault's tenant for names as ``.env`` has them."""
 
 WRITTEN_BACK = ("THREADS_ACCESS_TOKEN", "INSTAGRAM_ACCESS_TOKEN")
-"""Sign-ins that ``.env`` shows and nobody reads from there: a copy would only grow old."""
+"""Sign-ins that ``.env`` shows. They are taken from there once, while there is none; a copy would only grow old."""
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _NANOCLAW = "NANOCLAW_"

@@ -1,9 +1,8 @@
-"""The Threads token is looked at before a worker of its group starts (policy N12), besides the refresher's timer."""
+"""The Threads token is looked at before every worker starts (policy N12), besides the refresher's timer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from gateway.credentials.refresher import Refresher
 from shared.errors import ConfigError, GatewayError, NotFound
@@ -15,28 +14,27 @@ _DEADLINE_S = 2.0
 
 
 class ThreadsBeforeStart:
-    """Called before a worker is leased; it never fails the start, and never holds it up for longer than its deadline.
+    """Called before a worker is leased; it never fails the start, and rarely holds it up.
 
-    A refresh that takes longer goes on behind the start.
+    What is known in memory decides. While the token counts a due refresh goes on behind the start; only one that has
+    ended is waited for, until the deadline.
 
     Args:
         refresher: keeps the tokens.
-        groups: the group of each tenant whose agents post to Threads; may change.
         deadline_s: how long a start may wait, in seconds.
     """
 
-    def __init__(self, refresher: Refresher, groups: Mapping[str, str], *, deadline_s: float = _DEADLINE_S) -> None:
+    def __init__(self, refresher: Refresher, *, deadline_s: float = _DEADLINE_S) -> None:
         self._refresher = refresher
-        self._groups = groups
         self._deadline_s = deadline_s
 
-    async def __call__(self, tenant: str, group: str) -> None:
-        """Refresh the tenant's token if it is due and the group is the one that uses it."""
-        if not group or self._groups.get(tenant) != group:
-            return
+    async def __call__(self, tenant: str) -> None:
+        """Refresh the tenant's token if it is due."""
         try:
+            keeper = self._refresher.keeper("threads", tenant)
             async with asyncio.timeout(self._deadline_s):
-                await self._refresher.keeper("threads", tenant).ensure_fresh(deadline_s=self._deadline_s)
+                if await keeper.peek() is not None:
+                    await keeper.token(deadline_s=self._deadline_s)
         except (NotFound, ConfigError):
             return  # this tenant has no Threads app
         except (GatewayError, TimeoutError) as error:

@@ -92,6 +92,7 @@ class Keeper:
         self._retry_at = 0.0
         self._unsaved = False
         self._refusals: dict[str, float] = {}
+        self._missing_why, self._declined_mark = "", ""
         self._jitter_s = random.uniform(0.0, _JITTER_S)  # noqa: S311 - only spreads load
 
     @property
@@ -177,16 +178,16 @@ class Keeper:
             oauth = "expired"
         return token, oauth, can
 
-    async def ensure_fresh(self, *, deadline_s: float) -> None:
-        """Refresh if it is due and may be tried now, waiting for the outcome; nothing to do otherwise.
+    def note_missing(self, why: str, *, declined: str = "") -> None:
+        """Remember, while nobody is signed in, why what was offered did not become a sign-in.
 
-        Raises:
-            AuthRequired: the provider's final no.
-            Unavailable: it did not work this time, takes longer, or the credential cannot be read.
+        Args:
+            why: for a person.
+            declined: fingerprint of what a person has to replace; empty when it may yet become one.
         """
-        token = await self.peek()
-        if token is not None and self._is_due(token, self._clock.now()) and self._may_refresh(token):
-            await self.refresh(deadline_s=deadline_s)
+        self._missing_why, self._declined_mark = why, declined
+        if declined and self._token is None and self._notify is not None:
+            self._notify(Notice(self.provider.name, self.tenant, "", why, self.login_command))
 
     def is_lasting(self, token: Token) -> bool:
         """It has no end and nothing to renew it with: as good as new."""
@@ -261,6 +262,7 @@ class Keeper:
             self._journal.clear()
             self._adopt(token)
             self._note(Standing(mark=mark_of(token), last_refresh=self._clock.now()))
+        self._missing_why, self._declined_mark = "", ""
         self._succeeded()
         await self._announce()
 
@@ -289,7 +291,9 @@ class Keeper:
         except GatewayError as error:
             return self._line("unreadable", None, error.detail)
         if token is None:
-            return self._line("missing", None, f"nobody is signed in. Run: {self.login_command}")
+            health: Health = "login_needed" if self._declined_mark else "missing"
+            why = f"{self._missing_why or 'nobody is signed in'}. Run: {self.login_command}"
+            return replace(self._line(health, None, why), mark=self._declined_mark)
         now = self._clock.now()
         if self._is_refused(token):
             return self._line("login_needed", token, self._standing.refused_why)
@@ -518,7 +522,8 @@ class Keeper:
 
     def _missing(self) -> AuthRequired:
         return AuthRequired(
-            f"nobody is signed in at {self.provider.name} ({self._slot.place}). Run: {self.login_command}",
+            f"nobody is signed in at {self.provider.name} ({self._slot.place})"
+            f"{'; ' if self._missing_why else ''}{self._missing_why}. Run: {self.login_command}",
             code="auth.missing",
         )
 

@@ -1,4 +1,4 @@
-"""Threads and Instagram at the gateway: which app a tenant signs in with, and what follows a renewal.
+"""Threads and Instagram at the gateway: a tenant's app, and the line of ``.env`` that shows its token.
 
 The apps are in the gateway's ``.env``. NanoClaw, whose ``.env`` this once was, has the plain names
 (``THREADS_APP_ID``); any tenant has its own with its name before them (``OPENCLAW_THREADS_APP_ID``), because two
@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from gateway.credentials.environment import prefix_of
-from gateway.credentials.views import Kind, ViewProblem, write_views
+from gateway.credentials.views import Kind
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.envfile import read_env
 from shared.config.envwrite import write_back
-from shared.config.paths import Paths
 from shared.errors import ConfigError, Conflict, Unavailable
 from shared.http.client import HttpPool
 from shared.oauth.instagram import InstagramOAuth, InstagramOAuthSettings
 from shared.oauth.meta import MetaApp, MetaOAuth
 from shared.oauth.models import Token
 from shared.oauth.threads import ThreadsOAuth, ThreadsOAuthSettings
+from shared.obs.log import get_logger
 from shared.secrets.files import Secret
+
+_log = get_logger(__name__)
 
 MetaProvider = Literal["threads", "instagram"]
 
@@ -89,35 +91,50 @@ def provider_of(
     return InstagramOAuth(instagram or InstagramOAuthSettings(), app, http, clock=clock)
 
 
-async def after_renewal(
-    paths: Paths,
-    tenant: str,
-    tokens: Mapping[str, Token],
-    *,
-    kind: Kind,
-    copilot_expires_at: datetime | None = None,
-    clock: Clock = SYSTEM_CLOCK,
-) -> list[ViewProblem]:
-    """What follows a login or a renewal: NanoClaw's Threads token goes back into ``.env``, views are written.
+def token_names(provider: MetaProvider, tenant: str) -> tuple[str, ...]:
+    """Names of the token that ``.env`` shows, and at first may give."""
+    return env_names(tenant, f"{provider.upper()}_ACCESS_TOKEN")
 
-    Call it with the new tokens stored already. It never raises for a file: what could not be written is returned.
+
+class ShownToken:
+    """The line of ``.env`` that shows a tenant's token: read once at the start, written after each change.
+
+    The policy wants NanoClaw's Threads token there. Another one is written only where somebody has put its name.
 
     Args:
-        paths: of the installation.
+        provider: which network.
         tenant: whose.
-        tokens: all of that tenant's, by provider.
         kind: what the tenant runs.
-        copilot_expires_at: of the Copilot bearer in use; None when none was bought yet.
-        clock: dates the views.
+        env_file: the gateway's ``.env``.
     """
-    problems = await asyncio.to_thread(
-        write_views, paths, tenant, tokens, kind=kind, copilot_expires_at=copilot_expires_at, clock=clock
-    )
-    threads = tokens.get("threads")
-    if threads is not None and kind == "nanoclaw":
-        name = env_names(tenant, "THREADS_ACCESS_TOKEN")
+
+    def __init__(self, provider: MetaProvider, tenant: str, kind: Kind, env_file: Path) -> None:
+        self.provider: MetaProvider = provider
+        self.tenant = tenant
+        self.env_file = env_file
+        self.names = token_names(provider, tenant)
+        self._is_wanted = provider == "threads" and kind == "nanoclaw"
+
+    def read(self) -> tuple[str, str]:
+        """The token there and the user it is said to belong to; empty when ``.env`` does not say. Reads a file.
+
+        Raises:
+            ConfigError: others can read ``.env``.
+        """
+        env = read_env(self.env_file)
+        prefix = self.provider.upper()
+        # An app's own user ids differ between its two networks' APIs at Instagram, so only this one can be compared.
+        user = setting(env, self.tenant, f"{prefix}_USER_ID") if self.provider == "threads" else ""
+        return setting(env, self.tenant, f"{prefix}_ACCESS_TOKEN").strip(), "" if user == "me" else user.strip()
+
+    async def write(self, token: Token | None) -> None:
+        """Show a token, or none any more; what could not be written is logged, because the vault has it."""
         try:
-            await asyncio.to_thread(write_back, paths.env_file, name, threads.access)
+            await asyncio.to_thread(self._write, token)
         except (ConfigError, Conflict, Unavailable) as error:
-            problems.append(ViewProblem(paths.env_file, error))
-    return problems
+            _log.warning("credentials.view", tenant=self.tenant, path=str(self.env_file), detail=error.detail)
+
+    def _write(self, token: Token | None) -> None:
+        is_there = any(name in read_env(self.env_file) for name in self.names)
+        if is_there or (self._is_wanted and token is not None):
+            write_back(self.env_file, self.names, token.access if token is not None else Secret(""))

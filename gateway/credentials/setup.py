@@ -11,7 +11,7 @@ from typing import get_args
 
 from gateway.credentials.journal import Journal
 from gateway.credentials.keeper import Keeper
-from gateway.credentials.meta import MetaProvider, after_renewal, app_of, provider_of
+from gateway.credentials.meta import MetaProvider, ShownToken, app_of, provider_of
 from gateway.credentials.models import Notice
 from gateway.credentials.pending import PendingLogins
 from gateway.credentials.refresher import SHARED_TENANT, Refresher
@@ -21,7 +21,7 @@ from gateway.credentials.slots import ClaudeFileSlot, StoreSlot
 from gateway.credentials.standing import StandingFile
 from gateway.credentials.store import CredentialStore
 from gateway.credentials.vault import open_vault
-from gateway.credentials.views import Kind
+from gateway.credentials.views import Kind, write_views
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.paths import Paths
 from shared.errors import ConfigError, GatewayError
@@ -71,6 +71,7 @@ def build_sign_ins(
     builder.add(SHARED_TENANT, CodexOAuth(policy.codex, http, clock=clock), views)
     builder.add(SHARED_TENANT, CopilotOAuth(policy.copilot, http, clock=clock), views)
     absent: dict[tuple[str, str], GatewayError] = {}
+    shown: list[ShownToken] = []
     for tenant, kind in (tenants or {}).items():
         for name in get_args(MetaProvider):
             try:
@@ -79,9 +80,13 @@ def build_sign_ins(
                 absent[tenant, name] = missing
                 continue
             meta = provider_of(name, app, http, threads=policy.threads, instagram=policy.instagram, clock=clock)
-            builder.add(tenant, meta, partial(builder.write_views, {tenant: kind}))
+            line = ShownToken(name, tenant, kind, paths.env_file)
+            shown.append(line)
+            builder.add(tenant, meta, partial(builder.show, line, kind))
     refresher = Refresher(builder.keepers.values(), tasks=builder.tasks, absent=absent)
-    return SignIns(refresher, PendingLogins(builder.folder, clock), views, borrowed, on_bearer, clock=clock)
+    return SignIns(
+        refresher, PendingLogins(builder.folder, clock), views, borrowed, on_bearer, shown=shown, clock=clock
+    )
 
 
 class _Builder:
@@ -134,7 +139,8 @@ class _Builder:
         async with self._writing:
             for tenant, kind in list(tenants.items()):
                 tokens = await self._tokens(tenant)
-                for problem in await after_renewal(
+                for problem in await asyncio.to_thread(
+                    write_views,
                     self._paths,
                     tenant,
                     tokens,
@@ -143,6 +149,11 @@ class _Builder:
                     clock=self._clock,
                 ):
                     _log.warning("credentials.view", tenant=tenant, path=str(problem.path), detail=problem.error.detail)
+
+    async def show(self, line: ShownToken, kind: Kind) -> None:
+        """What follows a change of a token that ``.env`` shows as well."""
+        await self.write_views({line.tenant: kind})
+        await line.write((await self._tokens(line.tenant)).get(line.provider))
 
     def note_bearer(self, tenants: Mapping[str, Kind], ends_at: datetime) -> None:
         """A new Copilot bearer: the views name its end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from gateway.credentials.files import fingerprint
 from gateway.credentials.imports import parse_import
 from gateway.credentials.keeper import Keeper
+from gateway.credentials.meta import ShownToken
 from gateway.credentials.pending import PendingLogins
 from gateway.credentials.refresher import SHARED_TENANT, Refresher
 from shared.clock import SYSTEM_CLOCK, Clock
@@ -35,6 +36,7 @@ class SignIns:
         write_views: brings the files that tenants see up to date.
         borrowed: files of other programs that serve a provider nobody signed in to here.
         on_copilot_bearer: to be told when a new Copilot bearer ends, for the tenants' views; does not block.
+        shown: the lines of ``.env`` that show tokens.
         clock: for expiry.
     """
 
@@ -46,9 +48,11 @@ class SignIns:
         borrowed: Mapping[str, Path] | None = None,
         on_copilot_bearer: Callable[[datetime], None] | None = None,
         *,
+        shown: Sequence[ShownToken] = (),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._clock = clock
+        self.shown = tuple(shown)
         self.on_copilot_bearer = on_copilot_bearer
         self._borrowed = dict(borrowed or {})
         self.refresher = refresher
@@ -185,18 +189,31 @@ class SignIns:
         _log.info("credentials.signed_out", provider=provider, tenant=tenant, told=not problem)
         return {"done": True, "problem": problem}
 
-    async def take(self, provider: str, tenant: str, text: str) -> dict[str, Any]:
+    async def take(self, provider: str, tenant: str, text: str, *, user: str = "") -> dict[str, Any]:
         """Import the sign-in in the text of another program's file; for Threads and Instagram a bare token.
 
+        Args:
+            provider: where.
+            tenant: whose.
+            text: the file's, or the token.
+            user: id of the account that a bare token is said to belong to; empty when nobody said.
+
         Raises:
-            Invalid: there is none in it.
+            Invalid: there is none in it, or it is another account's.
             LoginNeeded: the network, or GitHub, does not accept the token.
             Unavailable: the network cannot be asked about it.
         """
         keeper = self.refresher.keeper(provider, tenant)
         if isinstance(keeper.provider, MetaOAuth):
             token = await keeper.provider.adopt(text)
+            if user and user != (owner := token.extra.get("user_id", "")):
+                raise Invalid(
+                    f"it belongs to {token.account} with the user id {owner}, and {provider.upper()}_USER_ID says "
+                    f"{user}: correct one of the two",
+                    code="auth.account",
+                )
             await keeper.store(token)
+            _log.info("credentials.imported", provider=provider, tenant=tenant)
             return {"done": True, **_told(token)}
         token = parse_import(provider, text)
         if bearer_in(token) is not None:

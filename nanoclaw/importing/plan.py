@@ -31,6 +31,11 @@ _KNOWN = re.compile(
     r"THREADS_(?:ACCESS_TOKEN|USER_ID|APP_ID|APP_SECRET)|ANTHROPIC_API_KEY_FALLBACK|"
     r"MAX_CONCURRENT_CONTAINERS|IDLE_TIMEOUT|CONTAINER_TIMEOUT"
 )
+_NOTES = {
+    "THREADS_ACCESS_TOKEN": "becomes the sign-in at the gateway's next start, unless there is one; "
+    "`clawgate auth status` then says whose it is",
+    "THREADS_USER_ID": "a token of another account is refused",
+}
 _SIGN_IN = frozenset({"CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN"})
 
 
@@ -265,7 +270,7 @@ def _decide_settings(env: Mapping[str, str], present: frozenset[str]) -> tuple[d
             items.append(Item("setting", name, "changes", f"stored as {target}: under the old name it bypasses OAuth"))
         elif _KNOWN.fullmatch(name):
             wanted[name] = value
-            items.append(Item("setting", name, "maps"))
+            items.append(Item("setting", name, "maps", _NOTES.get(name, "")))
         else:
             items.append(Item("setting", name, "dropped", _why_dropped(name)))
     return wanted, items

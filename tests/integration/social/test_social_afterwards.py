@@ -103,9 +103,24 @@ async def test_embedding_with_and_without_an_apps_token(tmp_path: Path) -> None:
         bed.meta.posts.behaviour.embed_token = True
         with pytest.raises(SocialError, match="permission"):
             await embed(http, url, bases=bases, app_tokens={})
-        tokens = app_tokens({"THREADS_APP_ID": "1", "THREADS_APP_SECRET": "s", "META_APP_ID": "2"})
+        tokens = app_tokens({"THREADS_APP_ID": "1", "THREADS_APP_SECRET": "s", "META_APP_ID": "2"}, "nanoclaw")
         assert list(tokens) == ["threads"]
         assert (await embed(http, url, bases=bases, app_tokens=tokens))["width"] == 658
+
+
+def test_a_tenant_asks_with_its_own_apps_and_never_with_anothers() -> None:
+    names = ("THREADS_APP_ID", "THREADS_APP_SECRET", "META_APP_ID", "META_APP_SECRET")
+    plain = dict(zip(names, ("1", "one", "2", "two"), strict=True))
+    theirs = {f"OPENCLAW_{name}": f"oc{value}" for name, value in plain.items()}
+
+    def told(env: dict[str, str], tenant: str) -> dict[str, str]:
+        return {network: token.reveal() for network, token in app_tokens(env, tenant).items()}
+
+    nanoclaw = {"threads": "TH|1|one", "instagram": "2|two"}
+    assert told(plain | theirs, "nanoclaw") == nanoclaw
+    assert told(plain | theirs, "openclaw") == {"threads": "TH|oc1|ocone", "instagram": "oc2|octwo"}
+    assert told(plain, "openclaw") == {}
+    assert told(theirs, "nanoclaw") == {}
 
 
 @pytest.mark.parametrize(

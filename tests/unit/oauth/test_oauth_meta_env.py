@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,9 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.credentials.meta import after_renewal, app_of, setting
-from shared.clock import FakeClock
+from gateway.credentials.meta import ShownToken, app_of, setting
 from shared.config import envwrite
 from shared.config.envwrite import edited, write_back
-from shared.config.paths import Paths
 from shared.errors import ConfigError, Conflict, Unavailable
 from shared.oauth.models import Token
 from shared.secrets.files import Secret, write_private
@@ -163,20 +160,33 @@ def test_apps_of_two_tenants_stay_apart(tmp_path: Path) -> None:
         app_of("threads", "openclaw", env, kind="openclaw", env_file=tmp_path)
 
 
-async def test_after_a_renewal_env_and_view_are_written(tmp_path: Path) -> None:
-    clock = FakeClock()
-    paths = Paths(tmp_path / "state", tmp_path / "run")
-    write_private(paths.env_file, "NANOCLAW_THREADS_ACCESS_TOKEN=old\n")
-    token = Token(access=NEW, expires_at=clock.now() + timedelta(days=60), account="someone")
-    assert await after_renewal(paths, "nanoclaw", {"threads": token}, kind="nanoclaw", clock=clock) == []
-    assert paths.env_file.read_text() == "NANOCLAW_THREADS_ACCESS_TOKEN=THnew0123456789\n"
-    view = (paths.tenant("nanoclaw") / "data" / "threads-token-state.json").read_text()
-    assert NEW.reveal() not in view
-    assert "held-by-gateway" in view
-    assert await after_renewal(paths, "openclaw", {"threads": token}, kind="openclaw", clock=clock) == []
-    assert "OPENCLAW" not in paths.env_file.read_text(), "only NanoClaw's goes back"
-    paths.env_file.chmod(0o644)
-    (problem,) = await after_renewal(
-        paths, "nanoclaw", {"threads": Token(access=Secret("THother"))}, kind="nanoclaw", clock=clock
-    )
-    assert "chmod 600" in problem.error.detail
+async def test_the_line_of_env_follows_the_token_and_is_emptied_after_a_logout(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    token = Token(access=NEW, account="someone")
+    line = ShownToken("threads", "nanoclaw", "nanoclaw", env)
+    write_private(env, "NANOCLAW_THREADS_ACCESS_TOKEN=old\nTHREADS_USER_ID=17\n")
+    assert line.read() == ("old", "17")
+    await line.write(token)
+    assert env.read_text() == "NANOCLAW_THREADS_ACCESS_TOKEN=THnew0123456789\nTHREADS_USER_ID=17\n"
+    await line.write(None)
+    assert line.read() == ("", "17")
+    write_private(env, "THREADS_USER_ID=me\n")
+    await line.write(None)
+    assert env.read_text() == "THREADS_USER_ID=me\n", "a name is not added to say nothing"
+    assert line.read() == ("", ""), "`me` is whoever the token belongs to"
+    await line.write(token)
+    assert "\nTHREADS_ACCESS_TOKEN=THnew0123456789\n" in env.read_text()
+
+
+async def test_anothers_token_is_shown_only_where_its_name_stands(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    write_private(env, "THREADS_ACCESS_TOKEN=mine\n")
+    line = ShownToken("threads", "openclaw", "openclaw", env)
+    await line.write(Token(access=NEW))
+    assert env.read_text() == "THREADS_ACCESS_TOKEN=mine\n", "the plain name is NanoClaw's"
+    write_private(env, "OPENCLAW_THREADS_ACCESS_TOKEN=old\n")
+    await line.write(Token(access=NEW))
+    assert env.read_text() == "OPENCLAW_THREADS_ACCESS_TOKEN=THnew0123456789\n"
+    env.chmod(0o644)
+    await line.write(Token(access=Secret("THother")))
+    assert "other" not in env.read_text(), "what others can read is not written; the vault has it"
