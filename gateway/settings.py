@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.credentials.environment import load_env, prefix_of
 from gateway.egress.policy import SEARCH_KEY, EgressPolicy, load_egress
@@ -22,6 +22,7 @@ from gateway.workers.policy import WorkerPolicy
 from gateway.workers.settings import CONTAINER_SETTINGS, with_settings
 from shared.config.envfile import refuse_forbidden
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.config.upstreams import Upstreams
 from shared.gatewayclient.models import Slug
@@ -37,11 +38,7 @@ TENANT_NAMES = frozenset((*_TENANT_SETTINGS, "TZ", *_TENANT_SECRETS))
 """Names that a tenant gets at its start; all others are the gateway's own."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TenantPolicy(_Section):
+class TenantPolicy(Strict):
     """One tenant: which product it runs, and which model routes it may use.
 
     Attributes:
@@ -58,7 +55,7 @@ class TenantPolicy(_Section):
     routes: tuple[ModelRouteName, ...] = ()
 
 
-class CredentialFiles(_Section):
+class CredentialFiles(Strict):
     """Where the operator's own tools keep their logins; ``~`` is the gateway user's home.
 
     Attributes:
@@ -72,7 +69,7 @@ class CredentialFiles(_Section):
     copilot_file: str = "~/.local/share/copilot-api/github_token"
 
 
-class ModelApi(_Section):
+class ModelApi(Strict):
     """The OpenAI-compatible listener (policy G1).
 
     Attributes:
@@ -96,7 +93,7 @@ class ModelApi(_Section):
     keys_file: str = "~/.config/clawgate/model-api-keys"
 
 
-class EngineSettings(_Section):
+class EngineSettings(Strict):
     """Which container engine runs workers.
 
     Attributes:
@@ -108,7 +105,7 @@ class EngineSettings(_Section):
     kind: Literal["docker", "process"] = "docker"
 
 
-class GatewayPolicy(_Section):
+class GatewayPolicy(Strict):
     """The gateway's reviewed ceiling.
 
     Attributes:

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from shared.config.parse import parse_count, parse_duration_s, parse_zone
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.errors import ConfigError
 from shared.gatewayclient.models import WorkerMount
@@ -31,10 +32,6 @@ NETWORK_TOOLS = frozenset({"WebFetch", "WebSearch"})
 """The command line's own web tools; a worker has no network, so offering them would only waste a turn."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def _compiled(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -47,7 +44,7 @@ Pattern = Annotated[str, Field(max_length=200), AfterValidator(_compiled)]
 """A regular expression searched at the start of the trimmed text, ignoring case; empty means the derived one."""
 
 
-class ChatsPolicy(_Table):
+class ChatsPolicy(Strict):
     """Which chats are answered at all.
 
     Attributes:
@@ -67,7 +64,7 @@ class ChatsPolicy(_Table):
     max_waiting: int = Field(default=100, ge=1, le=10_000)
 
 
-class AgentPolicy(_Table):
+class AgentPolicy(Strict):
     """What an agent may use and is told.
 
     Attributes:
@@ -88,7 +85,7 @@ class AgentPolicy(_Table):
         return tools
 
 
-class RunsPolicy(_Table):
+class RunsPolicy(Strict):
     """How runs are bounded and repeated.
 
     Attributes:
@@ -109,7 +106,7 @@ class RunsPolicy(_Table):
     queue_note_s: Seconds = 5
 
 
-class StandbyPolicy(_Table):
+class StandbyPolicy(Strict):
     """Agents started ahead and frozen, so that a group likely to speak next does not wait for a container.
 
     Attributes:
@@ -123,7 +120,7 @@ class StandbyPolicy(_Table):
     recent_s: float = Field(default=21_600, ge=0, le=7 * 86_400)
 
 
-class StreamingPolicy(_Table):
+class StreamingPolicy(Strict):
     """Whether a long answer is shown while it is written.
 
     Attributes:
@@ -135,7 +132,7 @@ class StreamingPolicy(_Table):
     after_s: float = Field(default=2.5, ge=0, le=600)
 
 
-class AttachmentsPolicy(_Table):
+class AttachmentsPolicy(Strict):
     """Files that people send: pictures and text files are fetched for the agent, others are only named.
 
     Attributes:
@@ -157,7 +154,7 @@ class AttachmentsPolicy(_Table):
     keep_mb: float = Field(default=500, gt=0, le=100_000)
 
 
-class LightPolicy(_Table):
+class LightPolicy(Strict):
     """The LIGHT route: short questions answered through Copilot, without a worker (policy N11).
 
     Attributes:
@@ -175,7 +172,7 @@ class LightPolicy(_Table):
     conversation_s: float = Field(default=600, ge=0, le=86_400)
 
 
-class TasksPolicy(_Table):
+class TasksPolicy(Strict):
     """Scheduled tasks: what happens to missed runs, how many tasks there may be, how long their history is kept.
 
     Attributes:
@@ -201,7 +198,7 @@ class TasksPolicy(_Table):
         return timedelta(days=self.history_days)
 
 
-class GroupPolicy(_Table):
+class GroupPolicy(Strict):
     """A chat that is registered from the start; the table's name is its folder.
 
     Attributes:
@@ -225,7 +222,7 @@ class GroupPolicy(_Table):
     mounts: tuple[WorkerMount, ...] = Field(default=(), max_length=16)
 
 
-class NanoclawPolicy(_Table):
+class NanoclawPolicy(Strict):
     """NanoClaw: who is answered, by whom, and how.
 
     Attributes:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from shared.config.strict import Strict
 from shared.execpolicy.decide import decide_exec
 from shared.execpolicy.models import Decision, ExecRequest
 from shared.execpolicy.policy import ExecPolicy
@@ -16,7 +17,7 @@ from shared.execpolicy.resolve import check_program
 _PATTERNS_NOTE = "; an allowlist entry that names only a program covers none of its arguments"
 
 
-class Question(BaseModel):
+class Question(Strict):
     """One line of ``--batch``.
 
     Attributes:
@@ -27,8 +28,6 @@ class Question(BaseModel):
         allowlist: program patterns an original's approvals file would hold. They grant nothing here.
         extra_trusted_dirs: further trusted directories for this question.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Any = None
     command: str

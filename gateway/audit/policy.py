@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.audit.models import Severity, Waiver
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 
 Deployment = Literal["sandbox", "up", "systemd", "compose"]
@@ -20,11 +21,7 @@ WAIVER_DAYS: Final = 90
 """Source: security-audit reference §10.8."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WaiverPolicy(_Section):
+class WaiverPolicy(Strict):
     """An open finding that the owner accepts for a while.
 
     Attributes:
@@ -42,7 +39,7 @@ class WaiverPolicy(_Section):
     expires: date
 
 
-class VersionsPolicy(_Section):
+class VersionsPolicy(Strict):
     """The oldest versions that are still safe to run; empty asks for nothing.
 
     Attributes:
@@ -54,7 +51,7 @@ class VersionsPolicy(_Section):
     sdk_min: _Version = ""
 
 
-class AuditPolicy(_Section):
+class AuditPolicy(Strict):
     """The security audit.
 
     Attributes:
@@ -81,7 +78,7 @@ class AuditPolicy(_Section):
         return None
 
 
-class AdvisoriesPolicy(_Section):
+class AdvisoriesPolicy(Strict):
     """Known-vulnerable versions of what we depend on.
 
     Attributes:

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from shared.config.strict import Strict
 
 FORMAT = 1
 
 
-class StoredFile(BaseModel):
+class StoredFile(Strict):
     """One file of a backup.
 
     Attributes:
@@ -19,23 +19,19 @@ class StoredFile(BaseModel):
         sha256: of its content, in hex.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     object: str
     sha256: str
     size: int
     mode: int
 
 
-class Manifest(BaseModel):
+class Manifest(Strict):
     """What a backup consists of; sealed itself, since names tell a lot.
 
     Attributes:
         tenant: whose backup it is.
         files: by name below the tenant's folder.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: int = FORMAT
     tenant: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.gatewayclient.models import Slug
 
@@ -24,11 +25,7 @@ def _remote(url: str) -> str:
     return url
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RemotePolicy(_Table):
+class RemotePolicy(Strict):
     """One git remote.
 
     Attributes:
@@ -44,14 +41,14 @@ class RemotePolicy(_Table):
     known_hosts_file: str = Field(default="", pattern=r"^(/[^\s'\"\\]*)?$")
 
 
-class AuthorPolicy(_Table):
+class AuthorPolicy(Strict):
     """Who the commits are by; shown to whoever sees the remote."""
 
     name: str = Field(default="Clawgate backup", pattern=r"^[^<>\n]{1,80}$")
     email: str = Field(default="backup@localhost", pattern=r"^[^<>\s]{1,120}$")
 
 
-class BackupPolicy(_Table):
+class BackupPolicy(Strict):
     """Everything in ``policies/backup.toml``.
 
     Attributes:
@@ -69,7 +66,7 @@ class BackupPolicy(_Table):
     alert_after_hours: float = Field(default=26, gt=0, le=24 * 60)
     accept_patterns_in: tuple[str, ...] = ()
     author: AuthorPolicy = AuthorPolicy()
-    remotes: dict[Slug, RemotePolicy] = {}
+    remotes: dict[Slug, RemotePolicy] = Field(default_factory=dict)
 
 
 def load_backup(paths: Paths) -> BackupPolicy:

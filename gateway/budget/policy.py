@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.budget.windows import ResetRule
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.gatewayclient.models import Slug
 
@@ -23,11 +24,7 @@ SCALE: Final[Mapping[Unit, int]] = {"usd": 1_000_000, "tokens": 1, "requests": 1
 """Small units in one; counters hold whole small units."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BucketPolicy(_Table):
+class BucketPolicy(Strict):
     """What calls are paid from.
 
     Attributes:
@@ -46,7 +43,7 @@ class BucketPolicy(_Table):
     reset: ResetRule = ResetRule()
 
 
-class LimitPolicy(_Table):
+class LimitPolicy(Strict):
     """How much may be spent.
 
     Attributes:
@@ -65,7 +62,7 @@ class LimitPolicy(_Table):
     reset: ResetRule = ResetRule()
 
 
-class Rates(_Table):
+class Rates(Strict):
     """US dollars for a million tokens, which is also millionths of a dollar for one."""
 
     input: float = Field(ge=0)
@@ -93,12 +90,12 @@ class Price(Rates):
         return self.long if self.long is not None and prompt_tokens > self.long.above else self
 
 
-class BudgetsPolicy(_Table):
+class BudgetsPolicy(Strict):
     """``policies/budgets.toml``."""
 
     default_output_tokens: int = Field(default=4096, ge=0)
-    buckets: dict[Name, BucketPolicy] = {}
-    budgets: dict[Name, LimitPolicy] = {}
+    buckets: dict[Name, BucketPolicy] = Field(default_factory=dict)
+    budgets: dict[Name, LimitPolicy] = Field(default_factory=dict)
     prices: dict[str, Price]
 
     @field_validator("prices")

@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.config.strict import Strict
 
 _DECEMBER = 12
 
 
-class ResetRule(BaseModel):
+class ResetRule(Strict):
     """When a window begins anew; days, weeks (Monday) and months are those of UTC.
 
     Attributes:
         hours: for ``hours``: how long a window is; it begins with the first call after the last one ended.
         day: for ``month``: its first day.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     every: Literal["never", "hours", "day", "week", "month"] = "never"
     hours: float = Field(default=5.0, gt=0, le=24 * 366)

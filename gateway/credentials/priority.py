@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from shared.config.strict import Strict
 
 OAuthState = Literal["none", "valid", "expiring", "expired"]
 RefreshState = Literal["ready", "failing", "refused", "impossible"]
@@ -13,15 +13,13 @@ Use = Literal["oauth", "api_key", "none"]
 RefreshWhen = Literal["no", "ahead", "wait"]
 
 
-class ClaudeAuthPolicy(BaseModel):
+class ClaudeAuthPolicy(Strict):
     """``[claude_auth]`` of policies/oauth.toml: when prepaid money may be spent.
 
     Attributes:
         spend_on_failure: when the subscription's token is missing, expired or refused.
         spend_on_429: when the subscription's limit is reached.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     spend_on_failure: bool = True
     spend_on_429: bool = False

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
 from gateway.credentials.priority import ClaudeAuthPolicy
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.oauth.claude import ClaudeOAuthSettings
 from shared.oauth.codex import CodexOAuthSettings
@@ -14,10 +13,8 @@ from shared.oauth.instagram import InstagramOAuthSettings
 from shared.oauth.threads import ThreadsOAuthSettings
 
 
-class OAuthPolicy(BaseModel):
+class OAuthPolicy(Strict):
     """Where and as whom people sign in, and when prepaid money may be spent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     claude: ClaudeOAuthSettings = ClaudeOAuthSettings()
     codex: CodexOAuthSettings = CodexOAuthSettings()

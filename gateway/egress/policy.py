@@ -6,9 +6,10 @@ import ipaddress
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.errors import ConfigError
 from shared.gatewayclient.models import SearchOffer, Slug
@@ -22,10 +23,6 @@ WEBHOOK_KEY = "CRON_WEBHOOK_TOKEN"
 _PATTERN = re.compile(
     r"(?P<host>\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>\*|[0-9]{1,5}))?"
 )
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _normal_pattern(text: str) -> str:
@@ -54,7 +51,7 @@ def _address(bracketed: str) -> ipaddress.IPv6Address:
 HostPattern = Annotated[str, AfterValidator(_normal_pattern)]
 
 
-class SearchPolicy(_Table):
+class SearchPolicy(Strict):
     """Where `web_search` asks.
 
     Attributes:
@@ -70,7 +67,7 @@ class SearchPolicy(_Table):
     timeout_s: float = Field(default=15, gt=0, le=60)
 
 
-class GroupEgress(_Table):
+class GroupEgress(Strict):
     """What one group may reach beyond what its whole tenant may.
 
     Attributes:
@@ -82,7 +79,7 @@ class GroupEgress(_Table):
     search: bool | None = None
 
 
-class TenantEgress(_Table):
+class TenantEgress(Strict):
     """What the groups of one tenant may reach.
 
     Attributes:
@@ -97,7 +94,7 @@ class TenantEgress(_Table):
     groups: dict[Slug, GroupEgress] = Field(default_factory=dict)
 
 
-class EgressPolicy(_Table):
+class EgressPolicy(Strict):
     """Which web pages agents may read. Nothing is allowed until a host is listed; private addresses never are.
 
     Attributes:

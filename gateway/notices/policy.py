@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.config.strict import Strict
 from shared.gatewayclient.models import Slug
 
 
-class NoticesPolicy(BaseModel):
+class NoticesPolicy(Strict):
     """Where the owner is told what needs a person.
 
     Attributes:
@@ -19,8 +20,6 @@ class NoticesPolicy(BaseModel):
         ending_days: a Threads or Instagram token that cannot be renewed is told about this many days before its end.
             Source: reference notes on the Meta APIs, refresh rule (alarm at three days).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tenant: Slug | Literal[""] = ""
     chat: str = Field(default="", pattern=r"^([a-z]{2,10}:\S{1,100})?$")

@@ -13,8 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from shared.config.strict import Strict
 from shared.errors import ConfigError, Invalid
 
 Kind = Literal[
@@ -43,7 +44,7 @@ EDGE_PAGE = (
 )
 
 
-class Fault(BaseModel):
+class Fault(Strict):
     """One line of a fault plan.
 
     Attributes:
@@ -56,8 +57,6 @@ class Fault(BaseModel):
         headers: added to the answer of a ``status`` or ``edge_page`` fault.
         body: the answer's body, or the fault's parameters (``{"seconds": 2}`` for ``stall`` and ``clock_skew``).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     upstream: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
     op: Annotated[str, Field(min_length=1, max_length=100)]

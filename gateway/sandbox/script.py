@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from shared.config.strict import Strict
 from shared.errors import ConfigError
 
 Upstream = Literal["claude", "codex", "copilot"]
@@ -109,10 +110,8 @@ class Refuse:
 Step = Say | Call | Stall | Refuse
 
 
-class Rule(BaseModel):
+class Rule(Strict):
     """One rule of a script file; docs/sandbox-model.md explains the keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str = ""
     upstream: Upstream | None = None
@@ -145,9 +144,7 @@ class Rule(BaseModel):
         return self
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _File(Strict):
     rule: tuple[Rule, ...] = ()
 
 

@@ -6,9 +6,10 @@ from datetime import time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gateway.social.hosting.policy import MediaPolicy
+from shared.config.strict import Strict
 from shared.gatewayclient.models import Slug
 from shared.social.models import QUOTA, TITLES, Network
 from shared.social.validate import InstagramLimits
@@ -19,11 +20,7 @@ OPERATOR = "operator"
 ClockTime = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PostingRule(_Section):
+class PostingRule(Strict):
     """One tenant on one network.
 
     Attributes:
@@ -80,7 +77,7 @@ class PostingRule(_Section):
         return "*" in self.groups or group in self.groups
 
 
-class NetworkRules(_Section):
+class NetworkRules(Strict):
     """A tenant's networks; one that is left out is closed to it.
 
     Attributes:
@@ -107,7 +104,7 @@ class NetworkRules(_Section):
         return self.threads if network == "threads" else self.instagram
 
 
-class OembedPolicy(_Section):
+class OembedPolicy(Strict):
     """Where public posts are asked about for embedding.
 
     Attributes:
@@ -119,7 +116,7 @@ class OembedPolicy(_Section):
     instagram: str = "https://graph.facebook.com/v25.0/instagram_oembed"
 
 
-class SocialPolicy(_Section):
+class SocialPolicy(Strict):
     """Posting at social networks: closed to everybody unless opened here.
 
     Attributes:

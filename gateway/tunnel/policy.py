@@ -6,10 +6,11 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.tunnel.services import problem_of_service
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.errors import ConfigError
 
@@ -45,11 +46,7 @@ HostName = Annotated[str, AfterValidator(_host)]
 Service = Annotated[str, AfterValidator(_service)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AccessPolicy(_Table):
+class AccessPolicy(Strict):
     """Cloudflare Access before the Control UI.
 
     Attributes:
@@ -67,7 +64,7 @@ class AccessPolicy(_Table):
         return self
 
 
-class TunnelPolicy(_Table):
+class TunnelPolicy(Strict):
     """Everything in ``policies/tunnel.toml``.
 
     Attributes:

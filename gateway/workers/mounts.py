@@ -15,9 +15,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from gateway.workers.spec import EXTRA_DIR, Mount
+from shared.config.strict import Strict
 from shared.gatewayclient.models import Slug, WorkerMount
 
 BLOCKED_NAMES = (
@@ -32,7 +33,7 @@ BLOCKED_NAMES = (
 _SYSTEM = ("/proc", "/sys", "/dev", "/run/docker.sock", "/run/containerd", "/var/lib/docker", "/var/lib/containerd")
 
 
-class MountRoot(BaseModel):
+class MountRoot(Strict):
     """A host folder below which groups may be given mounts.
 
     Attributes:
@@ -42,8 +43,6 @@ class MountRoot(BaseModel):
         groups: only these groups, by folder; empty means all.
         description: for people.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(min_length=1, max_length=1024)
     read_write: bool = False
@@ -59,7 +58,7 @@ class MountRoot(BaseModel):
         return path
 
 
-class MountsPolicy(BaseModel):
+class MountsPolicy(Strict):
     """Extra mounts that groups may ask for. Without a root, every one is refused.
 
     Attributes:
@@ -67,8 +66,6 @@ class MountsPolicy(BaseModel):
         non_main_read_only: only the main group is ever given write access.
         roots: what may be mounted; the innermost root that fits decides.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     blocked: tuple[str, ...] = ()
     non_main_read_only: bool = True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.config.strict import Strict
 
 
-class WorkerPolicy(BaseModel):
+class WorkerPolicy(Strict):
     """Limits of every worker. There is no setting that widens the containment itself.
 
     Attributes:
@@ -31,8 +33,6 @@ class WorkerPolicy(BaseModel):
         debug_log: let the command line write its own log (``docker exec NAME cat /home/node/.claude/debug/latest``).
         max_retries: how often the command line itself retries a model call; few, so that the host decides.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: str = Field(default="nanoclaw-agent:latest", pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,200}$")
     max_workers: int = Field(default=5, ge=1, le=64)

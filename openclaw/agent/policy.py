@@ -6,7 +6,9 @@ from datetime import time
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from shared.config.strict import Strict
 
 ToolPattern = Annotated[str, Field(pattern=r"^(group:[a-z]+|[A-Za-z0-9_*.-]{1,80})$")]
 """A tool's name, ``group:name``, or a name with ``*``; compared without regard to case."""
@@ -16,11 +18,7 @@ Profile = Literal["minimal", "coding", "messaging", "full"]
 CLOCK_TIME: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LoopDetectionPolicy(_Table):
+class LoopDetectionPolicy(Strict):
     """When an agent that does the same again and again is warned, refused and ended.
 
     Attributes:
@@ -44,7 +42,7 @@ class LoopDetectionPolicy(_Table):
         return self
 
 
-class ToolsPolicy(_Table):
+class ToolsPolicy(Strict):
     """Which tools the agent is offered, and their bounds.
 
     Attributes:
@@ -74,7 +72,7 @@ class ToolsPolicy(_Table):
         return self
 
 
-class QueuePolicy(_Table):
+class QueuePolicy(Strict):
     """What becomes of a message for a session whose agent is at work.
 
     Attributes:
@@ -92,7 +90,7 @@ class QueuePolicy(_Table):
     drop: Literal["summarize", "old", "new"] = "summarize"
 
 
-class CompactionPolicy(_Table):
+class CompactionPolicy(Strict):
     """How a conversation is kept within a model's window.
 
     Attributes:
@@ -108,7 +106,7 @@ class CompactionPolicy(_Table):
     memory_flush: bool = True
 
 
-class SessionPolicy(_Table):
+class SessionPolicy(Strict):
     """When a session begins anew by itself; its old transcript is archived.
 
     Attributes:
@@ -129,7 +127,7 @@ class SessionPolicy(_Table):
         return zone_name(value)
 
 
-class HeartbeatPolicy(_Table):
+class HeartbeatPolicy(Strict):
     """A regular look at ``HEARTBEAT.md`` in the main session; nothing happens while that file holds only headings.
 
     Attributes:
@@ -155,7 +153,7 @@ class HeartbeatPolicy(_Table):
         return zone_name(value)
 
 
-class WorkspacePolicy(_Table):
+class WorkspacePolicy(Strict):
     """The agent's standing files.
 
     Attributes:

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from openclaw.agent.policy import (
     CompactionPolicy,
@@ -22,6 +22,7 @@ from openclaw.agent.policy import (
     WorkspacePolicy,
 )
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.metrics.policy import MetricsPolicy
 
@@ -53,11 +54,7 @@ def exact_origin(origin: str) -> str:
     return origin
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ControlUiPolicy(_Table):
+class ControlUiPolicy(Strict):
     """The page in the browser.
 
     Attributes:
@@ -74,7 +71,7 @@ class ControlUiPolicy(_Table):
         return tuple(exact_origin(origin) for origin in value)
 
 
-class AuthPolicy(_Table):
+class AuthPolicy(Strict):
     """How often a visitor may fail to sign in before having to wait.
 
     Attributes:
@@ -88,7 +85,7 @@ class AuthPolicy(_Table):
     lockout_s: float = Field(default=300, gt=0)
 
 
-class ChannelRule(_Table):
+class ChannelRule(Strict):
     """What is different in one channel of a server; a thread counts as its parent.
 
     Attributes:
@@ -104,7 +101,7 @@ class ChannelRule(_Table):
     roles: tuple[UserId, ...] = ()
 
 
-class GuildPolicy(_Table):
+class GuildPolicy(Strict):
     """One Discord server on the allowlist.
 
     Attributes:
@@ -119,10 +116,10 @@ class GuildPolicy(_Table):
     users: tuple[UserId, ...] = ()
     roles: tuple[UserId, ...] = ()
     channels: tuple[UserId, ...] = ()
-    rules: dict[UserId, ChannelRule] = {}
+    rules: dict[UserId, ChannelRule] = Field(default_factory=dict)
 
 
-class HttpPolicy(_Table):
+class HttpPolicy(Strict):
     """What programs may ask over HTTP on the same port, with the gateway token as bearer; all off by default.
 
     Attributes:
@@ -146,7 +143,7 @@ class HttpPolicy(_Table):
         return value
 
 
-class AccessPolicy(_Table):
+class AccessPolicy(Strict):
     """Cloudflare Access in front of the tunnel: its assertion is checked here, too, beside token and pairing.
 
     Attributes:
@@ -172,7 +169,7 @@ class AccessPolicy(_Table):
         return self
 
 
-class DiscordPolicy(_Table):
+class DiscordPolicy(Strict):
     """Who is answered on Discord.
 
     Attributes:
@@ -208,7 +205,7 @@ class DiscordPolicy(_Table):
     status_reactions: bool = False
     max_lines: int = Field(default=17, ge=0)
     native_commands: bool = True
-    guilds: dict[UserId, GuildPolicy] = {}
+    guilds: dict[UserId, GuildPolicy] = Field(default_factory=dict)
 
     @field_validator("mention_patterns")
     @classmethod
@@ -221,7 +218,7 @@ class DiscordPolicy(_Table):
         return value
 
 
-class AgentPolicy(_Table):
+class AgentPolicy(Strict):
     """The agent behind every session.
 
     Attributes:
@@ -245,7 +242,7 @@ class AgentPolicy(_Table):
     history_chars: int = Field(default=400_000, ge=10_000)
 
 
-class ApprovalsPolicy(_Table):
+class ApprovalsPolicy(Strict):
     """Who decides about commands that `policies/exec.toml` does not cover; the same list for every way to decide.
 
     Attributes:
@@ -262,7 +259,7 @@ class ApprovalsPolicy(_Table):
     max_pending: int = Field(default=10, ge=1, le=100)
 
 
-class CronPolicy(_Table):
+class CronPolicy(Strict):
     """Scheduled jobs.
 
     Attributes:
@@ -299,7 +296,7 @@ class CronPolicy(_Table):
         return value
 
 
-class OpenClawPolicy(_Table):
+class OpenClawPolicy(Strict):
     """Everything in ``policies/openclaw.toml``.
 
     Attributes:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.config.strict import Strict
 
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 SocketUrl = Annotated[str, Field(pattern=r"^wss?://[^\s]+$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DiscordUpstream(_Section):
+class DiscordUpstream(Strict):
     """Discord.
 
     Attributes:
@@ -26,7 +24,7 @@ class DiscordUpstream(_Section):
     gateway_url: SocketUrl = "wss://gateway.discord.gg/"
 
 
-class SlackUpstream(_Section):
+class SlackUpstream(Strict):
     """Slack.
 
     Attributes:
@@ -36,7 +34,7 @@ class SlackUpstream(_Section):
     api_base: HttpUrl = "https://slack.com/api"
 
 
-class ClaudeUpstream(_Section):
+class ClaudeUpstream(Strict):
     """The Claude Messages API.
 
     Attributes:
@@ -46,7 +44,7 @@ class ClaudeUpstream(_Section):
     api_base: HttpUrl = "https://api.anthropic.com"
 
 
-class CodexUpstream(_Section):
+class CodexUpstream(Strict):
     """The ChatGPT backend that serves Codex.
 
     Attributes:
@@ -56,7 +54,7 @@ class CodexUpstream(_Section):
     api_base: HttpUrl = "https://chatgpt.com/backend-api"
 
 
-class CopilotUpstream(_Section):
+class CopilotUpstream(Strict):
     """The Copilot API.
 
     Attributes:
@@ -66,7 +64,7 @@ class CopilotUpstream(_Section):
     api_base: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
 
 
-class GithubUpstream(_Section):
+class GithubUpstream(Strict):
     """GitHub.
 
     Attributes:
@@ -76,7 +74,7 @@ class GithubUpstream(_Section):
     api_base: HttpUrl = "https://api.github.com"
 
 
-class Upstreams(_Section):
+class Upstreams(Strict):
     """All upstream addresses; the defaults are the real ones."""
 
     discord: DiscordUpstream = DiscordUpstream()

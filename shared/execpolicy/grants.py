@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.config.strict import Strict
 from shared.errors import Invalid
 from shared.execpolicy.decide import decide_exec
 from shared.execpolicy.models import Decision, ExecRequest
@@ -24,7 +25,7 @@ _URL = re.compile(r"https?:", re.IGNORECASE)
 URL_WITH_PATH = re.compile(r"https?://[^/?#@\\]+/", re.IGNORECASE)
 
 
-class Hole(BaseModel):
+class Hole(Strict):
     """A word, or the end of one, that may change.
 
     Attributes:
@@ -32,16 +33,12 @@ class Hole(BaseModel):
         prefix: what the word begins with in any case; a hole never covers an option.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: HoleName
     prefix: str = ""
 
 
-class Grant(BaseModel):
+class Grant(Strict):
     """An argument list somebody allowed for good, in one directory, with no further variables."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1] = 1
     words: tuple[str | Hole, ...] = Field(min_length=1)

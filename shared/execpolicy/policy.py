@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 
 NEVER_FULL = '"full" would run every command and does not exist here: use "allowlist"'
@@ -14,11 +15,7 @@ Program = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 Directory = Annotated[str, Field(pattern=r"^/(?:[A-Za-z0-9._+-]+/?)*$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProgramProfile(_Section):
+class ProgramProfile(Strict):
     """What is refused of one program beyond its built-in profile.
 
     Attributes:
@@ -36,7 +33,7 @@ class ProgramProfile(_Section):
         return flags
 
 
-class ExecPolicy(_Section):
+class ExecPolicy(Strict):
     """Which commands an agent may run on the gateway host.
 
     Attributes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.config.strict import Strict
 
 EventKind = Literal[
     "sign_in.made",
@@ -34,7 +36,7 @@ EventKind = Literal[
 ]
 
 
-class AuditEvent(BaseModel):
+class AuditEvent(Strict):
     """Something that changed who may do what.
 
     Attributes:
@@ -45,8 +47,6 @@ class AuditEvent(BaseModel):
         detail: in words; never a secret.
         at: when it happened, aware.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")
     kind: EventKind

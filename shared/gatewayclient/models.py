@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
+from shared.config.strict import Strict
 from shared.social.models import Content, Network
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SearchOffer(_Value):
+class SearchOffer(Strict):
     """Which groups of a tenant may search the web; none where no search is configured."""
 
     everybody: bool = False
@@ -29,7 +26,7 @@ class SearchOffer(_Value):
         return self.everybody != (group in self.exceptions)
 
 
-class TenantStartup(_Value):
+class TenantStartup(Strict):
     """What a tenant needs to begin: its own tokens and names, and where its platforms are. Never a model credential."""
 
     tenant: Slug
@@ -53,7 +50,7 @@ class TenantStartup(_Value):
     """Whether people are to be asked about posts by cards in a chat."""
 
 
-class PostRequest(_Value):
+class PostRequest(Strict):
     """A post that somebody wants published.
 
     Attributes:
@@ -75,7 +72,7 @@ class PostRequest(_Value):
 SignInState = Literal["ok", "expiring", "expired"]
 
 
-class SignInInfo(_Value):
+class SignInInfo(Strict):
     """Whether one of the gateway's sign-ins works; never what it is.
 
     Attributes:
@@ -91,7 +88,7 @@ class SignInInfo(_Value):
     command: str
 
 
-class PostInfo(_Value):
+class PostInfo(Strict):
     """A post as the gateway knows it.
 
     Attributes:
@@ -133,7 +130,7 @@ class PostInfo(_Value):
     warnings: tuple[str, ...] = ()
 
 
-class PostCard(_Value):
+class PostCard(Strict):
     """A post as its card shows it to those who were asked about it; also one nobody is asked about, for listeners.
 
     Attributes:
@@ -156,7 +153,7 @@ def seen_mark(cards: Sequence[PostCard]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-class KeptFile(_Value):
+class KeptFile(Strict):
     """A file that the gateway keeps to serve it with a post.
 
     Attributes:
@@ -171,7 +168,7 @@ class KeptFile(_Value):
     size: int
 
 
-class PostAnswer(_Value):
+class PostAnswer(Strict):
     """A person's yes or no to a post, or another text for it, about which everybody is asked again.
 
     Attributes:
@@ -190,7 +187,7 @@ class PostAnswer(_Value):
     text: Annotated[str, Field(max_length=20_000)] = ""
 
 
-class PostChange(_Value):
+class PostChange(Strict):
     """What an operator does with a post in the Control UI.
 
     Attributes:
@@ -212,7 +209,7 @@ class PostChange(_Value):
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{0,64}$")] = ""
 
 
-class PostEmbed(_Value):
+class PostEmbed(Strict):
     """How a public post is embedded in a page, as its network says.
 
     Attributes:
@@ -228,7 +225,7 @@ class PostEmbed(_Value):
     width: int | None = None
 
 
-class PostDetails(_Value):
+class PostDetails(Strict):
     """A post with its history."""
 
     post: PostInfo
@@ -238,7 +235,7 @@ class PostDetails(_Value):
 WorkerState = Literal["starting", "busy", "idle", "paused", "stopping", "gone"]
 
 
-class WorkerMount(_Value):
+class WorkerMount(Strict):
     """A host folder or file that a group's agent may see, if ``policies/mounts.toml`` allows it.
 
     Attributes:
@@ -252,7 +249,7 @@ class WorkerMount(_Value):
     read_only: bool = True
 
 
-class WorkerRequest(_Value):
+class WorkerRequest(Strict):
     """Ask for the worker of a group. The gateway builds the container; nothing here can widen it.
 
     Attributes:
@@ -278,7 +275,7 @@ class WorkerRequest(_Value):
     mounts: tuple[WorkerMount, ...] = Field(default=(), max_length=16)
 
 
-class WorkerInfo(_Value):
+class WorkerInfo(Strict):
     """A worker as the gateway sees it.
 
     Attributes:
@@ -308,7 +305,7 @@ class WorkerInfo(_Value):
     memory_mb: float = 0.0
 
 
-class WorkerEvent(_Value):
+class WorkerEvent(Strict):
     """Something about a worker that is not one of its output lines.
 
     ``exit`` ends the stream. ``evicted`` and ``idle`` name why the gateway ended it. ``taken`` confirms one message of
@@ -321,7 +318,7 @@ class WorkerEvent(_Value):
     text: str = ""
 
 
-class NoticeMessage(_Value):
+class NoticeMessage(Strict):
     """Something the owner is to be told by this tenant's bot.
 
     Attributes:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import secrets
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.config.strict import Strict
 from shared.gatewayclient.models import Slug
 
 MAX_URL_CHARS = 2048
 MAX_QUERY_CHARS = 400
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FetchRequest(_Value):
+class FetchRequest(Strict):
     """Fetch a page for the run a group is in.
 
     Attributes:
@@ -32,7 +29,7 @@ class FetchRequest(_Value):
     run_id: str = Field(default="", max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")
 
 
-class WebhookRequest(_Value):
+class WebhookRequest(Strict):
     """Tell a web address of something, as one of the tenant's own.
 
     Attributes:
@@ -45,13 +42,13 @@ class WebhookRequest(_Value):
     body: str = Field(max_length=65_536)
 
 
-class WebhookAnswer(_Value):
+class WebhookAnswer(Strict):
     """How the address answered."""
 
     status: int
 
 
-class FetchedPage(_Value):
+class FetchedPage(Strict):
     """A page as text.
 
     Attributes:
@@ -74,7 +71,7 @@ class FetchedPage(_Value):
     total_chars: int = 0
 
 
-class WebSearchRequest(_Value):
+class WebSearchRequest(Strict):
     """Search the web for the run a group is in."""
 
     group: Slug
@@ -83,7 +80,7 @@ class WebSearchRequest(_Value):
     run_id: str = Field(default="", max_length=200, pattern=r"^[A-Za-z0-9_.:-]*$")
 
 
-class SearchHit(_Value):
+class SearchHit(Strict):
     """One result."""
 
     title: str
@@ -91,7 +88,7 @@ class SearchHit(_Value):
     snippet: str = ""
 
 
-class SearchAnswer(_Value):
+class SearchAnswer(Strict):
     """Results, best first."""
 
     hits: tuple[SearchHit, ...] = ()

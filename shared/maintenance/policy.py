@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.errors import Invalid
 from shared.schedule import parse_cron
@@ -15,7 +16,7 @@ from shared.schedule import parse_cron
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class MaintenancePolicy(BaseModel):
+class MaintenancePolicy(Strict):
     """What maintenance keeps, and when its jobs run.
 
     Attributes:
@@ -29,8 +30,6 @@ class MaintenancePolicy(BaseModel):
         times: other times for jobs by name: five cron fields on the owner's clock, such as
             ``"logs.delete" = "30 2 * * *"``.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     log_generations: int = Field(default=7, ge=1, le=100)
     log_days: int = Field(default=14, ge=1, le=3650)

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.strict import Strict
 from shared.errors import Invalid, Unavailable
 from shared.http.client import HttpPool
 from shared.oauth.jsonflow import (
@@ -51,10 +52,8 @@ HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 TokenUrl = Annotated[HttpUrl, AfterValidator(_token_address)]
 
 
-class ClaudeOAuthSettings(BaseModel):
+class ClaudeOAuthSettings(Strict):
     """``[claude]`` of policies/oauth.toml. The defaults are those of Claude's own client."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     authorize_url: HttpUrl = "https://claude.ai/oauth/authorize"
     token_url: TokenUrl = "https://platform.claude.com/v1/oauth/token"  # noqa: S105 - an address

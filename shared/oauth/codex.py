@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.strict import Strict
 from shared.errors import Invalid, Unavailable
 from shared.http.client import HttpPool
 from shared.json_values import mapping
@@ -31,10 +32,8 @@ _PROFILE_CLAIM = "https://api.openai.com/profile"
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
-class CodexOAuthSettings(BaseModel):
+class CodexOAuthSettings(Strict):
     """``[codex]`` of policies/oauth.toml. The defaults are those of OpenAI's own client."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     issuer: HttpUrl = "https://auth.openai.com"
     redirect_uri: HttpUrl = "http://localhost:1455/auth/callback"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.config.strict import Strict
 
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
-class CopilotOAuthSettings(BaseModel):
+class CopilotOAuthSettings(Strict):
     """``[copilot]`` of policies/oauth.toml. The defaults are those of the editor's Copilot client."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     login_base: HttpUrl = "https://github.com"
     api_base: HttpUrl = "https://api.github.com"

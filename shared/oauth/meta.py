@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.clock import SYSTEM_CLOCK, Clock
+from shared.config.strict import Strict
 from shared.errors import ConfigError, GatewayError, Invalid, Unavailable
 from shared.http.client import Answer, Headers, HttpPool
 from shared.json_values import object_of
@@ -46,10 +47,8 @@ _WAIT_CODES = frozenset({1, 2, 4, 17, 32, 341, 613, 80002})
 _PERMISSION_CODES = frozenset({10, *range(200, 300)})
 
 
-class MetaOAuthSettings(BaseModel):
+class MetaOAuthSettings(Strict):
     """One network's section of policies/oauth.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     authorize_url: HttpUrl
     token_base: HttpUrl

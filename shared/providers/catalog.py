@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 from shared.errors import Invalid
 
@@ -34,7 +35,7 @@ _REF = r"^[a-z][a-z0-9-]{0,40}/[A-Za-z0-9._:-]{1,80}$"
 _UNKNOWN_CONTEXT = 128_000
 
 
-class ModelEntry(BaseModel):
+class ModelEntry(Strict):
     """One model's table in ``policies/models.toml``.
 
     Attributes:
@@ -45,8 +46,6 @@ class ModelEntry(BaseModel):
         listed: shown in pickers.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     wires: Annotated[tuple[Wire, ...], Field(min_length=1)]
     context: int = Field(default=_UNKNOWN_CONTEXT, gt=0)
     output: int = Field(default=0, ge=0)
@@ -56,10 +55,8 @@ class ModelEntry(BaseModel):
     listed: bool = True
 
 
-class CatalogFile(BaseModel):
+class CatalogFile(Strict):
     """``policies/models.toml``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: dict[Annotated[str, Field(pattern=_REF)], ModelEntry]
 

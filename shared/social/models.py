@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.config.strict import Strict
 
 Network = Literal["threads", "instagram"]
 Kind = Literal["text", "image", "video", "carousel", "reel", "story"]
@@ -24,7 +26,7 @@ QUOTA: dict[Network, int] = {"threads": 250, "instagram": 100}
 """Posts that a network takes from an account in any 24 hours. Source: reference notes on the Meta APIs, §3 §5."""
 
 
-class PersonTag(BaseModel):
+class PersonTag(Strict):
     """Somebody who is marked in a picture or video (Instagram).
 
     Attributes:
@@ -33,14 +35,12 @@ class PersonTag(BaseModel):
         y: the same from its top.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._]{1,30}$")]
     x: Annotated[float, Field(ge=0, le=1)] | None = None
     y: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class Media(BaseModel):
+class Media(Strict):
     """One picture or video of a post.
 
     Attributes:
@@ -52,8 +52,6 @@ class Media(BaseModel):
         name: the file's, for people.
         people: who is marked in it (Instagram).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     alt_text: Annotated[str, Field(max_length=5000)] = ""
@@ -69,7 +67,7 @@ class Media(BaseModel):
         return self.url.removeprefix(HOSTED) if self.url.startswith(HOSTED) else ""
 
 
-class Content(BaseModel):
+class Content(Strict):
     """A post as somebody wants it.
 
     Attributes:
@@ -84,8 +82,6 @@ class Content(BaseModel):
         thumb_offset_ms: the moment of a reel that is its cover, in milliseconds (Instagram).
         share_to_feed: whether a reel also shows among the account's posts; the network's own choice when None.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: Network
     text: Annotated[str, Field(max_length=20_000)] = ""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from shared.config.strict import Strict
 from shared.obs.redact import redact_text
 from shared.social.images import ImageFacts
 from shared.social.models import TITLES, Content, Media, Network
@@ -47,7 +48,7 @@ PostCode = Literal[
 """Stable codes for people and programs; docs/posts.md explains each."""
 
 
-class InstagramLimits(BaseModel):
+class InstagramLimits(Strict):
     """Instagram's caption limits; they have changed before, so an operator can.
 
     Attributes:
@@ -55,8 +56,6 @@ class InstagramLimits(BaseModel):
         hashtags: hashtags in a caption.
         tags: people named with @ in a caption.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     caption: int = Field(default=2200, ge=1, le=2200)
     hashtags: int = Field(default=30, ge=0, le=30)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from shared.config.strict import Strict
 
 
-class MediaPolicy(BaseModel):
+class MediaPolicy(Strict):
     """Files that are handed over with a post, and what is looked at behind addresses.
 
     Attributes:
@@ -20,8 +22,6 @@ class MediaPolicy(BaseModel):
         link_hours: how long a network may fetch a file after its container was begun.
         fetches: requests for one file of one post.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     public_base: str = Field(default="", pattern=r"^(https://[a-z0-9.:-]{1,200}|http://127\.0\.0\.1:[0-9]{1,5})?$")
     host: str = Field(default="127.0.0.1", pattern=r"^[0-9a-f.:]{2,45}$")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from openclaw.agent.policy import ToolPattern
 from shared.config.paths import Paths
+from shared.config.strict import Strict
 from shared.config.toml import load_policy
 
 ServerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")]
@@ -16,11 +17,7 @@ Folder = Annotated[str, Field(pattern=r"^/[^\x00]*$")]
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class McpServerPolicy(_Table):
+class McpServerPolicy(Strict):
     """One server; it has either a command or an address.
 
     Attributes:
@@ -38,7 +35,7 @@ class McpServerPolicy(_Table):
 
     enabled: bool = True
     command: tuple[str, ...] = ()
-    env: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = {}
+    env: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(default_factory=dict)
     readable: tuple[Folder, ...] = ()
     network: bool = False
     url: str = ""
@@ -60,14 +57,14 @@ class McpServerPolicy(_Table):
         return self
 
 
-class McpPolicy(_Table):
+class McpPolicy(Strict):
     """Everything in ``policies/mcp.toml``.
 
     Attributes:
         servers: by a short name, which becomes part of their tools' names.
     """
 
-    servers: dict[ServerName, McpServerPolicy] = {}
+    servers: dict[ServerName, McpServerPolicy] = Field(default_factory=dict)
 
 
 def load_mcp_policy(paths: Paths) -> McpPolicy:
