@@ -119,9 +119,12 @@ async def test_a_full_queue_refuses_and_says_when_it_will_have_room() -> None:
 
 
 async def test_no_spacing_lets_everybody_through() -> None:
-    pacer = Pacer(0)
-    for _ in range(50):
-        await pacer.turn()
+    time = Time()
+    pacer = Pacer(0, max_waiting=1, clock=time.clock, sleep=time.sleep)
+    turns = [asyncio.get_running_loop().create_task(pacer.turn()) for _ in range(50)]
+    await settle()
+    assert [turn.done() for turn in turns] == [True] * 50, "no time passed, and nobody waits for any"
+    await asyncio.gather(*turns)
 
 
 async def test_the_listener_and_the_light_route_share_one_queue_and_openclaw_does_not() -> None:

@@ -38,6 +38,7 @@ def test_whatever_has_the_name_already_is_left_alone(tmp_path, make):
 def test_a_folder_that_cannot_be_used_costs_only_the_memory(tmp_path):
     (tmp_path / "lab").write_text("a file")
     make_group_memory(tmp_path / "lab", tmp_path / "global", LAB)
+    assert (tmp_path / "lab").read_text() == "a file"
 
 
 def test_the_global_memory_is_bounded_and_read_without_following_links(tmp_path):

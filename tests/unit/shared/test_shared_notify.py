@@ -42,9 +42,17 @@ def test_a_line_reaches_the_manager_also_on_an_abstract_socket(manager, monkeypa
         assert heard(abstract) == ["STOPPING=1"]
 
 
-def test_a_manager_that_went_away_is_no_reason_to_die(monkeypatch, tmp_path):
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
-    notify("READY=1")
+def test_a_manager_that_went_away_is_no_reason_to_die_and_hears_us_when_it_is_back(manager):
+    place = Path(manager.getsockname())
+    manager.close()
+    notify("READY=1")  # nobody listens at the socket
+    place.unlink()
+    notify("READY=1")  # there is none
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as back:
+        back.bind(str(place))
+        back.setblocking(False)
+        notify("STATUS=here")
+        assert heard(back) == ["STATUS=here"]
 
 
 @pytest.mark.parametrize(

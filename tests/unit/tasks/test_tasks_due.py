@@ -93,12 +93,17 @@ async def test_it_trusts_no_long_sleep_because_the_clock_may_be_set(monkeypatch,
             await looks.next_look()
 
 
-async def test_a_full_batch_is_followed_by_the_next_at_once():
+async def test_a_full_batch_is_followed_by_the_next_at_once_and_the_last_one_by_none():
     looks = Looks(FakeClock(START), more=True)
     looks.next_in_s = 3600
     async with looping(looks):
         for _ in range(3):
             await looks.next_look()
+        looks.found["more"] = False
+        await looks.next_look()
+        count = looks.count
+        await settle()
+        assert looks.count == count
 
 
 async def test_a_database_that_refuses_is_tried_again(monkeypatch):
