@@ -17,6 +17,7 @@ from asyncio.base_events import Server
 from asyncio.events import TimerHandle
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -94,10 +95,10 @@ class _Http(HttpToolsProtocol):
 
 
 class _AbortableHttp(_Http):
-    """Hands the application a way to break its connection, for emulators of upstreams that misbehave."""
+    """Hands the application ways to end its connection, for emulators of upstreams that misbehave."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.app_state = {**self.app_state, "reset": lambda: _reset(transport)}
+        self.app_state = {**self.app_state, "reset": lambda: _reset(transport), "hang_up": transport.close}
         super().connection_made(transport)
 
 
@@ -141,6 +142,10 @@ class _Gathering:
         self._flush()
         self._transport.close()
 
+    def reset(self) -> None:
+        self._flush()  # what was sent before is on its way, as it would be without gathering
+        _reset(self._transport)
+
 
 class _WebSocket(WebSocketsSansIOProtocol):
     """Adds the peer: an upgrade makes a new protocol object, which knows nothing of the HTTP one's.
@@ -149,9 +154,16 @@ class _WebSocket(WebSocketsSansIOProtocol):
     is called with the bytes.
     """
 
+    def __init__(self, *, close_s: float, **uvicorns: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(**uvicorns)
+        self.close_timeout = close_s
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        gathering = _Gathering(cast(asyncio.Transport, transport))
         self.app_state = {**_with_peer(self.app_state, transport), "take_up_to": self._take_up_to}
-        super().connection_made(cast(asyncio.BaseTransport, _Gathering(cast(asyncio.Transport, transport))))
+        if "reset" in self.app_state:
+            self.app_state |= {"reset": gathering.reset, "hang_up": gathering.close}
+        super().connection_made(cast(asyncio.BaseTransport, gathering))
 
     def _take_up_to(self, size: int) -> None:
         self.conn.max_message_size = size
@@ -183,8 +195,10 @@ class _Listener:
 
     async def finish(self, deadline_s: float) -> None:
         self.ask_to_close()
-        if await self.wait_idle(deadline_s):
-            return
+        if not await self.wait_idle(deadline_s):
+            await self.cut()
+
+    async def cut(self) -> None:
         for connection in list(self.connections.connections):
             transport: asyncio.Transport = connection.transport
             transport.abort()  # the application sees a disconnect and may still tidy up
@@ -206,8 +220,10 @@ class AsgiListeners:
         app: the ASGI 3 application.
         ws_max_bytes: largest WebSocket message a client may send; a larger one closes with 1009.
         ws_ping_s: seconds between WebSocket pings, and how long a pong may take; None for no pings.
+        ws_close_s: seconds a WebSocket client may take to answer a close.
         keep_alive_s: seconds an idle connection stays open.
-        with_reset: put a callable ``"reset"`` into each request's state that breaks its connection.
+        with_reset: put two callables into each request's state: ``"reset"`` breaks its connection, and ``"hang_up"``
+            ends it in good order, both without an answer.
     """
 
     def __init__(
@@ -216,6 +232,7 @@ class AsgiListeners:
         *,
         ws_max_bytes: int = 16 << 20,
         ws_ping_s: float | None = 20.0,
+        ws_close_s: float = 10.0,
         keep_alive_s: int = 75,
         with_reset: bool = False,
     ) -> None:
@@ -223,7 +240,7 @@ class AsgiListeners:
         self._config = Config(
             app,
             http=self._http,
-            ws=_WebSocket,
+            ws=cast(type[asyncio.Protocol], partial(_WebSocket, close_s=ws_close_s)),
             ws_max_size=ws_max_bytes,
             ws_ping_interval=ws_ping_s,
             ws_ping_timeout=ws_ping_s,
@@ -309,12 +326,19 @@ class AsgiListeners:
 
         WebSockets are closed at once with 1012 (restart), so that their clients come back.
         """
+        await asyncio.gather(*(listener.finish(deadline_s) for listener in self._stopped()))
+
+    async def cut(self) -> None:
+        """Stop listening everywhere and break every connection without a word."""
+        await asyncio.gather(*(listener.cut() for listener in self._stopped()))
+
+    def _stopped(self) -> list[_Listener]:
         listeners = [*self._unix.values(), *self._tcp.values()]
         self._unix.clear()
         self._tcp.clear()
         for listener in listeners:
             listener.stop_accepting()
-        await asyncio.gather(*(listener.finish(deadline_s) for listener in listeners))
+        return listeners
 
     async def _serve(self, listener: socket.socket, state: Mapping[str, Any]) -> tuple[Server, ServerState]:
         loop = asyncio.get_running_loop()

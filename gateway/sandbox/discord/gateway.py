@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
-from gateway.sandbox.discord.asgi import Receive, Scope, Send, abort, until_gone
+from gateway.sandbox.discord.asgi import Receive, Scope, Send, until_gone
 from gateway.sandbox.discord.limits import LimitPolicy
 from gateway.sandbox.discord.models import (
     ALL_INTENTS,
@@ -99,7 +99,7 @@ class GatewayServer:
             await send({"type": "websocket.http.response.body", "body": body})
             return True
         if fault.kind == "reset":
-            abort(scope["state"]["transport"])
+            scope["state"]["reset"]()
             await until_gone(receive)
             return True
         return False
@@ -112,7 +112,7 @@ class _Connection:
         self._server = server
         self._world = server.world
         self._receive, self._send = receive, send
-        self._transport: asyncio.Transport = scope["state"]["transport"]
+        self._reset: Callable[[], None] = scope["state"]["reset"]
         self._query = {k: v[-1] for k, v in parse_qs(scope["query_string"].decode("latin-1")).items()}
         self._deflate = zlib.compressobj() if self._query.get("compress") == "zlib-stream" else None
         self._outbox: asyncio.Queue[_Outgoing] = asyncio.Queue()
@@ -407,7 +407,7 @@ class _Connection:
             await self._put(dump_compact({"op": _INVALID, "d": item.resumable}))
         elif item.kind == "reset":
             self._we_closed = True
-            abort(self._transport)
+            self._reset()
             return False
         elif item.kind == "close":
             self._we_closed = True

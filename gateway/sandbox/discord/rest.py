@@ -20,7 +20,6 @@ from gateway.sandbox.discord.asgi import (
     Response,
     Scope,
     Send,
-    abort,
     read_json,
     until_gone,
 )
@@ -188,7 +187,7 @@ class RestServer:
         if fault is not None and fault.kind == "half_body":
             await response.send(send, only=max(1, len(response.body) // 2))
             await asyncio.sleep(0.05)  # let the half arrive before the reset discards it
-            abort(request.transport)
+            request.reset()
             await until_gone(request.receive)
             return
         skew_s = fault.seconds if fault is not None and fault.kind == "clock_skew" else 0.0
@@ -248,7 +247,7 @@ class RestServer:
         elif fault.kind == "edge_page":
             await self._reply(send, _edge_page(fault.status or 429, fault), via=False)
         elif fault.kind in ("reset", "close"):
-            abort(request.transport) if fault.kind == "reset" else request.transport.close()
+            request.reset() if fault.kind == "reset" else request.hang_up()
             await until_gone(request.receive)
         elif fault.kind == "stall":
             await asyncio.sleep(fault.seconds)

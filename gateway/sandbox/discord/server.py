@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from gateway.sandbox.discord import rest_interactions, rest_messages, rest_places
-from gateway.sandbox.discord.asgi import HOST, Listener, Receive, Request, Response, Scope, Send
+from gateway.sandbox.discord.asgi import App, Receive, Request, Response, Scope, Send
 from gateway.sandbox.discord.gateway import FRAME_LIMIT_BYTES, GatewayServer
 from gateway.sandbox.discord.limits import LimitPolicy, RateLimiter
 from gateway.sandbox.discord.models import Attachment
@@ -14,13 +14,17 @@ from gateway.sandbox.discord.rest import RestServer, Seen
 from gateway.sandbox.discord.snowflake import parse_snowflake
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import FaultPlan
+from shared.http.unixserver import AsgiListeners
 from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
 
 HEARTBEAT_MS = 41_250
 """What Discord's HELLO asks for."""
+_HOST = "127.0.0.1"
 _GATEWAY_PATHS = ("/gw", "/gw/", "/")
+_KEEP_ALIVE_S = 5
+_CLOSE_S = 2.0
 
 
 class DiscordEmulator:
@@ -58,22 +62,22 @@ class DiscordEmulator:
         self._gateway = GatewayServer(world, faults, policy, heartbeat_ms=heartbeat_ms)
         self._people = PeopleServer(world, faults, self._rest)
         self._port, self._people_port = port, people_port
-        self._listeners: list[Listener] = []
+        self._listeners: list[AsgiListeners] = []
 
     @property
     def api_base(self) -> str:
         """The REST root, for ``discord.http.Route.BASE``."""
-        return f"http://{HOST}:{self._port}/api/v10"
+        return f"http://{_HOST}:{self._port}/api/v10"
 
     @property
     def gateway_url(self) -> str:
         """The gateway's address, for ``DiscordWebSocket.DEFAULT_GATEWAY``."""
-        return f"ws://{HOST}:{self._port}/gw/"
+        return f"ws://{_HOST}:{self._port}/gw/"
 
     @property
     def page_url(self) -> str:
         """The people's page; its JSON API is below ``api/``."""
-        return f"http://{HOST}:{self._people_port}/"
+        return f"http://{_HOST}:{self._people_port}/"
 
     @property
     def limiter(self) -> RateLimiter:
@@ -96,24 +100,23 @@ class DiscordEmulator:
         Raises:
             Occupied: a port is taken.
         """
-        bots = Listener(self._bots_app, ws_max_size=FRAME_LIMIT_BYTES * 64)
-        people = Listener(self._people_app)
+        bots, people = _listeners(self._bots_app), _listeners(self._people_app)
         try:
-            self._port = await bots.start(self._port, "the Discord emulator")
-            self._people_port = await people.start(self._people_port, "the Discord emulator's page")
+            self._port = await bots.add_tcp(_HOST, self._port, state={})
+            self._people_port = await people.add_tcp(_HOST, self._people_port, state={})
         except BaseException:
-            await bots.stop()
+            await bots.cut()
             raise
         self._listeners = [bots, people]
         self._gateway.url = self._rest.gateway_url = self.gateway_url
-        self.world.core.cdn.base_url = f"http://{HOST}:{self._port}"
+        self.world.core.cdn.base_url = f"http://{_HOST}:{self._port}"
         await self.world.flush()
         _log.info("discord_emulator.started", api=self.api_base, page=self.page_url)
 
     async def stop(self) -> None:
         """Cut all connections, stop listening and save the world."""
-        for listener in self._listeners:
-            await listener.stop()
+        for listeners in self._listeners:
+            await listeners.cut()
         self._listeners = []
         await self.world.flush()
 
@@ -162,3 +165,14 @@ class DiscordEmulator:
                 if attachment.id == attachment_id and attachment.filename == filename:
                     return attachment
         return None
+
+
+def _listeners(app: App) -> AsgiListeners:
+    return AsgiListeners(
+        app,
+        ws_max_bytes=FRAME_LIMIT_BYTES * 64,
+        ws_ping_s=None,
+        ws_close_s=_CLOSE_S,
+        keep_alive_s=_KEEP_ALIVE_S,
+        with_reset=True,
+    )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from websockets.asyncio.client import unix_connect
+from websockets.asyncio.client import connect, unix_connect
+from websockets.exceptions import ConnectionClosedError
 
 from shared.errors import ConfigError, Occupied
 from shared.http.unixserver import AsgiListeners
@@ -178,3 +179,43 @@ async def test_small_pieces_do_not_wait_for_acknowledgements() -> None:
             [connection] = listeners._tcp["127.0.0.1", port].connections.connections
             kept = connection.transport.get_extra_info("socket")
             assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize(("ending", "broken"), [("reset", True), ("hang_up", False)])
+async def test_an_emulator_breaks_off_behind_what_it_sent(ending: str, broken: bool) -> None:
+    async def breaks_off(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "last words"})
+        scope["state"][ending]()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with AsgiListeners(breaks_off, with_reset=True) as listeners:
+        port = await listeners.add_tcp("127.0.0.1", 0, state={})
+        async with connect(f"ws://127.0.0.1:{port}/", proxy=None) as websocket:
+            assert await websocket.recv() == "last words"
+            with pytest.raises(ConnectionClosedError) as closed:
+                await websocket.recv()
+    assert closed.value.rcvd is None, "no close frame"
+    assert isinstance(closed.value.__cause__, ConnectionResetError) is broken
+
+
+async def test_a_cut_says_nothing_and_leaves_no_task() -> None:
+    gone = asyncio.Event()
+
+    async def stays(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        gone.set()
+
+    listeners = AsgiListeners(stays)
+    port = await listeners.add_tcp("127.0.0.1", 0, state={})
+    async with connect(f"ws://127.0.0.1:{port}/", proxy=None) as websocket:
+        await listeners.cut()
+        assert gone.is_set()
+        with pytest.raises(ConnectionClosedError) as closed:
+            await websocket.recv()
+    assert closed.value.rcvd is None
