@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gateway.audit.control import AuditDesk
 from gateway.backup.service import Backups
@@ -81,7 +82,7 @@ from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
 from shared.lifecycle.tasks import TaskPool
 from shared.metrics.serving import serving_metrics
-from shared.obs.log import configure_logging, get_logger
+from shared.obs.log import configure_logging, get_logger, stamp_logs_in
 from shared.providers.catalog import load_catalog
 from shared.secrets.files import Secret
 from shared.storage import Database
@@ -101,6 +102,7 @@ async def run_gateway(paths: Paths) -> int:
     make_undumpable()
     faultpoints.arm(paths)
     settings = Settings.load(paths)
+    stamp_logs_in(ZoneInfo(settings.policy.workers.timezone))
     lock = SingleInstance(paths.gateway_lock, what=f"the gateway with state in {paths.state}")
     lock.acquire()
     try:

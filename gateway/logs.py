@@ -7,10 +7,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 _POLL_S = 0.25
@@ -108,12 +107,16 @@ def follow(
         sleep(_POLL_S)
 
 
-def _moment(line: dict[str, Any]) -> str:
-    return str(line.get("ts", ""))
+def _moment(line: dict[str, Any]) -> float:
+    # Not the text: lines of before and after a change of the zone, or of daylight saving, lie side by side.
+    try:
+        return datetime.fromisoformat(str(line["ts"])).timestamp()
+    except (KeyError, ValueError, OverflowError, OSError):
+        return 0.0
 
 
-def readable(line: dict[str, Any], zone: ZoneInfo | None) -> str:
-    """One line for people: time, process, level where it matters, event, and what goes with it."""
+def readable(line: dict[str, Any], zone: tzinfo) -> str:
+    """One line for people: time on the owner's clock, process, level where it matters, event, and its facts."""
     try:
         at = datetime.fromisoformat(str(line["ts"]))
         moment = f"{at.astimezone(zone):%m-%d %H:%M:%S.%f}"[:-3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from gateway.settings import Settings
 from gateway.supervisor.supervisor import Supervisor
@@ -13,7 +14,7 @@ from shared.config.process import log_level
 from shared.errors import ConfigError
 from shared.lifecycle.signals import stop_on_signals
 from shared.lifecycle.singleton import SingleInstance
-from shared.obs.log import configure_logging, get_logger
+from shared.obs.log import configure_logging, get_logger, stamp_logs_in
 
 _log = get_logger(__name__)
 
@@ -63,6 +64,7 @@ async def _run_up(paths: Paths) -> Path | None:
     """
     configure_logging("up", level=log_level())
     settings = Settings.load(paths)
+    stamp_logs_in(ZoneInfo(settings.policy.workers.timezone))
     require_accounts(settings)
     lock = SingleInstance(paths.up_lock, what=f"clawgate with state in {paths.state}")
     lock.acquire()

@@ -14,7 +14,8 @@ from nanoclaw.operator import ask as _ask
 from nanoclaw.operator import common as _common
 from nanoclaw.tasks.cli import tasks
 from nanoclaw.workers.cli import workers
-from shared.cli import guarded, json_option, paths_of, print_import, print_json, print_table, state_option
+from shared.cli import guarded, json_option, on_clock, paths_of, print_import, print_json, print_table, state_option
+from shared.config.zone import owner_zone
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,7 +68,7 @@ def logs(state: Path | None, tenant: str, group: str, limit: int, *, as_json: bo
     """
     from nanoclaw.runlog import newest_runs, show_runs
 
-    show_runs(newest_runs(state, tenant, group, limit), as_json=as_json)
+    show_runs(newest_runs(state, tenant, group, limit), owner_zone(paths_of(state)), as_json=as_json)
 
 
 @cli.group()
@@ -176,7 +177,19 @@ def deadletters_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    rows = [(d["id"], d["at"][:19], d["chat"], d["who"] or None, d["tries"], d["reason"], d["text"]) for d in found]
+    zone = owner_zone(paths_of(state))
+    rows = [
+        (
+            d["id"],
+            on_clock(d["at"], zone, seconds=True),
+            d["chat"],
+            d["who"] or None,
+            d["tries"],
+            d["reason"],
+            d["text"],
+        )
+        for d in found
+    ]
     print_table(("ID", "AT", "CHAT", "WHO", "TRIES", "REASON", "TEXT"), rows, empty="There are no dead letters.")
 
 

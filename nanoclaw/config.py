@@ -15,6 +15,7 @@ from shared.config.parse import parse_count, parse_duration_s, parse_zone
 from shared.config.paths import Paths
 from shared.config.strict import Strict
 from shared.config.toml import load_policy
+from shared.config.zone import DEFAULT_ZONE
 from shared.errors import ConfigError
 from shared.gatewayclient.models import WorkerMount
 from shared.metrics.policy import MetricsPolicy
@@ -26,7 +27,6 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 KIND = "nanoclaw"
 """The first tenant's name, and of its policy file."""
 
-_DEFAULT_ZONE = "Asia/Seoul"
 
 NETWORK_TOOLS = frozenset({"WebFetch", "WebSearch"})
 """The command line's own web tools; a worker has no network, so offering them would only waste a turn."""
@@ -337,4 +337,4 @@ def zone_of(settings: Mapping[str, str]) -> ZoneInfo:
     Raises:
         ConfigError: there is no such zone.
     """
-    return ZoneInfo(parse_zone(settings.get("TZ") or _DEFAULT_ZONE))
+    return ZoneInfo(parse_zone(settings.get("TZ") or DEFAULT_ZONE))

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 from shared.obs.log import get_logger
@@ -43,12 +44,18 @@ class RoutingLog:
 
     Args:
         path: the file.
+        zone: whose clock its times are on.
         count: is shown each line, for the figures.
     """
 
-    def __init__(self, path: Path, count: Callable[[RoutingLine], None] = lambda _line: None) -> None:
+    def __init__(self, path: Path, zone: tzinfo, count: Callable[[RoutingLine], None] = lambda _line: None) -> None:
         self._path = path
+        self._zone = zone
         self._count = count
+
+    def stamp(self, moment: datetime) -> str:
+        """A time as it is written here."""
+        return moment.astimezone(self._zone).isoformat(timespec="milliseconds")
 
     async def append(self, line: RoutingLine) -> None:
         """Write one line. A full disk costs the line, never the answer."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nanoclaw.operator import ask
-from shared.cli import paths_of, print_json, print_table
+from shared.cli import on_clock, paths_of, print_json, print_table
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def newest_runs(state: Path | None, tenant: str, group: str, limit: int) -> list
     return runs_as_json(database.read_at_rest(lambda c: recent_runs(c, tables, limit, folder=group)))
 
 
-def show_runs(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """Print runs, newest first."""
+def show_runs(runs: Sequence[dict[str, Any]], zone: tzinfo, *, as_json: bool) -> None:
+    """Print runs, newest first, with their times on the owner's clock."""
     if as_json:
         print_json(runs)
         return
     rows = [
         (
-            r["started_at"][:19],
+            on_clock(r["started_at"], zone, seconds=True),
             r["folder"],
             r["run_id"],
             r["attempt"],

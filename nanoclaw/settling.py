@@ -109,7 +109,7 @@ class Settling:
         is_light = route.tier == "LIGHT"
         total_ms = self.elapsed_ms(run)
         line = RoutingLine(
-            ts=self._clock.now().isoformat(timespec="milliseconds"),
+            ts=self._metrics.stamp(self._clock.now()),
             group=run.group.folder,
             chat=run.chat,
             message_ids=tuple(message.id for message in run.messages),

@@ -180,7 +180,7 @@ class Tenant:
             store=self.store,
             residents=self.residents,
             light=LightRoute(gateway, policy.light, assistant_name=policy.assistant_name, clock=clock),
-            metrics=RoutingLog(paths.routing_metrics(name), self._run_counts.count),
+            metrics=RoutingLog(paths.routing_metrics(name), zone, self._run_counts.count),
             policy=policy,
             schedule=self.schedule,
             admit=self.intake.admit,

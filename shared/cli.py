@@ -10,6 +10,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     widths = [max(len(row[i]) for row in [list(columns), *body]) for i in range(len(columns))]
     for row in [list(columns), *body]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def on_clock(moment: datetime | str | None, zone: tzinfo, *, seconds: bool = False) -> str | None:
+    """A time for a table, on the owner's clock: ``2026-03-01 09:00 KST``.
+
+    Args:
+        moment: aware, or as ``isoformat`` wrote it; UTC when it names no offset.
+        zone: see `shared.config.zone.owner_zone`.
+        seconds: show them too.
+    """
+    if not moment:
+        return None
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone)
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if seconds else f"{at:%Y-%m-%d %H:%M %Z}"
 
 
 def print_import(outcome: Report, *, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shared.cli import json_option, paths_of, print_json, print_table, state_option
+from shared.cli import json_option, on_clock, paths_of, print_json, print_table, state_option
 
 
 @click.group()
@@ -27,6 +27,7 @@ def log(state: Path | None, tenant: str, group: str, limit: int, *, as_json: boo
     Reads the gateway's database, so it works whether or not the gateway runs.
     """
     from gateway.egress.report import read_log
+    from shared.config.zone import owner_zone
     from shared.ids import parse_name
 
     for kind, name in (("tenant", tenant), ("group", group)):
@@ -36,11 +37,12 @@ def log(state: Path | None, tenant: str, group: str, limit: int, *, as_json: boo
     if as_json:
         print_json(rows)
         return
+    zone = owner_zone(paths_of(state))
     print_table(
-        ("AT (UTC)", "TENANT", "GROUP", "RUN", "KIND", "HOST", "DECISION", "STATUS", "BYTES", "REASON"),
+        ("AT", "TENANT", "GROUP", "RUN", "KIND", "HOST", "DECISION", "STATUS", "BYTES", "REASON"),
         [
             (
-                row["at"][:19].replace("T", " "),
+                on_clock(row["at"], zone, seconds=True),
                 row["tenant"],
                 row["group"],
                 row["run_id"],

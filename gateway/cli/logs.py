@@ -30,16 +30,18 @@ def cli(
 
     from gateway.logs import Source, Wanted, follow, newest, readable
     from gateway.maintenance.report import processes_of
+    from shared.config.zone import owner_zone
 
     paths = paths_of(state)
     known = [process.name for process in processes_of(paths)]
     if unknown := [name for name in names if name not in known]:
         raise NotFound(f"there is no process {unknown[0]!r}; there are: {', '.join(known)}", code="logs.process")
     sources = [Source(paths.process_log(name)) for name in known]
+    zone = owner_zone(paths)
     wanted = Wanted(frozenset(names), run, level)
 
     def show(line: dict[str, object]) -> None:
-        click.echo(json.dumps(line, ensure_ascii=False) if as_json else readable(line, None))
+        click.echo(json.dumps(line, ensure_ascii=False) if as_json else readable(line, zone))
 
     first = newest(sources, wanted, count)
     for line in first:

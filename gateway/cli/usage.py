@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared.cli import json_option, paths_of, print_json, print_table, state_option
+from shared.cli import json_option, on_clock, paths_of, print_json, print_table, state_option
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import timedelta, tzinfo
 
 _SINCE = re.compile(r"([1-9][0-9]{0,4})(m|h|d)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -30,6 +30,7 @@ def cli(state: Path | None, since: str, tenant: str, *, as_json: bool) -> None:
     """
     from gateway.ledger import read_usage
     from shared.clock import SYSTEM_CLOCK
+    from shared.config.zone import owner_zone
     from shared.ids import parse_name
 
     if tenant:
@@ -40,7 +41,7 @@ def cli(state: Path | None, since: str, tenant: str, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        _print(report)
+        _print(report, owner_zone(paths_of(state)))
 
 
 def _span(text: str) -> timedelta | None:
@@ -54,7 +55,7 @@ def _span(text: str) -> timedelta | None:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any], zone: tzinfo) -> None:
     calls = [
         (
             row["tenant"],
@@ -88,7 +89,7 @@ def _print(report: dict[str, Any]) -> None:
                     row["allowance"],
                     row["unit"],
                     row["window"],
-                    _minute(row["resets_at"]),
+                    on_clock(row["resets_at"], zone),
                 )
                 for row in used
             ],
@@ -105,13 +106,9 @@ def _print(report: dict[str, Any]) -> None:
                 f"{row['reserved']:g}",
                 f"{row['limit']:g}",
                 row["unit"],
-                _minute(row["resets_at"]),
+                on_clock(row["resets_at"], zone),
             )
             for row in report["budgets"]
         ],
         empty="No budget is set. To set one, see [budgets] in policies/budgets.toml.",
     )
-
-
-def _minute(moment: str | None) -> str | None:
-    return moment[:16].replace("T", " ") if moment else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from gateway.maintenance.report import Process, jobs_of, processes_of
-from shared.cli import json_option, paths_of, print_json, print_table, state_option
+from shared.cli import json_option, on_clock, paths_of, print_json, print_table, state_option
 from shared.config.paths import Paths
 from shared.errors import GatewayError, NotFound
 
@@ -44,8 +43,8 @@ def list_(state: Path | None, *, as_json: bool) -> int:
             [
                 (
                     f"{job['process']}/{job['name']}",
-                    "runs now" if job["running"] else _local(job["next_at"], job["zone"]),
-                    _local(job["ended_at"], job["zone"]),
+                    "runs now" if job["running"] else on_clock(job["next_at"], ZoneInfo(job["zone"])),
+                    on_clock(job["ended_at"], ZoneInfo(job["zone"])),
                     f"{job['duration_ms']} ms" if job["ended_at"] else None,
                     job["outcome"] or "has not run",
                     job["detail"],
@@ -98,7 +97,3 @@ def _run(process: Process, paths: Paths, job: str) -> dict[str, Any]:
         return {"process": process.name, **done}
     except GatewayError as error:
         return {"process": process.name, "name": job, "outcome": "failed", "detail": error.detail}
-
-
-def _local(moment: str | None, zone: str) -> str | None:
-    return f"{datetime.fromisoformat(moment).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}" if moment else None

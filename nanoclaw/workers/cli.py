@@ -9,7 +9,8 @@ import click
 
 from nanoclaw.operator import ask, common
 from nanoclaw.runlog import newest_runs, show_runs
-from shared.cli import json_option, paths_of, print_json, print_table
+from shared.cli import json_option, on_clock, paths_of, print_json, print_table
+from shared.config.zone import owner_zone
 
 _REBUILD_TIMEOUT_S = 900.0
 _STOP_TIMEOUT_S = 120.0
@@ -29,9 +30,11 @@ def workers_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    zone = owner_zone(paths_of(state))
+    times = [on_clock(w["started_at"], zone, seconds=True) for w in found]
     rows = [
-        (w["group"], w["container"], _state(w), w["run_id"] or None, w["memory_mb"] or None, w["started_at"][:19])
-        for w in found
+        (w["group"], w["container"], _state(w), w["run_id"] or None, w["memory_mb"] or None, since)
+        for w, since in zip(found, times, strict=True)
     ]
     print_table(
         ("GROUP", "CONTAINER", "STATE", "RUN", "MB", "STARTED"),
@@ -109,7 +112,7 @@ def workers_logs(
     NanoClaw runs. Without GROUP: the newest runs of all groups.
     """
     if not group:
-        show_runs(newest_runs(state, tenant, "", limit), as_json=as_json)
+        show_runs(newest_runs(state, tenant, "", limit), owner_zone(paths_of(state)), as_json=as_json)
         return
     from nanoclaw.workers.files import WorkerFiles
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -67,5 +68,10 @@ def _words(line: str) -> str:
     if not entry:
         return line
     facts = [f"{name}={value}" for name, value in entry.items() if name not in _NOT_FACTS]
-    head = f"{str(entry.get('ts', ''))[:19]} {str(entry.get('level', '')).upper():<7} {entry['event']}"
+    try:
+        # On the clock it was written by, which is the owner's; the device may be anywhere.
+        moment = datetime.fromisoformat(str(entry["ts"])).isoformat(" ", "seconds")
+    except (KeyError, ValueError):
+        moment = ""
+    head = f"{moment} {str(entry.get('level', '')).upper():<7} {entry['event']}"
     return " ".join([head.strip(), *facts])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from zoneinfo import ZoneInfo
 
+from shared.config.parse import parse_zone
 from shared.config.paths import Paths
 from shared.config.process import log_level, tenant_key
 from shared.gatewayclient.client import GatewayClient
@@ -12,7 +14,7 @@ from shared.gatewayclient.models import TenantStartup
 from shared.lifecycle import faultpoints
 from shared.lifecycle.harden import make_undumpable
 from shared.lifecycle.singleton import SingleInstance
-from shared.obs.log import configure_logging
+from shared.obs.log import configure_logging, stamp_logs_in
 
 _GATEWAY_WAIT_S = 60.0
 
@@ -38,7 +40,10 @@ async def tenant_process(name: str, paths: Paths) -> AsyncIterator[tuple[Gateway
     try:
         client = GatewayClient(paths.tenant_socket(name), tenant_key())
         try:
-            yield client, await client.wait_ready(_GATEWAY_WAIT_S)
+            startup = await client.wait_ready(_GATEWAY_WAIT_S)
+            if zone := startup.settings.get("TZ"):
+                stamp_logs_in(ZoneInfo(parse_zone(zone)))
+            yield client, startup
         finally:
             await client.close()
     finally:

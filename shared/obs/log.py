@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import structlog
 
+from shared.clock import SYSTEM_CLOCK
 from shared.obs.logfile import LogFile
 from shared.obs.redact import redact
+
+_zone: tzinfo | None = None
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -31,6 +35,20 @@ _QUIET = (
     "mcp",
     "alembic",
 )
+
+
+def stamp_logs_in(zone: tzinfo | None) -> None:
+    """Stamp what this process logs from now on in the owner's zone; None, and until then, is the machine's own.
+
+    The offset is part of every stamp, so that lines of both kinds are told apart and sorted.
+    """
+    global _zone  # noqa: PLW0603 - one pipeline a process, set once
+    _zone = zone
+
+
+def _stamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["ts"] = SYSTEM_CLOCK.now().astimezone(_zone).isoformat(timespec="microseconds")
+    return event
 
 
 def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -57,7 +75,7 @@ def configure_logging(
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        _stamp,
         structlog.processors.format_exc_info,
         _redact_event,
     ]

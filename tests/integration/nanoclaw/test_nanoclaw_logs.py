@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import sys
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from click.testing import CliRunner
 from nanoclaw_standins import ScriptedGateway, a_message, a_tenant
@@ -14,7 +16,7 @@ from nanoclaw.cli import cli
 
 
 def logs(state, *words):
-    return CliRunner().invoke(cli, ["logs", *words, "--state", str(state)], standalone_mode=False)
+    return CliRunner(env={"TZ": ""}).invoke(cli, ["logs", *words, "--state", str(state)], standalone_mode=False)
 
 
 async def test_runs_are_shown_while_it_runs_and_afterwards_without_what_was_said(tmp_path):
@@ -38,5 +40,8 @@ async def test_runs_are_shown_while_it_runs_and_afterwards_without_what_was_said
     at_rest = logs(state, group.folder)
     assert "not running" in at_rest.stderr
     assert run["run_id"] in at_rest.stdout
+    assert run["started_at"].endswith("+00:00"), "a program gets the exact moment"
+    began = datetime.fromisoformat(run["started_at"]).astimezone(ZoneInfo("Asia/Seoul"))
+    assert at_rest.stdout.splitlines()[1].startswith(f"{began:%Y-%m-%d %H:%M:%S} KST")
     assert "private question" not in at_rest.output
     assert logs(state, "another").stdout.startswith("No run yet")
