@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nanoclaw.agent.residents import Residents
 from nanoclaw.groups import MAIN_FOLDER, Group, GroupRegistry
 from nanoclaw.intake import Intake
+from nanoclaw.runs import Runs
+from shared.channels.base import ChatId
 from shared.channels.inbox import Inbox
 from shared.channels.store.inbox import SeenChat
 
@@ -29,13 +32,27 @@ class WantedGroup:
 
 
 class Administration:
-    """Changes which chats are answered."""
+    """Changes which chats are answered.
 
-    def __init__(self, registry: GroupRegistry, intake: Intake, residents: Residents, inbox: Inbox) -> None:
+    Args:
+        hurry: ends the rest of a chat's lane before its next try.
+    """
+
+    def __init__(
+        self,
+        registry: GroupRegistry,
+        intake: Intake,
+        runs: Runs,
+        residents: Residents,
+        inbox: Inbox,
+        hurry: Callable[[ChatId], None],
+    ) -> None:
         self._registry = registry
         self._intake = intake
+        self._runs = runs
         self._residents = residents
         self._inbox = inbox
+        self._hurry = hurry
 
     @property
     def groups(self) -> list[Group]:
@@ -61,15 +78,19 @@ class Administration:
         )
         return await self._intake.register(group)
 
-    async def remove(self, name: str) -> Group:
-        """Stop answering a chat, named by folder or address, and end its worker; its folder stays.
+    async def remove(self, name: str, *, by: str) -> Group:
+        """Stop answering a chat, named by folder or address: its run and its workers end, what waits is settled.
+
+        Its folder stays, and so do its messages.
 
         Raises:
             NotFound: there is no such group.
         """
         group = self._registry.find(name)
-        await self._intake.remove(group)
-        await self._residents.drop(group.folder, end=True)
+        await self._runs.remove(group, by, self._intake.forget)
+        self._hurry(group.chat)
+        for is_isolated in (False, True):
+            await self._residents.drop(group.folder, end=True, isolated=is_isolated)
         return group
 
     async def unregistered_chats(self) -> list[SeenChat]:

@@ -101,9 +101,7 @@ class _Control:
         return _group(await self._tenant.administration.register(wanted, by=by))
 
     async def groups_remove(self, params: dict[str, Any]) -> dict[str, Any]:
-        name = str(params.get("group", ""))
-        await self._tenant.runs.stop(self._tenant.registry.find(name), _OPERATOR)
-        return _group(await self._tenant.administration.remove(name))
+        return _group(await self._tenant.administration.remove(str(params.get("group", "")), by=_OPERATOR))
 
     async def groups_new(self, params: dict[str, Any]) -> dict[str, Any]:
         group = self._tenant.registry.find(str(params.get("group", "")))

@@ -64,7 +64,7 @@ class Intake:
     async def on_message(self, message: InboundMessage) -> None:
         """Store a message; it is durable, and its fate decided, when this returns."""
         fault_point("inbox.received")
-        decision = self._decide(message)
+        decision = await self._decide_new(message)
         if await self._questions.take(message, calls=decision.is_answered):
             _log.info("message.stored", chat=message.chat, message=message.id, decision="answer to a question")
             self._fetch_files(message)
@@ -111,6 +111,15 @@ class Intake:
     def _decide(self, message: InboundMessage) -> Decision:
         return decide_trigger(message, self._group_of(message), self._policy)
 
+    async def _decide_new(self, message: InboundMessage) -> Decision:
+        """`_decide`, and no chat is made a group again by what was written before its group was removed."""
+        decision = self._decide(message)
+        if decision.kind == "register":
+            removed_at = await self._store.removed_at(home_of(message)[0])
+            if removed_at is not None and message.sent_at <= removed_at:
+                return Decision("ignore", "it was written before the chat's group was removed")
+        return decision
+
     def _group_of(self, message: InboundMessage) -> Group | None:
         return self._registry.of_chat(message.chat, message.parent)
 
@@ -131,7 +140,7 @@ class Intake:
         group = self._group_of(message)
         if group is not None:
             return group
-        if decide_trigger(message, None, self._policy).kind != "register":
+        if (await self._decide_new(message)).kind != "register":
             return None
         folder = folder_for(message, self._registry.folders)
         chat, name = home_of(message)
@@ -158,7 +167,8 @@ class Intake:
             is_main = wanted.main or folder == MAIN_FOLDER
             requires_trigger = (not is_main) if wanted.requires_trigger is None else wanted.requires_trigger
             if known is not None and known.chat != wanted.chat:
-                await self.remove(known)
+                await self._store.remove_group(known.folder)
+                self.forget(known)
             await self.register(
                 Group(
                     folder,
@@ -173,9 +183,8 @@ class Intake:
                 )
             )
 
-    async def remove(self, group: Group) -> None:
-        """Stop answering a chat; its folder and its stored messages stay."""
-        await self._store.remove_group(group.folder)
+    def forget(self, group: Group) -> None:
+        """Stop answering the chat of a group whose removal is stored; its folder and its messages stay."""
         self._registry.drop(group.chat)
         _log.info("group.removed", group=group.folder, chat=group.chat)
 

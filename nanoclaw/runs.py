@@ -136,6 +136,8 @@ class Runs:
         return await self._admitted(asked, [item for item in items if item.context])
 
     async def _admitted(self, asked: Sequence[Claimed], context: Sequence[Claimed]) -> Run | Turn:
+        task = await self._task_of(asked[0].message)
+        # Nothing is awaited between this and the run's being known: whoever removes the group sees one or the other.
         group = await self._admit(asked[-1].message)
         if group is None:
             for item in asked:
@@ -152,7 +154,7 @@ class Runs:
             chat=asked[-1].message.chat,
             asked=asked,
             context=context,
-            task=await self._task_of(asked[0].message),
+            task=task,
             began_at=self._clock.now(),
             began_s=self._clock.monotonic(),
             queue_ms=max(0.0, (self._clock.now() - asked[0].received_at).total_seconds() * 1000),
@@ -229,24 +231,48 @@ class Runs:
 
         That the messages are settled is durable before the agent is interrupted, so that nothing tries them again.
         """
-        run = self._current.get(group.folder) or self._take_resumed(group)
-        if run is not None and (run.is_settling or run.halt is not None):
-            with contextlib.suppress(TimeoutError):  # it ends by itself; what it puts off for later is stopped below
-                async with asyncio.timeout(self.interrupt_s):
-                    await run.over.wait()
-            run = None
-        if run is not None:
-            run.halt = Halt("stopped", by)
-        open_chats = await self._inbox.open_chats()
-        chats: list[ChatId] = [chat.chat for chat in open_chats if self._group_of(chat.chat, chat.parent) == group]
-        if run is not None:
-            chats = [run.chat, *(chat for chat in chats if chat != run.chat)]
+        run = await self._halt(group, by)
+        chats = await self._waiting_chats(group, run)
         if not chats:
             return False
         await until_stored(lambda: self._settling.stopped(group, run, chats, by))
         if run is not None:
             await self._end_early(run)
         return True
+
+    async def remove(self, group: Group, by: str, forget: Callable[[Group], None]) -> None:
+        """End what a group's agent does, and the group: what waits for it is settled with it, and never tried again.
+
+        Args:
+            group: which.
+            by: who wants it, for people.
+            forget: called when the removal is durable; from then on the chat has no group.
+        """
+        run = await self._halt(group, by)
+        chats = await self._waiting_chats(group, run)
+        await until_stored(lambda: self._settling.removed(group, run, chats, by))
+        forget(group)
+        if run is not None:
+            await self._end_early(run)
+        await self.stop(group, by)  # what was admitted while the removal was being stored
+
+    async def _halt(self, group: Group, by: str) -> Run | None:
+        """Let a group's run not go on; nothing when there is none, or it ends by itself."""
+        run = self._current.get(group.folder) or self._take_resumed(group)
+        if run is not None and (run.is_settling or run.halt is not None):
+            with contextlib.suppress(TimeoutError):  # what it puts off for later is settled by the caller
+                async with asyncio.timeout(self.interrupt_s):
+                    await run.over.wait()
+            run = None
+        if run is not None:
+            run.halt = Halt("stopped", by)
+        return run
+
+    async def _waiting_chats(self, group: Group, run: Run | None) -> list[ChatId]:
+        """Where people wait for a group's agent: the chat of its run first."""
+        open_chats = await self._inbox.open_chats()
+        chats: list[ChatId] = [chat.chat for chat in open_chats if self._group_of(chat.chat, chat.parent) == group]
+        return chats if run is None else [run.chat, *(chat for chat in chats if chat != run.chat)]
 
     def _take_resumed(self, group: Group) -> Run | None:
         chat = next((chat for chat, run in self._resumed.items() if run.group == group), "")

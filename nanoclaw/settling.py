@@ -102,6 +102,19 @@ class Settling:
         await self._outbox.post(new_id("stop"), chats[0] if run is None else chat, note, also=together(*parts))
         _log.info("run.stopped", run_id=run.id if run else "", group=group.folder, by=by)
 
+    async def removed(self, group: Group, run: Run | None, waiting: Sequence[ChatId], by: str) -> None:
+        """Forget a group together with what runs and waits in its chats; people who wait there are told so."""
+        reason = f"group removed by {by}"
+        parts = [self._store.removing(group, reason=reason)]
+        if run is not None:
+            parts += self._recorded(run, self._record(run, "STANDARD", fault="stopped", reason=reason), is_end=True)
+        told = next((chat for chat in waiting if self._can_be_told(chat)), "")
+        if not told:
+            await self._store.write(together(*parts))
+            return
+        note = f"This chat's group was removed by {by}: what was waiting for an answer here gets none."
+        await self._outbox.post(new_id("removed"), told, note, also=together(*parts))
+
     async def account(
         self, run: Run, route: Route, *, fallback_from: str | None = None, error: str | None = None
     ) -> None:
@@ -134,6 +147,13 @@ class Settling:
     def elapsed_ms(self, run: Run) -> float:
         """Since its turn began."""
         return (self._clock.monotonic() - run.began_s) * 1000
+
+    def _can_be_told(self, chat: ChatId) -> bool:
+        try:
+            self._outbox.channel(chat)
+        except Unavailable:  # its platform is not configured any more
+            return False
+        return True
 
     def _context_used(self, run: Run) -> list[Also]:
         if not run.context:

@@ -12,7 +12,7 @@ from nanoclaw.groups import Group
 from nanoclaw.models import Asking
 from nanoclaw.schema import NanoclawTables
 from nanoclaw.tasks.store import TaskRows
-from shared.channels.store import marks
+from shared.channels.store import inbox, marks
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.storage import Also, Database, upsert
 
@@ -86,18 +86,45 @@ class Store:
         await self._db.write(lambda c: upsert(c, self._tables.group, values, key=["folder"]))
         return stored
 
+    async def write(self, work: Also) -> None:
+        """Do what was made for another transaction in one of its own."""
+        await self._db.write(work)
+
     async def remove_group(self, folder: str) -> None:
-        """Forget a group and its conversation, and pause its tasks; its folder on disk stays."""
-        tables = self._tables
+        """Forget a group and its conversation, and pause its tasks; its folder and what waits in its chats stay."""
+        await self._db.write(lambda c: self._remove(c, folder))
+
+    def removing(self, group: Group, *, reason: str) -> Also:
+        """Forget a group, and settle what waits or is being answered in its chats; for another transaction."""
+        now = self._clock.now()
 
         def work(c: Connection) -> None:
-            c.execute(delete(tables.group).where(tables.group.c.folder == folder))
-            c.execute(delete(tables.session).where(tables.session.c.folder == folder))
-            c.execute(delete(tables.asking).where(tables.asking.c.folder == folder))
-            TaskRows(c, tables).pause_group(folder, reason="its group was removed", now=self._clock.now())
+            self._remove(c, group.folder)
+            chats = self._chats_of(c, group)
+            inbox.stop(c, self._tables.channels, chats, states=["new", "claimed"], reason=reason, now=now)
 
-        await self._db.write(work)
+        return work
+
+    def _remove(self, c: Connection, folder: str) -> None:
+        tables, now = self._tables, self._clock.now()
+        chat = c.execute(select(tables.group.c.chat).where(tables.group.c.folder == folder)).scalar()
+        for table in (tables.group, tables.session, tables.asking):
+            c.execute(delete(table).where(table.c.folder == folder))
+        TaskRows(c, tables).pause_group(folder, reason="its group was removed", now=now)
+        if chat:
+            marks.put(c, tables.channels, _removal_mark(chat), now.isoformat())
         self._sessions.pop(folder, None)
+
+    def _chats_of(self, c: Connection, group: Group) -> list[str]:
+        """A group's channel and those of its threads that are no groups of their own."""
+        chat, registered = self._tables.channels.chat, select(self._tables.group.c.chat)
+        threads = c.scalars(select(chat.c.id).where(chat.c.parent == group.chat, chat.c.id.not_in(registered)))
+        return [group.chat, *threads]
+
+    async def removed_at(self, chat: str) -> datetime | None:
+        """When a chat's group was removed last; None when it never was."""
+        found = await self._db.read(lambda c: marks.get(c, self._tables.channels, _removal_mark(chat)))
+        return datetime.fromisoformat(found) if found else None
 
     async def session_of(self, folder: str) -> str:
         """The conversation a group continues; empty when it has none."""
@@ -186,6 +213,10 @@ class Store:
     async def recent_runs(self, limit: int = 20, *, folder: str = "") -> list[RunRecord]:
         """The newest runs of all groups or of one, newest first."""
         return await self._db.read(lambda c: recent_runs(c, self._tables, limit, folder=folder))
+
+
+def _removal_mark(chat: str) -> str:
+    return f"group_removed.{chat}"
 
 
 def recent_runs(connection: Connection, tables: NanoclawTables, limit: int, *, folder: str = "") -> list[RunRecord]:

@@ -171,7 +171,6 @@ class Tenant:
             places=policy.runs.max_concurrent,
             clock=clock,
         )
-        self.administration = Administration(self.registry, self.intake, self.residents, self.inbox)
         self.schedule = TaskSchedule(self.db, tables, policy.tasks, wake=self.wake_chat, clock=clock)
         self.tasks = Tasks(self.db, tables, self.registry, policy.tasks, schedule=self.schedule, zone=zone, clock=clock)
         self.runs = Runs(
@@ -188,6 +187,9 @@ class Tenant:
             group_of=self.registry.of_chat,
             begun=self._begun,
             clock=clock,
+        )
+        self.administration = Administration(
+            self.registry, self.intake, self.runs, self.residents, self.inbox, self.lanes.hurry
         )
         self.commands = Commands(
             registry=self.registry,

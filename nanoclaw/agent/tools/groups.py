@@ -99,7 +99,7 @@ class GroupTools:
         _require(call, "remove", folder)
         if all(group.folder != folder for group in self._administration.groups):
             return f"there is no group {folder!r} (any more)"
-        group = await self._administration.remove(folder)
+        group = await self._administration.remove(folder, by=f"the agent of {call.group.folder}")
         return f"removed {group.folder}: {group.chat} is not answered any more; its folder stays"
 
 

@@ -185,7 +185,7 @@ async def test_every_call_is_logged_without_what_was_said(tmp_path, monkeypatch)
 
 async def test_a_call_for_a_group_that_was_removed_meanwhile_is_refused(tmp_path):
     async with a_tenant(tmp_path, ScriptedGateway(), policy()) as (tenant, _):
-        await tenant.administration.remove("lab")
+        await tenant.administration.remove("lab", by="a test")
         answer = await tenant.tools.call("lab", "send_message", {"text": "hi"})
     assert answer["is_error"]
     assert "not registered any more" in answer["content"][0]["text"]
