@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nanoclaw.agent.residents import Residents
-from nanoclaw.groups import MAIN_FOLDER, Group, GroupRegistry
+from nanoclaw.config import MAIN_FOLDER
+from nanoclaw.groups import Group, GroupRegistry
 from nanoclaw.intake import Intake
 from nanoclaw.runs import Runs
 from shared.channels.base import ChatId

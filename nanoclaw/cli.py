@@ -125,7 +125,7 @@ def groups_register(
 @_common
 @click.argument("group")
 def groups_remove(state: Path | None, tenant: str, group: str) -> None:
-    """Stop answering a chat (GROUP is its folder or address); its folder stays."""
+    """Stop answering a chat (GROUP is its folder or address): its run ends, what waits is settled; its folder stays."""
     removed = _ask(state, tenant, "groups.remove", group=group)
     click.echo(f"removed {removed['folder']} ({removed['chat']})")
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from shared.config.parse import parse_count, parse_duration_s, parse_zone
 from shared.config.paths import Paths
 from shared.config.strict import Strict
-from shared.config.toml import load_policy
+from shared.config.toml import load_policy, problem_at
 from shared.config.zone import DEFAULT_ZONE
 from shared.errors import ConfigError
 from shared.gatewayclient.models import WorkerMount
@@ -26,6 +26,10 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 KIND = "nanoclaw"
 """The first tenant's name, and of its policy file."""
+
+MAIN_FOLDER = "main"
+GLOBAL_FOLDER = "global"
+"""Holds the memory of all groups."""
 
 
 NETWORK_TOOLS = frozenset({"WebFetch", "WebSearch"})
@@ -201,6 +205,8 @@ class TasksPolicy(Strict):
 class GroupPolicy(Strict):
     """A chat that is registered from the start; the table's name is its folder.
 
+    A stored group that the file contradicts, by its folder or by its chat, is removed at the start; its folder stays.
+
     Attributes:
         chat: its address, ``dc:<channelId>`` or ``sl:<channelId>``.
         name: shown to people.
@@ -248,11 +254,16 @@ class NanoclawPolicy(Strict):
 
     @model_validator(mode="after")
     def _groups_do_not_collide(self) -> NanoclawPolicy:
-        chats = [group.chat for group in self.groups.values()]
-        if len(chats) != len(set(chats)):
-            raise ValueError("two groups name the same chat; a chat belongs to exactly one group")
-        if sum(group.main for group in self.groups.values()) > 1:
-            raise ValueError("only one group can be main")
+        owners: dict[str, str] = {}
+        for folder, group in self.groups.items():
+            if (owner := owners.setdefault(group.chat, folder)) != folder:
+                problem = f"{group.chat} is the same chat as that of groups.{owner}: a chat belongs to one group"
+                raise problem_at(("groups", folder, "chat"), problem)
+            if group.main and folder != MAIN_FOLDER:
+                problem = f"the main group is the one in the folder {MAIN_FOLDER!r}: rename the table or take this out"
+                raise problem_at(("groups", folder, "main"), problem)
+            if folder == GLOBAL_FOLDER:
+                raise problem_at(("groups", folder), "this folder holds the memory of all groups: choose another name")
         return self
 
     @property

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from nanoclaw.config import NanoclawPolicy
+from nanoclaw.config import GLOBAL_FOLDER, MAIN_FOLDER, NanoclawPolicy
 from shared.channels.base import ChatId, InboundMessage
 from shared.channels.text import CODE
 from shared.errors import Conflict, Invalid, NotFound
 from shared.ids import parse_name, slug
 
-MAIN_FOLDER = "main"
-GLOBAL_FOLDER = "global"
 _FOLDER_LIMIT = 31
 _CHAT = re.compile(r"[a-z]{2,10}:\S{1,100}")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from nanoclaw.attachments import Attachments
-from nanoclaw.config import NanoclawPolicy
+from nanoclaw.config import MAIN_FOLDER, NanoclawPolicy
 from nanoclaw.groups import (
-    MAIN_FOLDER,
     Decision,
     Group,
     GroupRegistry,
@@ -161,14 +160,24 @@ class Intake:
         return stored
 
     async def register_from_policy(self) -> None:
-        """Register the groups that the policy file names; the file decides over what was stored earlier."""
+        """Register the groups that the policy file names; the file decides over what was stored earlier.
+
+        Stored groups that it contradicts go first, all of them: chats may have changed places.
+        """
+        owners = {wanted.chat: folder for folder, wanted in self._policy.groups.items()}
+        for known in list(self._registry):
+            named = self._policy.groups.get(known.folder)
+            chat = known.chat if named is None else named.chat
+            if chat == known.chat and owners.get(chat, known.folder) == known.folder:
+                continue
+            owner = owners.get(known.chat)
+            file_says = f"{known.chat} is of {owner}" if owner else f"{known.folder} answers {chat}"
+            _log.warning("group.superseded", group=known.folder, chat=known.chat, file_says=file_says, folder="stays")
+            await self._store.remove_group(known.folder)
+            self.forget(known)
         for folder, wanted in self._policy.groups.items():
-            known = next((group for group in self._registry if group.folder == folder), None)
             is_main = wanted.main or folder == MAIN_FOLDER
             requires_trigger = (not is_main) if wanted.requires_trigger is None else wanted.requires_trigger
-            if known is not None and known.chat != wanted.chat:
-                await self._store.remove_group(known.folder)
-                self.forget(known)
             await self.register(
                 Group(
                     folder,

@@ -24,10 +24,10 @@ from nanoclaw.archive import archive
 from nanoclaw.attachments import Attachments
 from nanoclaw.channels import Channels, Connectors, Platform, connectors_of
 from nanoclaw.commands import COMMANDS, Commands
-from nanoclaw.config import NanoclawPolicy, load, with_settings, zone_of
+from nanoclaw.config import GLOBAL_FOLDER, NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
 from nanoclaw.figures import NanoclawFigures, RunCounts
-from nanoclaw.groups import GLOBAL_FOLDER, Group, GroupRegistry
+from nanoclaw.groups import Group, GroupRegistry
 from nanoclaw.intake import Intake
 from nanoclaw.lanes import DONE, Lanes, LaneView, Turn
 from nanoclaw.light import LightRoute, ModelGateway

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from nanoclaw.config import NanoclawPolicy, zone_of
-from nanoclaw.groups import MAIN_FOLDER, Group, check_new_group, decide_trigger
+from nanoclaw.config import MAIN_FOLDER, NanoclawPolicy, zone_of
+from nanoclaw.groups import Group, check_new_group, decide_trigger
 from nanoclaw.importing.source import OldGroup, OldInstallation, OldMessage, OldTask
 from nanoclaw.tasks.models import Task
 from nanoclaw.tasks.rights import decide_new_schedule

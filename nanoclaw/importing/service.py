@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from nanoclaw.config import NanoclawPolicy
-from nanoclaw.groups import GLOBAL_FOLDER
+from nanoclaw.config import GLOBAL_FOLDER, NanoclawPolicy
 from nanoclaw.importing.plan import GroupImport, Plan, Target, decide_import
 from nanoclaw.importing.source import CWD_NAME, OldInstallation, read_installation
 from nanoclaw.schema import MIGRATIONS, declare

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from shared.config.paths import Paths
 from shared.config.tomlwrite import merge
@@ -94,8 +95,22 @@ def load_policy(name: str, model: type[M], paths: Paths, *, tenant: str = "") ->
     try:
         return model.model_validate(_merged(sources))
     except ValidationError as error:
-        problems = [_explain(model, issue["loc"], issue, sources) for issue in error.errors(include_url=False)]
+        problems = [_explain(model, _place_of(issue), issue, sources) for issue in error.errors(include_url=False)]
         raise ConfigError("\n".join(problems), code="config.policy") from None
+
+
+def problem_at(location: tuple[str, ...], problem: str) -> PydanticCustomError:
+    """What a model's own validator raises about one key of several that do not go together: its line gets named.
+
+    Args:
+        location: the key, from the model on.
+        problem: what is wrong with it, for people.
+    """
+    return PydanticCustomError("placed", "{problem}", {"problem": problem, "at": location})
+
+
+def _place_of(issue: Mapping[str, Any]) -> tuple[str | int, ...]:
+    return (*issue["loc"], *(issue["ctx"]["at"] if issue["type"] == "placed" else ()))
 
 
 def policy_values(name: str, paths: Paths, *, tenant: str = "") -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from nanoclaw.administration import Administration, WantedGroup
 from nanoclaw.agent.tools.base import Tool, ToolCall, text_schema
-from nanoclaw.groups import MAIN_FOLDER, Group
+from nanoclaw.config import MAIN_FOLDER
+from nanoclaw.groups import Group
 from nanoclaw.privileges import GroupAction, decide_group_action
 from shared.errors import Denied
 

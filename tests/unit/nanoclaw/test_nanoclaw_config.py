@@ -35,7 +35,12 @@ def test_the_shipped_policy_is_deny_by_default(paths):
         ("[runs]\nmax_concurrent = 0", ["nanoclaw.toml:2", "max_concurrent"]),
         ("trigger_pattern = '('", ["nanoclaw.toml:1", "regular expression"]),
         ("[agent]\ntools = ['WebFetch']", ["no network"]),
-        ("[groups.a]\nchat='dc:1'\n[groups.b]\nchat='dc:1'", ["same chat"]),
+        (
+            "[groups.a]\nchat='dc:1'\n[groups.b]\nchat='dc:1'",
+            ["nanoclaw.toml:4: groups.b.chat", "groups.a", "same chat"],
+        ),
+        ("[groups.a]\nchat='dc:1'\nmain=true", ["nanoclaw.toml:3: groups.a.main", "'main'"]),
+        ("[groups.global]\nchat='dc:1'", ["nanoclaw.toml:1: groups.global", "memory of all groups"]),
         ("[groups.'../x']\nchat='dc:1'", ["groups"]),
     ],
 )
