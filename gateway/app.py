@@ -38,9 +38,10 @@ from gateway.modelproxy.apps import tenant_models, worker_app
 from gateway.modelproxy.catalogue import ModelCatalogue
 from gateway.modelproxy.client_keys import ClientKeys
 from gateway.modelproxy.identity import ModelIdentity
+from gateway.modelproxy.listener import ModelApiListener
 from gateway.modelproxy.pacing import Pacer
 from gateway.modelproxy.proxy import ModelProxy
-from gateway.modelproxy.public import PublicOptions, halting_gate, listener_identity, pacing_gate, public_app
+from gateway.modelproxy.public import AsgiApp, PublicOptions, halting_gate, listener_identity, pacing_gate, public_app
 from gateway.modelproxy.quota import CopilotQuota
 from gateway.notices.decide import budget_notice
 from gateway.notices.service import Notices
@@ -133,7 +134,6 @@ class Gateway:
         self.settings = settings
         self.paths = settings.paths
         self.keys: dict[str, TenantKey] = {}
-        self.model_api_port = 0
         self.media_port = 0
         self.metrics_port = 0
         self.authority: AuthorityKeeper | None = None
@@ -301,12 +301,16 @@ class Gateway:
         # Before the sockets close: tenants that wait for a notice must not hold them open.
         stack.callback(self.notices.release)
         stack.callback(self.social.changes.close)
-        if api.enabled:
-            quota = CopilotQuota(self.credentials.github, github_token=self.credentials.github_token)
+        quota = CopilotQuota(self.credentials.github, github_token=self.credentials.github_token)
+
+        def public() -> AsgiApp:
             options = PublicOptions(keys=client_keys(settings), quota=quota, catalogue=models)
-            public = AsgiListeners(public_app(proxy, listener_identity(), options))
-            stack.push_async_callback(public.close, 1.0)
-            self.model_api_port = await public.add_tcp(api.host, api.port, state={})
+            return public_app(proxy, listener_identity(), options)
+
+        self.model_api = ModelApiListener(api, public)
+        stack.push_async_callback(self.model_api.close)
+        if api.enabled:
+            await self.model_api.open()
 
         parts = GatewayParts(
             paths=paths,
@@ -355,6 +359,7 @@ class Gateway:
                 **self.audit.operations(),
                 "posts_embed": embed_operation(ask_embed, lambda: self.kinds),
                 **self.maintenance.operations(),
+                **self.model_api.operations(),
             },
         )
         await control.start()
@@ -441,7 +446,7 @@ class Gateway:
             "summary": f"{len(workers)} workers, engine {self.engine.kind} {self.engine.version}",
             "engine": {"kind": self.engine.kind, "version": self.engine.version, "address": self.engine.address},
             "workers": workers,
-            "model_api_port": self.model_api_port,
+            "model_api_port": self.model_api.port,
             "media_port": self.media_port,
             "metrics_port": self.metrics_port,
         }

@@ -26,6 +26,7 @@ MODULES: Final = {
     "init": "gateway.cli.init",
     "logs": "gateway.cli.logs",
     "maintenance": "gateway.maintenance.cli",
+    "model-api": "gateway.cli.model_api",
     "notices": "gateway.cli.notices",
     "posts": "gateway.cli.posts",
     "resume": "gateway.audit.halting:resume",

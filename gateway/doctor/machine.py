@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Final
 
 from gateway.doctor.patient import Patient
@@ -14,7 +13,7 @@ from gateway.host.firewall import saved_rules
 from gateway.host.ports import BRIDGE_PORT, UI_PORT
 from gateway.host.service import examine_memory_and_swap, examine_ports
 from gateway.units.install import OLDEST_SYSTEMD, installation_of, look
-from gateway.units.render import is_ours
+from gateway.units.render import GATEWAY_UNIT, UNIT_FOLDER, is_ours
 from shared.config.paths import SERVICE_STATE
 from shared.containment import landlock
 from shared.doctor.rows import Row
@@ -79,8 +78,9 @@ def _kernel(patient: Patient) -> Iterator[Row]:
 
 
 def _units(patient: Patient) -> Iterator[Row]:
-    installed = Path("/etc/systemd/system/clawgate-gateway.service")
-    if not (installed.exists() and is_ours(installed.read_text(encoding="utf-8", errors="replace"))):
+    installed = patient.root / UNIT_FOLDER / GATEWAY_UNIT
+    text = installed.read_text(encoding="utf-8", errors="replace") if installed.exists() else ""
+    if not is_ours(text):
         if patient.paths.state == SERVICE_STATE:
             yield Row("units", "note", "no service of ours is installed", "sudo clawgate install systemd --apply")
         return
@@ -93,15 +93,20 @@ def _units(patient: Patient) -> Iterator[Row]:
     if patient.settings is None:
         return
     try:
-        changes = look(installation_of(patient.settings, Path("/")), Path("/"))
+        installation = installation_of(patient.settings, patient.root)
     except GatewayError as error:
         yield Row("units", "note", error.detail)
         return
+    if installation.node and re.search(r"^MemoryDenyWriteExecute=yes$", text, re.MULTILINE):
+        detail = f'transport = "node" in policies/oauth.toml, and {installed} lets no Node run (MemoryDenyWriteExecute)'
+        fix = f"sudo clawgate install systemd --apply; sudo systemctl restart {GATEWAY_UNIT}"
+        yield Row("units.node", "fail", detail, fix)
+    changes = look(installation, patient.root)
     words = {
         "absent": "is not installed",
         "edited": "was changed by hand",
         "foreign": "is not ours",
-        "outdated": "is of an earlier version",
+        "outdated": "is not what this version and its policies say",
     }
     differing = [change for change in changes if change.standing != "same"]
     for change in differing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway.settings import Settings
@@ -21,12 +22,14 @@ class Patient:
         settings: None when they cannot be read; then nothing starts.
         refusal: why not.
         running: status by process that answers, ``up`` among them.
+        root: where the machine's file system begins.
     """
 
     paths: Paths
     settings: Settings | None
     refusal: Row | None = None
     running: Mapping[str, Any] = field(default_factory=dict)
+    root: Path = Path("/")
 
     @classmethod
     def of(cls, paths: Paths) -> Patient:

@@ -27,7 +27,9 @@ def cli() -> None:
     "--uninstall", "mode", flag_value="uninstall", help="Stop the services and remove the units; keeps all data."
 )
 @click.option(
-    "--replace", is_flag=True, help="Also files that somebody changed, or that others wrote; each is kept beside."
+    "--replace",
+    is_flag=True,
+    help="Also files that somebody changed or others wrote; each is kept beside, what others' units run is stopped.",
 )
 @click.option(
     "--root",

@@ -12,8 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.credentials.settings import OAuthPolicy
 from gateway.settings import Settings
-from gateway.units.render import Installation, UnitFile, is_ours, is_untouched, render, services_of
+from gateway.units.render import (
+    GATEWAY_UNIT,
+    MODEL_API_UNIT,
+    UNIT_FOLDER,
+    Installation,
+    UnitFile,
+    is_ours,
+    is_untouched,
+    render,
+    services_of,
+)
 from gateway.upgrade.layout import lasting_prefix
 from shared.config.parse import parse_zone
 from shared.errors import ConfigError, Conflict, Denied, Unavailable
@@ -28,6 +39,7 @@ OLDEST_SYSTEMD = 247
 KEPT_ENDING = ".before-clawgate"
 _HOMES = (Path("/home"), Path("/root"))
 _CLOUDFLARED_CONFIG = Path("etc/cloudflared/config.yml")
+_VAULT_KEYS = re.compile(r"^LoadCredential=vault-keys:(?P<path>/.+)$", re.MULTILINE)
 _CREDENTIALS_KEY = re.compile(r"^credentials-file:\s*[\"']?(?P<path>/[^\"'\s#]+)", re.MULTILINE)
 
 
@@ -54,8 +66,13 @@ class Change:
 def installation_of(settings: Settings, root: Path, *, vault_keys: Path | None = None) -> Installation:
     """What the units of this installation are rendered from.
 
+    Args:
+        settings: the installation's.
+        root: where the file system begins.
+        vault_keys: file with the vault's keys; when not given it stays the one that the installed unit names.
+
     Raises:
-        ConfigError: the state or runtime directory is not where a service's can be.
+        ConfigError: policies/oauth.toml cannot be used; the state or runtime directory is not where a service's can be.
     """
     paths = settings.paths
     if paths.state.parent != Path("/var/lib"):
@@ -80,8 +97,10 @@ def installation_of(settings: Settings, root: Path, *, vault_keys: Path | None =
         zone=parse_zone(settings.policy.workers.timezone),
         in_homes=sorted(place for place in places if _in_home(place)),
         logins=sorted(place for place in logins if _in_home(place)),
-        vault_keys=vault_keys,
+        vault_keys=vault_keys or _installed_vault_keys(root),
         tunnel=_tunnel_of(root),
+        model_api=settings.policy.model_api.enabled,
+        node=OAuthPolicy.load(paths).claude.transport == "node",
     )
 
 
@@ -97,7 +116,8 @@ def apply(changes: Sequence[Change], installation: Installation, root: Path, *, 
         changes: from `look`.
         installation: what they were rendered from.
         root: where the file system begins; another one than ``/`` only gets the files.
-        replace: also files that are not as we wrote them; each is kept beside the new one.
+        replace: also files that are not as we wrote them; each is kept beside the new one, and what units of others
+            run is stopped first.
 
     Raises:
         Conflict: such files are there, and are to stay; names them. Nothing was changed.
@@ -107,10 +127,15 @@ def apply(changes: Sequence[Change], installation: Installation, root: Path, *, 
     in_the_way = [change for change in changes if change.standing in {"edited", "foreign"}]
     if in_the_way and not replace:
         raise Conflict(
-            f"{_named(in_the_way)}\n--replace puts ours there and keeps each as *{KEPT_ENDING}", code="units.edited"
+            f"{_named(in_the_way)}\n--replace puts ours there, keeps each as *{KEPT_ENDING}, and stops what units of "
+            "others run",
+            code="units.edited",
         )
     if root == Path("/"):
         _require_systemd()
+    for change in in_the_way:
+        if change.standing == "foreign" and change.target.suffix == ".service" and "@" not in change.file.name:
+            yield from _retire(change.file.name, root)
     for change in changes:
         if change.standing == "same":
             continue
@@ -133,6 +158,18 @@ def apply(changes: Sequence[Change], installation: Installation, root: Path, *, 
             _run(command)
             yield " ".join(command)
         yield f"start with: systemctl start {' '.join(services)}"
+
+
+def _retire(unit: str, root: Path) -> Iterator[str]:
+    """Stop what somebody else's unit runs, and have it start no more: it holds our ports, and `start` would keep it."""
+    if root == Path("/"):
+        command = ["systemctl", "disable", "--now", unit]
+    elif shutil.which("systemctl") is not None:
+        command = ["systemctl", f"--root={root}", "disable", unit]
+    else:
+        return
+    _run(command)
+    yield " ".join(command)
 
 
 def remove(root: Path, *, replace: bool) -> Iterator[str]:
@@ -163,7 +200,7 @@ def remove(root: Path, *, replace: bool) -> Iterator[str]:
 
 def _candidates(root: Path) -> Iterable[Path]:
     places = ("etc/sysusers.d", "etc/systemd/system", "etc/systemd/journald.conf.d")
-    names = ("clawgate*", "nanoclaw*.service", "openclaw*.service", "cloudflared.service")
+    names = ("clawgate*", "nanoclaw*.service", "openclaw*.service", "cloudflared.service", MODEL_API_UNIT)
     return sorted(
         path
         for place in places
@@ -188,6 +225,16 @@ def _standing(file: UnitFile, target: Path) -> Standing:
 def _named(changes: Sequence[Change]) -> str:
     reasons = {"edited": "was changed by hand after we wrote it", "foreign": "was not written by us"}
     return "\n".join(f"{change.target} {reasons[change.standing]}" for change in changes)
+
+
+def _installed_vault_keys(root: Path) -> Path | None:
+    """What the gateway's unit of an earlier installation names, so that writing it anew does not lock the vault."""
+    try:
+        text = (root / UNIT_FOLDER / GATEWAY_UNIT).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = _VAULT_KEYS.search(text) if is_ours(text) else None
+    return Path(found["path"]) if found else None
 
 
 def _tunnel_of(root: Path) -> tuple[Path, Path] | None:

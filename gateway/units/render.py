@@ -11,6 +11,8 @@ from gateway.units.hardening import CALLS, CONFINEMENT, NO_CAPABILITIES, RESTART
 from gateway.users import user_name_of
 
 GATEWAY_UNIT = "clawgate-gateway.service"
+MODEL_API_UNIT = "copilot-api.service"
+"""The policy's name of what answers on port 4141 (row G2)."""
 UNIT_FOLDER = Path("etc/systemd/system")
 _MARK = "# clawgate "
 _KINDS = {"nanoclaw": "NanoClaw", "openclaw": "OpenClaw"}
@@ -50,6 +52,8 @@ class Installation:
         vault_keys: the operator's file with the vault's keys, kept outside the state; None when the vault has its own.
         tunnel: the tunnel's program and credential file; None without a tunnel.
         zone: the owner's time zone.
+        model_api: the gateway listens for programs of this machine, under the policy's name `MODEL_API_UNIT`.
+        node: the gateway starts Node for token calls (transport of ``policies/oauth.toml``).
     """
 
     state: Path
@@ -61,11 +65,15 @@ class Installation:
     logins: Sequence[Path] = ()
     vault_keys: Path | None = None
     tunnel: tuple[Path, Path] | None = None
+    model_api: bool = True
+    node: bool = False
 
 
 def render(of: Installation) -> list[UnitFile]:
     """All files, in the order in which they are installed."""
     units = [_unit(GATEWAY_UNIT, _gateway(of))]
+    if of.model_api:
+        units.append(_unit(MODEL_API_UNIT, _model_api(of)))
     for kind, title in _KINDS.items():
         if of.tenants.get(kind) == kind:
             units.append(_unit(f"{kind}.service", _tenant(of, kind, kind, title)))
@@ -89,9 +97,14 @@ def render(of: Installation) -> list[UnitFile]:
 
 
 def services_of(of: Installation) -> list[str]:
-    """Names to enable and start, in order: the gateway, every tenant, the tunnel last."""
+    """Names to enable and start, in order: the gateway and its port, every tenant, the tunnel last."""
     tenants = [f"{name}.service" if name == kind else f"{kind}@{name}.service" for name, kind in of.tenants.items()]
-    return [GATEWAY_UNIT, *tenants, *(["cloudflared.service"] if of.tunnel is not None else [])]
+    return [
+        GATEWAY_UNIT,
+        *([MODEL_API_UNIT] if of.model_api else []),
+        *tenants,
+        *(["cloudflared.service"] if of.tunnel is not None else []),
+    ]
 
 
 def is_ours(text: str) -> bool:
@@ -138,7 +151,8 @@ def _gateway(of: Installation) -> list[str]:
         Line("Environment", "XDG_CACHE_HOME=/var/cache/clawgate"),
         *_homes(of, writable=of.logins),
         *CONFINEMENT,
-        Line("MemoryDenyWriteExecute", "yes", "no page is both written and run"),
+        _pages(of),
+        *(_SHOWN_AS_MODEL_API if of.model_api else ()),
         Line(
             "CapabilityBoundingSet",
             "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER",
@@ -155,8 +169,50 @@ def _gateway(of: Installation) -> list[str]:
         "Clawgate gateway: credentials, models, workers",
         ["network-online.target", "docker.service"],
         [line for line in lines if line != Line("StateDirectory", "", line.why)],
-        alias="copilot-api.service",
+        wants=[MODEL_API_UNIT] if of.model_api else [],
     )
+
+
+def _pages(of: Installation) -> Line:
+    if of.node:
+        why = 'Node, which policies/oauth.toml has ask for tokens (transport = "node"), makes code as it runs'
+        return Line("MemoryDenyWriteExecute", "no", why)
+    return Line("MemoryDenyWriteExecute", "yes", "no page is both written and run")
+
+
+_SHOWN_AS_MODEL_API = (
+    Line(
+        "LogExtraFields",
+        f"OBJECT_SYSTEMD_UNIT={MODEL_API_UNIT}",
+        f"its lines are shown by `journalctl -u {MODEL_API_UNIT.partition('.')[0]}` too, for it answers on that port",
+    ),
+)
+"""journald knows no aliases; it shows what root says about a unit. Source: systemd.journal-fields(7)."""
+
+
+def _model_api(of: Installation) -> list[str]:
+    """The gateway's port 4141 as a unit: there is no process, since credentials and budgets are the gateway's."""
+    command = f"{of.programs}/clawgate model-api"
+    lines = [
+        Line("Type", "oneshot", "the gateway listens; this opens and closes its port"),
+        Line("RemainAfterExit", "yes"),
+        Line("Environment", f"CLAWGATE_STATE={of.state} CLAWGATE_RUNTIME={of.runtime} TZ={of.zone}"),
+        Line("SyslogIdentifier", MODEL_API_UNIT.partition(".")[0]),
+        Line("ExecStart", f"{command} open --state {of.state}", "a gateway that has just started listens already"),
+        Line("ExecStop", f"-{command} close --state {of.state}", "a gateway that is gone listens no longer anyway"),
+        Line("TimeoutStartSec", "60"),
+        Line("TimeoutStopSec", "30"),
+        *_homes(of),
+        *(line for line in CONFINEMENT if line.name != "RestrictAddressFamilies"),
+        Line("RestrictAddressFamilies", "AF_UNIX", "it speaks to the gateway's socket alone"),
+        Line("PrivateNetwork", "yes"),
+        Line("IPAddressDeny", "any"),
+        Line("MemoryDenyWriteExecute", "yes", "no page is both written and run"),
+        *NO_CAPABILITIES,
+        *CALLS,
+        Line("UMask", "0077"),
+    ]
+    return _sections("Clawgate model API on port 4141", [], lines, bound_to=GATEWAY_UNIT)
 
 
 def _tenant(of: Installation, name: str, kind: str, title: str) -> list[str]:
@@ -251,13 +307,26 @@ def _homes(of: Installation, writable: Sequence[Path] = ()) -> list[Line]:
     ]
 
 
-def _sections(title: str, after: Sequence[str], lines: Sequence[Line], *, alias: str = "") -> list[str]:
-    others = " ".join(after)
+def _sections(
+    title: str, after: Sequence[str], lines: Sequence[Line], *, wants: Sequence[str] = (), bound_to: str = ""
+) -> list[str]:
+    """A whole unit.
+
+    Args:
+        title: for people.
+        after: started with it and before it.
+        lines: of ``[Service]``.
+        wants: started with it, in no order.
+        bound_to: a unit with which it starts, stops and restarts.
+    """
+    if bound_to:
+        ties = [f"Requires={bound_to}", f"After={bound_to}", f"PartOf={bound_to}"]
+    else:
+        ties = [f"Wants={' '.join([*after, *wants])}", f"After={' '.join(after)}"]
     return [
         "[Unit]",
         f"Description={title}",
-        f"Wants={others}",
-        f"After={others}",
+        *ties,
         "# never give up; a loop of crashes shows in `systemctl status`",
         "StartLimitIntervalSec=0",
         "",
@@ -266,5 +335,4 @@ def _sections(title: str, after: Sequence[str], lines: Sequence[Line], *, alias:
         "",
         "[Install]",
         "WantedBy=multi-user.target",
-        *([f"Alias={alias}"] if alias else []),
     ]

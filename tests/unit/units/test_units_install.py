@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from gateway.units.cli import cli
 from gateway.units.install import KEPT_ENDING
+from gateway.units.render import MODEL_API_UNIT
 from shared.errors import ConfigError, Conflict, GatewayError
 
 UNITS = Path("etc/systemd/system")
@@ -75,6 +77,61 @@ def test_the_originals_unit_of_the_same_name_is_not_overwritten_unasked(root: Pa
     with pytest.raises(Conflict, match=r"nanoclaw\.service was not written by us"):
         install(root, "--apply")
     assert not (root / UNITS / "openclaw.service").exists()
+
+
+NODE_PROXY = """[Unit]
+Description=Copilot API proxy
+[Service]
+ExecStart=/usr/bin/npx copilot-api start
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def systemctl(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemctl", f"--root={root}", *words], check=False, capture_output=True, text=True)
+
+
+def test_the_owners_copilot_api_unit_is_named_first_and_with_replace_kept_beside(root: Path) -> None:
+    unit = root / UNITS / MODEL_API_UNIT
+    unit.parent.mkdir(parents=True)
+    unit.write_text(NODE_PROXY)
+    assert systemctl(root, "enable", MODEL_API_UNIT).returncode == 0
+    assert standings(root)[MODEL_API_UNIT] == "foreign"
+    with pytest.raises(Conflict, match=r"copilot-api\.service was not written by us\n--replace puts ours there"):
+        install(root, "--apply")
+    assert [path.name for path in (root / UNITS).glob("*.service")] == [MODEL_API_UNIT], "nothing was written"
+
+    _, text = install(root, "--apply", "--replace")
+    assert text.index(f"disable {MODEL_API_UNIT}") < text.index("clawgate-gateway.service: written")
+    assert unit.with_name(MODEL_API_UNIT + KEPT_ENDING).read_text() == NODE_PROXY
+    assert "npx" not in unit.read_text()
+    assert not (root / UNITS / "multi-user.target.wants" / MODEL_API_UNIT).exists()
+    done = systemctl(root, "enable", "clawgate-gateway.service", MODEL_API_UNIT, "nanoclaw.service")
+    assert (done.returncode, "Failed" in done.stderr) == (0, False), done.stderr
+    assert install(root, "--apply") == (0, "")
+
+
+def test_the_alias_of_an_earlier_version_becomes_a_unit(root: Path) -> None:
+    install(root, "--apply")
+    unit, gateway = root / UNITS / MODEL_API_UNIT, root / UNITS / "clawgate-gateway.service"
+    unit.unlink()
+    unit.symlink_to(gateway)
+    before = gateway.read_text()
+    install(root, "--apply")
+    assert not unit.is_symlink()
+    assert "ExecStop=" in unit.read_text()
+    assert gateway.read_text() == before
+    install(root, "--uninstall")
+    assert not unit.exists()
+
+
+def test_the_vaults_keys_stay_in_the_unit_when_it_is_written_anew(root: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("x")
+    install(root, "--apply", "--vault-keys", str(keys))
+    assert install(root, "--apply") == (0, "")
+    assert f"LoadCredential=vault-keys:{keys}" in (root / UNITS / "clawgate-gateway.service").read_text()
 
 
 def test_a_unit_of_an_older_version_is_replaced(root: Path) -> None:

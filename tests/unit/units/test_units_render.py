@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.units.render import Installation, render, services_of
+from gateway.units.render import MODEL_API_UNIT, Installation, render, services_of
 from shared.errors import ConfigError
 
 BASE = Installation(
@@ -48,16 +48,47 @@ def test_the_policys_names_are_there():
     names = units()
     assert {"clawgate-gateway.service", "nanoclaw.service", "openclaw.service"} <= set(names)
     assert {"nanoclaw@.service", "openclaw@.service"} <= set(names)
-    assert values(names["clawgate-gateway.service"], "Alias") == ["copilot-api.service"]
+    assert not values("\n".join(names.values()), "Alias"), "an alias has no journal and cannot be stopped alone"
     assert services_of(BASE) == [
         "clawgate-gateway.service",
+        "copilot-api.service",
         "nanoclaw.service",
         "openclaw.service",
         "nanoclaw@second.service",
     ]
 
 
-@pytest.mark.parametrize("name", [n for n in units() if n.endswith(".service")])
+def test_the_model_api_is_stopped_and_started_by_the_policys_name_and_follows_the_gateway():
+    text, gateway = units()[MODEL_API_UNIT], units()["clawgate-gateway.service"]
+    assert values(text, "ExecStart") == ["/usr/bin/clawgate model-api open --state /var/lib/clawgate"]
+    assert values(text, "ExecStop") == ["-/usr/bin/clawgate model-api close --state /var/lib/clawgate"]
+    assert values(text, "RemainAfterExit") == ["yes"]
+    for tie in ("Requires", "After", "PartOf"):
+        assert values(text, tie) == ["clawgate-gateway.service"], tie
+    assert MODEL_API_UNIT in values(gateway, "Wants")[0], "a restarted gateway listens, and its unit must say so"
+    assert MODEL_API_UNIT not in values(gateway, "After")[0], "neither would ever start"
+
+
+def test_without_the_model_api_its_unit_is_not_there():
+    off = replace(BASE, model_api=False)
+    assert MODEL_API_UNIT not in units(off)
+    assert MODEL_API_UNIT not in units(off)["clawgate-gateway.service"]
+    assert MODEL_API_UNIT not in services_of(off)
+
+
+def test_pages_that_are_written_and_run_are_let_in_for_node_alone():
+    plain, node = (units(replace(BASE, node=node))["clawgate-gateway.service"] for node in (False, True))
+    assert values(plain, "MemoryDenyWriteExecute") == ["yes"]
+    assert values(node, "MemoryDenyWriteExecute") == ["no"]
+    assert 'transport = "node"' in node
+    others = (units(replace(BASE, node=node))["nanoclaw.service"] for node in (False, True))
+    assert len(set(others)) == 1
+
+
+SERVICES = [name for name in units() if name.endswith(".service") and name != MODEL_API_UNIT]
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_a_crash_is_back_after_five_seconds_and_what_needs_a_person_is_not_tried_again(name):
     text = units()[name]
     assert values(text, "Type") == ["notify"]
@@ -160,7 +191,7 @@ def test_a_wrong_line_would_be_found(written: Path):
     assert "ProtectSistem" in analyze("verify", "--man=no", str(unit)).stderr
 
 
-@pytest.mark.parametrize("name", ["clawgate-gateway", "nanoclaw", "openclaw", "cloudflared"])
+@pytest.mark.parametrize("name", ["clawgate-gateway", "copilot-api", "nanoclaw", "openclaw", "cloudflared"])
 def test_the_exposure_is_low(written: Path, name: str):
     done = analyze("security", "--offline=yes", "--no-pager", str(written / f"{name}.service"))
     found = re.search(r"Overall exposure level for \S+: (\d+\.\d)", done.stdout)
