@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 from openclaw.config import OpenClawPolicy
 from openclaw.pairing import DmPairing
 from openclaw.sessions import Sessions, discord_session
 from shared.channels.base import Channel, ChatId, DirectChats
-from shared.errors import Denied, Invalid, Unavailable
+from shared.errors import Denied, Invalid
+
+_PLACE: Final = re.compile(r"(channel|user):(\d{1,20})", re.ASCII)
+
+
+async def chat_of_place(to: str, channel: Channel | None) -> ChatId:
+    """The chat of a place, whoever asks.
+
+    Args:
+        to: ``channel:<id>`` or ``user:<id>``.
+        channel: the connector, connected or not; None when no bot is configured.
+
+    Raises:
+        Invalid: it is no name of a place, or there is no bot that could ever write there.
+        Unavailable: the platform is away; try later.
+        NotFound: there is no such person.
+        Denied: they take no messages from us.
+    """
+    kind, number = _kind_and_number(to)
+    if channel is not None and kind == "channel":
+        return f"dc:{number}"
+    connector: object = channel
+    if isinstance(connector, DirectChats):
+        return await connector.direct_chat(number)
+    raise Invalid(f"no Discord bot is configured that could write to {to}", code="recipient.no_bot")
+
+
+def _kind_and_number(to: str) -> tuple[str, str]:
+    place = _PLACE.fullmatch(to)
+    if place is None:
+        raise Invalid("a place is written channel:<id> or user:<id>", code="recipient.form")
+    return place[1], place[2]
 
 
 class Recipients:
@@ -32,9 +65,7 @@ class Recipients:
         Raises:
             Invalid: it is no name of a place.
         """
-        kind, _, number = to.partition(":")
-        if kind not in {"channel", "user"} or not number.isascii() or not number.isdigit():
-            raise Invalid("a place is written channel:<id> or user:<id>", code="recipient.form")
+        kind, number = _kind_and_number(to)
         if kind == "channel":
             return self._sessions.get(discord_session(f"dc:{number}", "guild")) is not None
         allowed = {*self._policy.discord.allow_from, *self._policy.approvals.approvers, *self._pairing.allowed}
@@ -44,16 +75,10 @@ class Recipients:
         """The chat of a place.
 
         Raises:
-            Invalid: it is no name of a place.
+            Invalid: it is no name of a place, or no bot is configured.
             Denied: the bot does not speak there by itself.
-            Unavailable: the channel is not connected.
+            Unavailable: the platform is away.
         """
         if not self.knows(to):
             raise Denied(f"{to} is nobody this bot writes to by itself", code="recipient.unknown")
-        kind, _, number = to.partition(":")
-        if kind == "channel":
-            return f"dc:{number}"
-        channel: object = self._channel()
-        if isinstance(channel, DirectChats):
-            return await channel.direct_chat(number)
-        raise Unavailable("no channel is connected that can begin direct messages", code="recipient.offline")
+        return await chat_of_place(to, self._channel())

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from shared.channels.base import Channel, ChatId, DirectChats
+from openclaw.recipients import chat_of_place
+from shared.channels.base import Channel, ChatId
 from shared.channels.outbox import Outbox
-from shared.errors import Invalid, Unavailable
+from shared.errors import Invalid
 
 _TARGET: Final = re.compile(r"(user|channel):(\d{1,20})")
 _DELIVERY_S: Final = 20.0
@@ -44,12 +45,6 @@ class Speaker:
                 f"{target!r} names nobody: write channel:ID or user:ID (a bare number could be either)",
                 code="send.target",
             )
-        chat = f"dc:{match[2]}" if match[1] == "channel" else await self._direct(match[2])
+        chat = await chat_of_place(match[0], self._channel())
         await self._outbox.post(key, chat, text)
         return chat, await self._outbox.deliver(key, timeout_s=_DELIVERY_S)
-
-    async def _direct(self, user_id: str) -> ChatId:
-        channel: object = self._channel()
-        if isinstance(channel, DirectChats):
-            return await channel.direct_chat(user_id)
-        raise Unavailable("this channel cannot begin direct messages", code="send.direct")

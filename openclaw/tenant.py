@@ -234,7 +234,7 @@ class Tenant:
             posts=self._posting.gateway if self._posting else None,
             sign_ins=self._sign_ins,
             cron=self.cron,
-            delivery=ChatDelivery(self.outbox, lambda: self._channel, self._sessions, self._webhooks),
+            delivery=ChatDelivery(self.outbox, self._bot, self._sessions, self._webhooks),
             config=self._config,
             figures=self._fill_figures,
         )
@@ -271,7 +271,7 @@ class Tenant:
             services = gateway.services
             turns = SystemTurns(self.db, services.runs, services.sessions, self.outbox, self._clock)
             stack.push_async_callback(turns.close)
-            recipients = Recipients(self.policy, services.sessions, services.dm_pairing, lambda: self._channel)
+            recipients = Recipients(self.policy, services.sessions, services.dm_pairing, self._bot)
             stack.push_async_callback(toolbox.close)
             await toolbox.start(self.db, services, turns, self.outbox, recipients)
             await turns.recover()
@@ -392,6 +392,16 @@ class Tenant:
 
     def _sessions(self) -> Sessions | None:
         return self._gateway.services.sessions if self._gateway is not None else None
+
+    def _bot(self) -> Channel | None:
+        """The connector; None when no bot is configured.
+
+        Raises:
+            Unavailable: it is still to be made.
+        """
+        if self._channel is None and self._make_channel is not None:
+            raise Unavailable("Discord is being started", code="channel.starting")
+        return self._channel
 
     def _channel_for(self, chat: str) -> Channel:
         if self._channel is None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from openclaw.cron.models import CronRun
+from openclaw.recipients import chat_of_place
 from openclaw.sessions import MAIN_SESSION, Sessions
-from shared.channels.base import Channel, ChatId, DirectChats
+from shared.channels.base import Channel, ChatId
 from shared.channels.outbox import Outbox
 from shared.errors import Invalid, Unavailable
 from shared.gatewayclient.web import WebhookAnswer, WebhookRequest
@@ -26,7 +27,8 @@ class Delivery(Protocol):
         """The chat an answer goes to.
 
         Raises:
-            Invalid: the job names none, and nobody has spoken to the main session from a chat yet.
+            Invalid: the job names none, and nobody has spoken to the main session from a chat yet; or no bot is
+                configured.
             Unavailable: the platform is away.
         """
         ...
@@ -94,13 +96,7 @@ class ChatDelivery(NoDelivery):
         """See `Delivery`."""
         delivery = run.spec.delivery
         to = delivery.to if delivery is not None and delivery.mode == "announce" and delivery.to else self._last(run)
-        kind, _, number = to.partition(":")
-        if kind == "channel":
-            return f"dc:{number}"
-        channel: object = self._channel()
-        if isinstance(channel, DirectChats):
-            return await channel.direct_chat(number)
-        raise Invalid("no Discord bot is configured", code="cron.no_chat")
+        return await chat_of_place(to, self._channel())
 
     def _last(self, run: CronRun) -> str:
         sessions = self._sessions()
