@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 
 from gateway.social.policy import SocialPolicy
 from shared.config.paths import Paths
 from shared.config.toml import load_policy, operator_file
 from shared.errors import ConfigError
-from shared.social.models import Network
+from shared.social.models import QUOTA, TITLES, Network
 
 
 def load(tmp_path, network: Network, daily_cap: int) -> SocialPolicy:
@@ -31,3 +33,8 @@ def test_a_cap_is_at_most_what_the_network_takes(tmp_path, network, quota):
 def test_the_refusal_says_what_to_write_instead(tmp_path):
     with pytest.raises(ConfigError, match=r"= 150 .* Instagram takes 100 posts in 24 hours\. Set 100 or less"):
         load(tmp_path, "instagram", 150)
+
+
+def test_the_shipped_file_names_what_each_network_takes():
+    text = (files("policies") / "social.toml").read_text()
+    assert ", ".join(f"{TITLES[network]} {quota}" for network, quota in QUOTA.items()) in text
