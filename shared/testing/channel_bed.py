@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,6 +14,7 @@ from shared.channels.base import (
     Attachment,
     Button,
     ButtonPress,
+    Channel,
     ChannelHandlers,
     ChannelStatus,
     ChatId,
@@ -78,15 +79,22 @@ async def delivering(outbox: Outbox) -> AsyncIterator[Outbox]:
         await pool.close()
 
 
-async def until(condition: Callable[[], object], *, timeout_s: float = 5.0) -> None:
-    """Wait until a condition holds.
+@asynccontextmanager
+async def running(channel: Channel, *, online: bool = True) -> AsyncIterator[asyncio.Task[None]]:
+    """A channel that runs while the context is open, as its task.
 
-    Raises:
-        TimeoutError: it did not within `timeout_s` seconds.
+    Args:
+        channel: any.
+        online: enter only once it is connected.
     """
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - conditions of tests have no event
-            await asyncio.sleep(0.002)
+    pool = TaskPool("test")
+    task = pool.start(channel.run(), name="channel")
+    try:
+        if online and not await channel.wait_online(10):
+            raise AssertionError(channel.status)
+        yield task
+    finally:
+        await pool.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from shared.channels.base import (
 from shared.channels.spool import MAX_FILE_BYTES
 from shared.channels.text import length
 from shared.errors import Invalid, NotFound
-from shared.testing.channel_bed import until
+from shared.testing.waiting import until
 
 
 @dataclass(slots=True)

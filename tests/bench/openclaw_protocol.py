@@ -30,6 +30,7 @@ from typing import Any
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
+from gateway.sandbox.run import free_port
 from shared.openclawclient.client import OpenClawClient
 from shared.openclawclient.device import DeviceKey
 from shared.secrets.files import Secret
@@ -62,13 +63,6 @@ class Figures:
     idle_mb: float = 0.0
     loaded_mb: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
-
-
-def free_port() -> int:
-    """A port nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def memory_mb(pid: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, async_playwright, expect
 
+from tests.support.missing import missing
 from tests.support.ui_pages import NewPage
 
 LAUNCH = [
@@ -47,9 +47,7 @@ async def chromium() -> AsyncIterator[Browser]:
             browser = await playwright.chromium.launch(executable_path=program, args=LAUNCH)
         except Error as error:
             reason = f"no Chromium for the browser tests: {str(error).splitlines()[0]}; install the package chromium"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+            missing(reason)
         yield browser
         await browser.close()
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
+from gateway.sandbox.run import free_port
 from openclaw.config import OpenClawPolicy
 from tests.integration.openclaw.openclaw_rig import TOKEN, running_rig
 from tests.support.ui_pages import NewPage, answers, field, open_ui, own, say
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_a_restart_is_calm_and_what_was_typed_stays(page: Page, tmp_path: Path):

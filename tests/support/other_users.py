@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.support.missing import missing
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -15,10 +15,10 @@ CHECKOUT = Path(__file__).parents[2]
 def python_for_everybody() -> tuple[str, dict[str, str]]:
     """An interpreter that other users can start, and the environment with which it finds our packages.
 
-    Skips the test where there is none.
+    Where there is none the test ends: see `tests.support.missing`.
     """
     if os.geteuid() != 0:
-        pytest.skip("only root can start processes as other users")
+        missing("only root can start processes as other users")
     for program in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         packages = next(path for path in sys.path if path.endswith("site-packages"))
         environment = {"PYTHONPATH": f"{CHECKOUT}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -31,4 +31,4 @@ def python_for_everybody() -> tuple[str, dict[str, str]]:
             continue
         if done.returncode == 0:
             return program, environment
-    pytest.skip("no Python of this version can be started by other users, and the checkout may be closed to them")
+    return missing("no Python of this version can be started by other users, and the checkout may be closed to them")

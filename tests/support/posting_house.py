@@ -19,6 +19,7 @@ from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from shared.gatewayclient import GatewayClient
 from shared.secrets.files import Secret, write_private
+from tests.support.offline_settings import write_offline_settings
 
 
 @dataclass
@@ -51,8 +52,7 @@ async def posting_house(
         networks: where both tenants are signed in.
     """
     async with MetaWorld() as meta, AsyncExitStack() as stack:
-        settings = {"sandbox": True, "engine": {"kind": "process"}, "model_api": {"enabled": False}}
-        overlay_file(operator_file("gateway", paths), settings)
+        write_offline_settings(paths)
         overlay_file(operator_file("oauth", paths), {network: meta.endpoints(network) for network in networks})
         overlay_file(operator_file("social", paths), dict(rules))
         write_private(paths.env_file, "".join(f"{k}={v}\n" for k, v in register_apps(paths, meta).items()))

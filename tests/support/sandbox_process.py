@@ -162,6 +162,24 @@ async def sandbox_process(
                 await process.wait()
 
 
+async def clawgate(state: Path, *words: str, given: bytes = b"") -> tuple[int, str, str]:
+    """A ``clawgate`` command over an installation, as a child process: exit code, output, error output.
+
+    Args:
+        state: state directory.
+        words: the command.
+        given: typed into it.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli.main", *words, "--state", str(state)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    said, told = await process.communicate(given)
+    return process.returncode or 0, said.decode(), told.decode()
+
+
 def processes_mentioning(text: str) -> Iterator[psutil.Process]:
     """Processes whose command line or environment holds a text, ourselves excluded."""
     for process in psutil.process_iter():

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gateway.sandbox.run import free_port
 from gateway.workers.docker_engine import DockerEngine
 from gateway.workers.engine_proxy import EngineProxy
 from gateway.workers.image.product import IMAGES, build_images
@@ -24,6 +24,7 @@ from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from tests.support.engine import docker_host, shell_spec
+from tests.support.missing import missing
 
 __all__ = ["docker_host"]
 
@@ -68,18 +69,12 @@ class Stack:
             time.sleep(0.5)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def stack(docker_host: str) -> Iterator[Stack]:
     if shutil.which("docker-compose") is None:
-        pytest.fail("docker-compose is missing: scripts/setup.sh --tests installs it")
+        missing("docker-compose is missing: scripts/setup.sh --tests installs it")
     if os.geteuid() != 0:
-        pytest.skip("only root can give the folders to the containers' user")
+        missing("only root can give the folders to the containers' user")
     build_images(docker_host, CHECKOUT)
     with tempfile.TemporaryDirectory(prefix="cg-", dir="/var/tmp") as name:
         folder = Path(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Error, async_playwright
 
+from tests.support.missing import missing
 from tests.support.original import Original, require_original
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "integration" / "openclaw"))
@@ -33,8 +33,6 @@ async def browser(original):
             browser = await playwright.chromium.launch(executable_path=program, args=LAUNCH)
         except Error as error:
             reason = f"no Chromium: {str(error).splitlines()[0]}; install the package chromium"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+            missing(reason)
         yield browser
         await browser.close()

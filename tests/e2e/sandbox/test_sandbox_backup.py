@@ -1,22 +1,17 @@
 """Both tenants of a running sandbox back up through the gateway, and the restore drill starts another one on it."""
 
-import asyncio
 import json
 import subprocess
-import sys
 
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
-from tests.support.sandbox_process import sandbox_process
+from tests.support.sandbox_process import clawgate, sandbox_process
 
 
-async def clawgate(state, *words):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.cli.main", "backup", *words, "--state", str(state), stdout=subprocess.PIPE
-    )
-    said, _ = await process.communicate()
-    return process.returncode, json.loads(said)
+async def backup(state, *words):
+    code, said, _ = await clawgate(state, "backup", *words, "--json")
+    return code, json.loads(said)
 
 
 async def test_what_was_said_is_there_after_the_drill(tmp_path):
@@ -29,14 +24,14 @@ async def test_what_was_said_is_there_after_the_drill(tmp_path):
     async with sandbox_process(tmp_path, state=state) as sandbox:
         await sandbox.ask_bot("nanoclaw")
         await sandbox.ask_bot("openclaw")
-        code, ran = await clawgate(state, "run", "--json")
+        code, ran = await backup(state, "run")
         assert (code, [one["outcome"] for one in ran]) == (0, ["ok"] * 3), ran
-        code, again = await clawgate(state, "run", "openclaw", "--json")
+        code, again = await backup(state, "run", "openclaw")
         assert again[0]["detail"].endswith("nothing has changed"), again
-        code, listed = await clawgate(state, "list", "--json")
+        code, listed = await backup(state, "list")
         assert code == 0
         assert all(one["files"] and not one["late"] for one in listed)
-        code, drilled = await clawgate(state, "restore", "--drill", "--json")
+        code, drilled = await backup(state, "restore", "--drill")
     assert code == 0
     rows = {one["tenant"]: one["restored"] for one in drilled["tenants"]}
     assert rows["nanoclaw"]["group"] >= 1

@@ -1,32 +1,18 @@
 """`clawgate init` on a running sandbox: what is missing is named, done without a question, then all is ready."""
 
-import asyncio
 import json
-import subprocess
-import sys
 
 import pytest
 
 from shared.config.paths import Paths
 from shared.config.toml import operator_file, policy_values
-from tests.support.sandbox_process import sandbox_process
+from tests.support.sandbox_process import clawgate, sandbox_process
 
 pytestmark = pytest.mark.timeout(180)
 
 
 async def init(state, *words, given=b""):
     return await clawgate(state, "init", *words, given=given)
-
-
-async def clawgate(state, *words, given=b""):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli.main", *words, "--state", str(state)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    said, problems = await process.communicate(given)
-    return process.returncode, said.decode(), problems.decode()
 
 
 @pytest.fixture

@@ -1,21 +1,7 @@
 """Out again: everything but secrets exported from a running sandbox, and the stopped one taken off the machine."""
 
-import asyncio
-import subprocess
-import sys
-
 from shared.config.paths import Paths
-from tests.support.sandbox_process import sandbox_process
-
-
-async def clawgate(state, *words):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli.main", *words, "--state", str(state)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return process.returncode, said.decode()
+from tests.support.sandbox_process import clawgate, sandbox_process
 
 
 async def test_data_goes_out_and_the_product_off(tmp_path):
@@ -23,12 +9,12 @@ async def test_data_goes_out_and_the_product_off(tmp_path):
     paths = Paths.resolve(state)
     async with sandbox_process(tmp_path, state=state) as sandbox:
         said = await sandbox.ask_bot("nanoclaw")
-        code, told = await clawgate(state, "export", str(out))
+        code, _, told = await clawgate(state, "export", str(out))
         assert code == 0, told
-        code, told = await clawgate(state, "export", str(out))
+        code, _, told = await clawgate(state, "export", str(out))
         assert code != 0
         assert "not empty" in told
-        code, told = await clawgate(state, "uninstall")
+        code, _, told = await clawgate(state, "uninstall")
         assert code != 0
         assert "runs: stop it first" in told
     word = next(part for part in said.split() if part.startswith("word")).encode()
@@ -37,10 +23,10 @@ async def test_data_goes_out_and_the_product_off(tmp_path):
     assert any(name.endswith(".jsonl") and word in data for name, data in files.items()), "the conversation is missing"
     assert not any("vault" in name or ".env" in name for name in files)
 
-    code, told = await clawgate(state, "uninstall")
+    code, _, told = await clawgate(state, "uninstall")
     assert code == 0, told
     assert not paths.runtime.exists()
     assert (state / "nanoclaw/nanoclaw.db").exists()
-    code, told = await clawgate(state, "uninstall", "--purge", "--yes")
+    code, _, told = await clawgate(state, "uninstall", "--purge", "--yes")
     assert code == 0, told
     assert not state.exists()

@@ -3,33 +3,22 @@
 import asyncio
 import json
 import stat
-import subprocess
-import sys
 
 import pytest
 
 from shared.config.paths import Paths
 from shared.http.client import http_client
-from tests.support.sandbox_process import sandbox_process
+from tests.support.sandbox_process import clawgate, sandbox_process
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-async def clawgate(state, *words, given=b""):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli.main", *words, "--state", str(state)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    said, problems = await process.communicate(given)
+async def done(state, *words, given=b""):
+    """What a command that works prints."""
+    code, said, told = await clawgate(state, *words, given=given)
     # `init` says 1 while something else is still to do
-    assert process.returncode == 0 or (process.returncode == 1 and words[0] == "init"), (
-        words,
-        said.decode(),
-        problems.decode(),
-    )
-    return said.decode()
+    assert code == 0 or (code == 1 and words[0] == "init"), (words, said, told)
+    return said
 
 
 async def bot_of(sandbox, name):
@@ -38,8 +27,8 @@ async def bot_of(sandbox, name):
         answer = await http.post("api/bots", json={"name": name})
         answer.raise_for_status()
         bot = answer.json()
-    await clawgate(sandbox.state, "init", "--token", f"{name}=@-", "--json", given=bot["token"].encode())
-    await clawgate(sandbox.state, "restart", name)
+    await done(sandbox.state, "init", "--token", f"{name}=@-", "--json", given=bot["token"].encode())
+    await done(sandbox.state, "restart", name)
     sandbox.ready[name] = {"bot_id": bot["id"]}
     async with asyncio.timeout(60):
         while not any(channel["state"] == "online" for channel in sandbox_channels(sandbox, name)):
@@ -69,16 +58,16 @@ async def test_two_more_tenants_answer_apart_and_one_leaves(tmp_path):
         before = pids(sandbox)
         guild = sandbox.ready["discord"]["guild_id"]
         for name, kind in (("family", "nanoclaw"), ("work", "openclaw")):
-            told = json.loads(await clawgate(sandbox.state, "tenants", "add", name, "--kind", kind, "--json"))
+            told = json.loads(await done(sandbox.state, "tenants", "add", name, "--kind", kind, "--json"))
             assert any("was started" in line for line in told["lines"])
-        await clawgate(sandbox.state, "init", "--server", f"work={guild}", "--owner", await owner_of(sandbox))
+        await done(sandbox.state, "init", "--server", f"work={guild}", "--owner", await owner_of(sandbox))
         for name in ("family", "work"):
             await bot_of(sandbox, name)
 
         # each answers with its own bot, and only the one that was asked
         for bot in ("family", "work", "nanoclaw", "openclaw"):
             await sandbox.ask_bot(bot)
-        listed = {t["name"]: t for t in json.loads(await clawgate(sandbox.state, "tenants", "list", "--json"))}
+        listed = {t["name"]: t for t in json.loads(await done(sandbox.state, "tenants", "list", "--json"))}
         assert {name: (t["kind"], t["state"], t["has_token"]) for name, t in listed.items()} == {
             "nanoclaw": ("nanoclaw", "runs", True),
             "openclaw": ("openclaw", "runs", True),
@@ -97,7 +86,7 @@ async def test_two_more_tenants_answer_apart_and_one_leaves(tmp_path):
         # one leaves; the others are the same processes, started as often as before
         stayed = {name: state for name, state in pids(sandbox).items() if name != "family"}
         workers = [w for w in sandbox.ask("gateway", "status")["workers"] if w["tenant"] != "family"]
-        await clawgate(sandbox.state, "tenants", "remove", "family", "--purge", "--yes")
+        await done(sandbox.state, "tenants", "remove", "family", "--purge", "--yes")
         assert pids(sandbox) == stayed
         assert {name: stayed[name] for name in before} == before
         left = sandbox.ask("gateway", "status")["workers"]

@@ -13,7 +13,6 @@ from shared.channels.discord.channel import DiscordChannel
 from shared.channels.discord.identify import IdentifyBudget
 from shared.channels.discord.translate import chat_of
 from shared.lifecycle.backoff import Backoff
-from shared.lifecycle.tasks import TaskPool
 from shared.secrets.files import Secret
 
 
@@ -85,18 +84,6 @@ def channel_for(place, heard=None, *, token="", handlers=None, **more):
     secret = Secret(token or place.world.bot_token(place.bot))
     options = {"backoff": Backoff(0.05, 0.2), "budget": IdentifyBudget(spacing_s=0.05)} | more
     return DiscordChannel(secret, handlers or (heard or Heard()).handlers(), **options)
-
-
-@asynccontextmanager
-async def running(channel, *, online=True):
-    pool = TaskPool("test")
-    task = pool.start(channel.run(), name="channel")
-    try:
-        if online:
-            assert await channel.wait_online(10), channel.status
-        yield task
-    finally:
-        await pool.close()
 
 
 def said_by_bot(place, channel_id=None):

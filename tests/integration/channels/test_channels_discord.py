@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from discord_bed import Heard, channel_for, cut_connections, discord_world, fault, running, said_by_bot
+from discord_bed import Heard, channel_for, cut_connections, discord_world, fault, said_by_bot
 
 from shared.channels.base import Button, ChannelHandlers, Form, OutboundMessage
 from shared.channels.discord.identify import IdentifyBudget
@@ -15,7 +15,8 @@ from shared.channels.outbox import Outbox
 from shared.errors import AuthRequired, ConfigError, Denied, Invalid, NotFound, RateLimited, Unavailable
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.tasks import TaskPool
-from shared.testing.channel_bed import channel_database, delivering, until
+from shared.testing.channel_bed import channel_database, delivering, running
+from shared.testing.waiting import until
 
 # --- hearing ---------------------------------------------------------------------------------------------------------
 

@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from discord_bed import Heard, channel_for, discord_world, running
+from discord_bed import Heard, channel_for, discord_world
 
 from gateway.sandbox.discord.drafts import read_draft
 from shared.channels.base import ChannelHandlers
 from shared.channels.discord.client import policy_intents
 from shared.channels.discord.translate import chat_of
-from shared.testing.channel_bed import until
+from shared.testing.channel_bed import running
+from shared.testing.waiting import until
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from discord_bed import Heard, channel_for, discord_world, fault, running
+from discord_bed import Heard, channel_for, discord_world, fault
 
 from gateway.sandbox.discord.drafts import Extras
 from gateway.sandbox.discord.models import Upload
@@ -12,7 +12,8 @@ from shared.channels.outbox import Outbox
 from shared.channels.text import length, split_message
 from shared.errors import NotFound, Unavailable
 from shared.lifecycle.backoff import Backoff
-from shared.testing.channel_bed import channel_database, delivering, until
+from shared.testing.channel_bed import channel_database, delivering, running
+from shared.testing.waiting import until
 
 
 def files_of_bot(place):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -49,6 +50,16 @@ class Desk:
     @property
     def codex_file(self) -> Path:
         return self.paths.state / "home" / "auth.json"
+
+    def child_environment(self) -> dict[str, str]:
+        """What a command needs to work on this installation, and nothing of the test's own environment."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.paths.state),
+            "CLAWGATE_STATE": str(self.paths.state),
+            "CLAWGATE_RUNTIME": str(self.paths.runtime),
+            "PYTHONPATH": str(Path.cwd()),
+        }
 
     def policy(self) -> OAuthPolicy:
         world = self.world

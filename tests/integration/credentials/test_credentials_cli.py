@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
-from pathlib import Path
 
 from gateway.credentials.control import operations
 from shared.clock import SYSTEM_CLOCK
@@ -31,16 +29,9 @@ def prepare(d) -> None:
 
 
 async def start(d, *arguments: str) -> asyncio.subprocess.Process:
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(d.paths.state),
-        "CLAWGATE_STATE": str(d.paths.state),
-        "CLAWGATE_RUNTIME": str(d.paths.runtime),
-        "PYTHONPATH": str(Path.cwd()),
-    }
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", MAIN, *arguments, env=env, stdin=pipe, stdout=pipe, stderr=pipe
+        sys.executable, "-c", MAIN, *arguments, env=d.child_environment(), stdin=pipe, stdout=pipe, stderr=pipe
     )
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,17 +13,10 @@ from shared.clock import SYSTEM_CLOCK
 
 async def openclaw(d, *arguments: str, lines=None) -> tuple[int, str]:
     """Run the command; `lines` is told what it printed so far and gives the next line typed."""
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(d.paths.state),
-        "CLAWGATE_STATE": str(d.paths.state),
-        "CLAWGATE_RUNTIME": str(d.paths.runtime),
-        "PYTHONPATH": str(Path.cwd()),
-    }
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "openclaw.cli", *arguments),
-        env=env,
+        env=d.child_environment(),
         stdin=pipe,
         stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,

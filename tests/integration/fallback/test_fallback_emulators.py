@@ -29,6 +29,7 @@ from shared.config.tomlwrite import overlay_file
 from shared.gatewayclient import GatewayClient
 from shared.providers import Completed, TextDelta, ToolCall, ToolSpec
 from shared.secrets.files import Secret, write_private
+from tests.support.offline_settings import write_offline_settings
 
 CODEX, COPILOT = "openai-codex/gpt-5.1", "github-copilot/gpt-5-mini"
 
@@ -57,9 +58,8 @@ async def bed(folder: Path, *faults: Fault):
         paths = Paths(state=folder / "s", runtime=folder / "r")
         files = {name: folder / f"{name}.json" for name in ("claude", "codex", "copilot")}
         world.seed_credentials(**files)
-        gateway = {"sandbox": True, "engine": {"kind": "process"}, "model_api": {"enabled": False}}
         logins = {f"{name}_file": str(path) for name, path in files.items()}
-        overlay_file(operator_file("gateway", paths), {**gateway, "credentials": logins})
+        write_offline_settings(paths, credentials=logins)
         upstreams = {
             "claude": {"api_base": world.claude_base},
             "codex": {"api_base": world.codex_base},

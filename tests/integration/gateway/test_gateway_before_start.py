@@ -27,6 +27,7 @@ from shared.config.tomlwrite import overlay_file
 from shared.gatewayclient import GatewayClient, WorkerRequest
 from shared.oauth.models import Token
 from shared.secrets.files import Secret, write_private
+from tests.support.offline_settings import sign_ins_in, write_offline_settings
 
 AGE = timedelta(days=55)
 
@@ -78,15 +79,7 @@ async def desk(folder: Path, *faults: Fault) -> AsyncIterator[Desk]:
             f"THREADS_APP_ID={app.app_id}\nTHREADS_APP_SECRET={app.secret}\nTHREADS_ACCESS_TOKEN={grant.value}\n",
         )
         overlay_file(operator_file("oauth", paths), {"threads": world.endpoints("threads")})
-        overlay_file(
-            operator_file("gateway", paths),
-            {
-                "sandbox": True,
-                "engine": {"kind": "process"},
-                "model_api": {"enabled": False},
-                "credentials": {f"{name}_file": str(folder / name) for name in ("claude", "codex", "copilot")},
-            },
-        )
+        write_offline_settings(paths, credentials=sign_ins_in(folder))
         async with running_gateway(Settings.load(paths)) as gateway:
             for timer in gateway.sign_ins.refresher._timers:
                 timer.cancel()  # it would be faster than the worker

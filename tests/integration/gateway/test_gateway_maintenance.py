@@ -24,21 +24,14 @@ from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from shared.errors import ConfigError, GatewayError
+from tests.support.offline_settings import sign_ins_in, write_offline_settings
 
 
 @pytest.fixture
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("m")
     paths = Paths(state=folder / "s", runtime=folder / "r")
-    overlay_file(
-        operator_file("gateway", paths),
-        {
-            "sandbox": True,
-            "engine": {"kind": "process"},
-            "model_api": {"enabled": False},
-            "credentials": {f"{name}_file": str(folder / name) for name in ("claude", "codex", "copilot")},
-        },
-    )
+    write_offline_settings(paths, credentials=sign_ins_in(folder))
     return Settings.load(paths)
 
 

@@ -33,6 +33,7 @@ from shared.notices import NoticeDelivery, delivering_notices
 from shared.secrets.files import Secret, write_private
 from shared.storage import Database
 from shared.testing.channel_bed import MemoryChannel, channel_database, delivering
+from tests.support.offline_settings import sign_ins_in, write_offline_settings
 
 MAIN = "dc:7"
 BUDGET = OwnerNotice("budget:day:openclaw:1", "budget_exhausted", "no room")
@@ -41,17 +42,7 @@ LOGIN = OwnerNotice("login_needed:gateway/claude:m1", "login_needed", "sign in a
 
 def settings_in(folder: Path, **gateway) -> Settings:
     paths = Paths(state=folder / "s", runtime=folder / "r")
-    credentials = {f"{name}_file": str(folder / name) for name in ("claude", "codex", "copilot")}
-    overlay_file(
-        operator_file("gateway", paths),
-        {
-            "sandbox": True,
-            "engine": {"kind": "process"},
-            "model_api": {"enabled": False},
-            "credentials": credentials,
-            **gateway,
-        },
-    )
+    write_offline_settings(paths, credentials=sign_ins_in(folder), **gateway)
     return Settings.load(paths)
 
 

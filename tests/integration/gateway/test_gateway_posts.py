@@ -26,6 +26,7 @@ from shared.errors import GatewayError, Invalid, NotFound
 from shared.gatewayclient import GatewayClient
 from shared.gatewayclient.models import PostRequest
 from shared.secrets.files import Secret, write_private
+from tests.support.offline_settings import write_offline_settings
 
 RULES = {"tenants": {"nanoclaw": {"threads": {"groups": ["main"], "mode": "approval"}}}}
 
@@ -64,10 +65,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory):
     paths = Paths(state=folder / "s", runtime=folder / "r")
     async with MetaWorld() as meta:
         app = meta.new_app("threads", "https://localhost:3000/callback")
-        overlay_file(
-            operator_file("gateway", paths),
-            {"sandbox": True, "engine": {"kind": "process"}, "model_api": {"enabled": False}},
-        )
+        write_offline_settings(paths)
         overlay_file(operator_file("oauth", paths), {"threads": meta.endpoints("threads")})
         oembed = {"threads": f"{meta.base('threads')}/v1.0/oembed"}
         overlay_file(operator_file("social", paths), {**RULES, "oembed": oembed})

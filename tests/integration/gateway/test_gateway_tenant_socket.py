@@ -14,20 +14,16 @@ from gateway.broker.auth import hash_key
 from gateway.credentials.vault import open_vault
 from gateway.settings import Settings
 from shared.config.paths import Paths
-from shared.config.toml import operator_file
-from shared.config.tomlwrite import overlay_file
 from shared.errors import AuthRequired, Denied, Invalid, NotFound
 from shared.gatewayclient import GatewayClient, WorkerRequest
 from shared.http.unixclient import UnixClient
 from shared.secrets.files import Secret, write_private
+from tests.support.offline_settings import write_offline_settings
 
 
 def settings_in(folder: Path, env: str = "") -> Settings:
     paths = Paths(state=folder / "s", runtime=folder / "r")
-    overlay_file(
-        operator_file("gateway", paths),
-        {"sandbox": True, "engine": {"kind": "process"}, "model_api": {"enabled": False}},
-    )
+    write_offline_settings(paths)
     write_private(paths.env_file, env)
     return Settings.load(paths)
 

@@ -22,6 +22,7 @@ from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from shared.secrets.files import write_private
+from tests.support.offline_settings import write_offline_settings
 
 SPENDS = OAuthPolicy(claude_auth=ClaudeAuthPolicy(spend_on_429=True))
 SPENDS_ELSEWHERE = OAuthPolicy(claude_auth=ClaudeAuthPolicy(spend_on_failure=True))
@@ -114,9 +115,8 @@ async def gateway(folder, *faults: Fault, spends: bool, budget: dict | None = No
         paths = Paths(state=folder / "s", runtime=folder / "r")
         files = {name: folder / f"{name}.json" for name in ("claude", "codex", "copilot")}
         world.seed_credentials(**files)
-        policy = {"sandbox": True, "engine": {"kind": "process"}, "model_api": {"enabled": False}}
         logins = {f"{name}_file": str(path) for name, path in files.items()}
-        overlay_file(operator_file("gateway", paths), {**policy, "credentials": logins})
+        write_offline_settings(paths, credentials=logins)
         overlay_file(operator_file("oauth", paths), {"claude_auth": {"spend_on_429": spends}})
         overlay_file(operator_file("upstreams", paths), {"claude": {"api_base": world.claude_base}})
         if budget is not None:

@@ -14,16 +14,9 @@ from gateway.sandbox.discord.models import Upload
 from gateway.sandbox.discord.server import DiscordEmulator
 from gateway.sandbox.discord.world import World
 from gateway.sandbox.faults import FaultPlan
-from shared.channels.discord.addresses import use_addresses
 from shared.channels.discord.make import discord_channel
 from shared.errors import Unavailable
 from tests.support import pictures
-
-
-@pytest.fixture(autouse=True)
-def _real_addresses_afterwards():
-    yield
-    use_addresses()
 
 
 class Stage:

@@ -20,7 +20,7 @@ from shared.channels.base import ChannelStatus
 from shared.channels.slack.addresses import Place
 from shared.errors import AuthRequired, ConfigError, ExitCode
 from shared.lifecycle.control import call
-from shared.testing.channel_bed import until as wait_until
+from shared.testing.waiting import until as wait_until
 
 
 class Stage:

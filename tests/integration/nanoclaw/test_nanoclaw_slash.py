@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from nanoclaw_standins import ScriptedGateway, a_tenant, echo
 from test_nanoclaw_discord import a_stage
 
 from nanoclaw.config import NanoclawPolicy
-from shared.channels.discord.addresses import use_addresses
-
-
-@pytest.fixture(autouse=True)
-def _real_addresses_afterwards():
-    yield
-    use_addresses()
 
 
 class Person:

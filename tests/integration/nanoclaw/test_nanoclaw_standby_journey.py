@@ -9,15 +9,10 @@ from nanoclaw_standins import Asked, ScriptedGateway, ScriptedWorker, a_message,
 
 from nanoclaw.groups import Group
 from shared.errors import Conflict, Unavailable
+from shared.testing.waiting import until
 
 STANDBY = {"standby": {"workers": 2}}
 MAIN = {"groups": {"main": {"chat": "dc:main", "main": True}}}
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def ahead(gateway: ScriptedGateway) -> dict[str, str]:

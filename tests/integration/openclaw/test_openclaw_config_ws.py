@@ -21,12 +21,7 @@ from shared.errors import ExitCode, GatewayError
 from shared.execpolicy.policy import ExecPolicy
 from shared.lifecycle.tasks import TaskPool
 from shared.openclawclient.client import RequestRefused
-
-
-async def until(check):
-    async with asyncio.timeout(10):
-        while not check():
-            await asyncio.sleep(0.02)
+from shared.testing.waiting import until
 
 
 async def refused(work):

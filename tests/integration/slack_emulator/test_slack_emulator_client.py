@@ -16,7 +16,7 @@ from gateway.sandbox.slack.limits import Rule
 from gateway.sandbox.slack.server import SlackEmulator
 from gateway.sandbox.slack.sockets import Redelivery
 from gateway.sandbox.slack.world import World
-from shared.testing.channel_bed import until
+from shared.testing.waiting import until
 
 
 @asynccontextmanager

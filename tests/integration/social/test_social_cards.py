@@ -20,7 +20,8 @@ from shared.errors import Conflict, Denied, NotFound
 from shared.gatewayclient.models import PostAnswer, PostCard, PostChange, PostInfo
 from shared.lifecycle.tasks import TaskPool
 from shared.posting.cards import PostCards
-from shared.testing.channel_bed import Fault, MemoryChannel, Shown, channel_database, delivering, until
+from shared.testing.channel_bed import Fault, MemoryChannel, Shown, channel_database, delivering
+from shared.testing.waiting import until
 from tests.support.social_bed import OPEN, Bed, post, settle, social_bed, wish
 
 OWNER, STRANGER = Sender("200", "owner"), Sender("300", "stranger")

@@ -24,6 +24,7 @@ from shared.config.tomlwrite import overlay_file
 from shared.errors import ConfigError
 from shared.lifecycle.control import call
 from shared.secrets.files import write_private
+from tests.support.offline_settings import sign_ins_in, write_offline_settings
 from tests.support.other_users import python_for_everybody
 
 pytestmark = [pytest.mark.timeout(120)]
@@ -42,16 +43,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def settings(folder: Path) -> Settings:
     paths = Paths(state=folder / "s", runtime=folder / "r")
-    overlay_file(
-        operator_file("gateway", paths),
-        {
-            "sandbox": True,
-            "engine": {"kind": "process"},
-            "model_api": {"enabled": False},
-            "credentials": {f"{name}_file": str(folder / name) for name in ("claude", "codex", "copilot")},
-            "tenants": {"nanoclaw": {"user": f"{NANO}:{NANO}"}, "openclaw": {"user": f"{OPEN}:{OPEN}"}},
-        },
-    )
+    tenants = {"nanoclaw": {"user": f"{NANO}:{NANO}"}, "openclaw": {"user": f"{OPEN}:{OPEN}"}}
+    write_offline_settings(paths, credentials=sign_ins_in(folder), tenants=tenants)
     overlay_file(operator_file("openclaw", paths), {"port": 0})
     for place in (paths.state, paths.policies, *paths.policies.iterdir()):
         place.chmod(0o755 if place.is_dir() else 0o644)

@@ -6,7 +6,7 @@ from shared.channels.base import ChannelHandlers, InboundMessage, Sender
 from shared.channels.feed import Feed
 from shared.errors import Denied, Unavailable
 from shared.lifecycle.tasks import TaskPool
-from shared.testing.channel_bed import until
+from shared.testing.waiting import until
 
 
 def message(id_, chat="dc:1"):

@@ -6,7 +6,8 @@ from shared.channels.outbox import Outbox
 from shared.clock import FakeClock
 from shared.errors import RateLimited, Unavailable
 from shared.lifecycle.backoff import Backoff
-from shared.testing.channel_bed import Fault, MemoryChannel, channel_database, delivering, until
+from shared.testing.channel_bed import Fault, MemoryChannel, channel_database, delivering
+from shared.testing.waiting import until
 
 CHAT = "dc:7"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway.supervisor.child import Child, ChildSpec
 from shared.errors import ExitCode
 from shared.secrets.files import Secret
+from shared.testing.waiting import until
 
 READY = (
     "import os,socket,sys,time\n"
@@ -30,12 +31,6 @@ async def running(spec: ChildSpec, runtime: Path):
 
 def python(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code, *arguments]
-
-
-async def until(condition, timeout_s: float = 10.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_child_is_ready_when_it_says_so_and_ends_on_request(tmp_path: Path) -> None:

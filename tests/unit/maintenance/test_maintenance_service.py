@@ -17,7 +17,7 @@ from shared.maintenance.policy import MaintenancePolicy
 from shared.maintenance.service import Maintenance
 from shared.maintenance.store import read_jobs
 from shared.storage import Database
-from shared.testing.channel_bed import until
+from shared.testing.waiting import until
 
 UTC_ZONE = ZoneInfo("UTC")
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

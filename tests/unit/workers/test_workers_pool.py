@@ -18,6 +18,7 @@ from shared.clock import FakeClock
 from shared.config.paths import Paths
 from shared.errors import Busy, ConfigError, Conflict, Denied, Invalid, NotFound
 from shared.gatewayclient.models import WorkerEvent, WorkerInfo, WorkerRequest
+from shared.testing.waiting import until
 
 AGENT = """#!/bin/sh
 while read -r line; do
@@ -235,12 +236,6 @@ def test_the_process_engine_is_refused_outside_the_sandbox(tmp_path) -> None:
     paths = Paths.resolve(tmp_path / "s", tmp_path / "r")
     with pytest.raises(ConfigError, match="contains nothing"):
         WorkerPool(ProcessEngine(tmp_path), WorkerPolicy(), paths, Doors(paths), instance="t")
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def state_of(house: House, worker: WorkerInfo) -> str:
