@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +102,26 @@ def test_every_command_of_openclaw_is_explained() -> None:
     missing = [name for name in leaves if f"`{name}`" not in text and f"`{name} " not in text]
     assert missing == [], "add them to the table of docs/openclaw-cli.md"
     assert len(leaves) > 40
+
+
+def rooms() -> list[list[str]]:
+    """The rows of ARCHITECTURE.md's table of folders, cell by cell."""
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("## Rooms")[2].partition("\n\nImports:")[0]
+    return [line.strip("|").split("|") for line in table.strip().splitlines()[2:]]
+
+
+def test_every_folder_with_three_modules_is_a_room_of_the_architecture() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "gateway", "nanoclaw", "openclaw", "shared"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    modules = [Path(name) for name in tracked if name.endswith(".py") and not name.endswith("__init__.py")]
+    sizes = Counter(str(path.parent) for path in modules if "migrations" not in str(path))
+    rows = rooms()
+    linked = {name for row in rows for name in re.findall(r"\]\(([^)]+)\)", f"{row[0]}{row[1]}")}
+    assert {folder for folder, count in sizes.items() if count >= 3} - linked == set(), "add them to ARCHITECTURE.md"
+    assert [row for row in rows if len(row) != 3] == []
+    assert len(rows) > 50

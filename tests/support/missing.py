@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NoReturn
 
 import pytest
@@ -14,3 +15,9 @@ def missing(reason: str) -> NoReturn:
     if environment("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def require_root(what: str) -> None:
+    """Go on as root only; `what` is what nobody else can do."""
+    if os.geteuid() != 0:
+        missing(f"only root can {what}")

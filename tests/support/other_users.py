@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.missing import missing
+from tests.support.missing import missing, require_root
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -17,8 +16,7 @@ def python_for_everybody() -> tuple[str, dict[str, str]]:
 
     Where there is none the test ends: see `tests.support.missing`.
     """
-    if os.geteuid() != 0:
-        missing("only root can start processes as other users")
+    require_root("start processes as other users")
     for program in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         packages = next(path for path in sys.path if path.endswith("site-packages"))
         environment = {"PYTHONPATH": f"{CHECKOUT}:{packages}", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -24,7 +24,7 @@ from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
 from tests.support.engine import docker_host, shell_spec
-from tests.support.missing import missing
+from tests.support.missing import missing, require_root
 
 __all__ = ["docker_host"]
 
@@ -73,8 +73,7 @@ class Stack:
 def stack(docker_host: str) -> Iterator[Stack]:
     if shutil.which("docker-compose") is None:
         missing("docker-compose is missing: scripts/setup.sh --tests installs it")
-    if os.geteuid() != 0:
-        missing("only root can give the folders to the containers' user")
+    require_root("give the folders to the containers' user")
     build_images(docker_host, CHECKOUT)
     with tempfile.TemporaryDirectory(prefix="cg-", dir="/var/tmp") as name:
         folder = Path(name)

@@ -17,6 +17,7 @@ from gateway.workers.docker_engine import DockerEngine
 from gateway.workers.mounts import MountRoot, MountsPolicy
 from gateway.workers.spec import Mount
 from shared.errors import Conflict
+from tests.support.missing import require_root
 from tests.support.worker_house import POLICY, House, a_house
 
 pytestmark = pytest.mark.engine
@@ -107,8 +108,8 @@ def passable() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as two other users")
 async def test_tenant_and_agent_share_files_without_opening_them_to_anybody(docker_host, passable) -> None:
+    require_root("act as two other users")
     tenant, stranger = 1001, 1002
     async with a_house(passable, docker_host) as house:
         group = house.paths.group("nanoclaw", "main")

@@ -16,6 +16,7 @@ import pytest
 
 from shared.errors import Unavailable
 from tests.support.canary import NOBODY, Hunt, chain, proc_as_another_user
+from tests.support.missing import require_root
 
 SECRET = "sk-ant-oat01-CANARY/with+odd=signs"
 HUNT = Hunt(["another-secret", SECRET])
@@ -112,11 +113,8 @@ def waiting(*argv: str, **environment: str) -> Iterator[int]:
         child.stdout.close()
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-
-
-@needs_root
 def test_a_leak_on_a_command_line_is_found_by_another_user() -> None:
+    require_root("become another user")
     with waiting("ours", SECRET) as pid:
         view = proc_as_another_user([pid])
     assert view.uid == NOBODY
@@ -124,9 +122,9 @@ def test_a_leak_on_a_command_line_is_found_by_another_user() -> None:
     assert {f"{pid}/environ", f"{pid}/fd", f"{pid}/mem", f"{pid}/maps"} <= view.denied
 
 
-@needs_root
 @pytest.mark.parametrize("how", ["show", "hide"])
 def test_a_leak_in_an_environment_is_found_by_its_own_user_unless_the_process_is_undumpable(how: str) -> None:
+    require_root("become another user")
     with waiting(how, TOKEN=SECRET) as pid:
         view = proc_as_another_user([pid])
     found = HUNT.in_proc(view)

@@ -7,6 +7,8 @@ import os
 import pytest
 from nanoclaw_standins import ScriptedGateway, a_message, a_policy, a_tenant
 
+from tests.support.missing import require_root
+
 GROUPS = {"main": {"chat": "dc:1", "main": True}, "lab": {"chat": "dc:2", "requires_trigger": False}}
 LARGE = 10 * 1024 * 1024
 
@@ -93,8 +95,7 @@ async def test_what_is_not_a_file_of_its_own_is_refused_in_words(tmp_path, make,
 
 
 async def test_a_device_is_refused(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("only root can make a device")
+    require_root("make a device")
     async with a_tenant(tmp_path, ScriptedGateway(), policy()) as (tenant, _):
         try:
             os.mknod(tenant.paths.group("nanoclaw", "lab") / "x", 0o020666, os.makedev(1, 5))

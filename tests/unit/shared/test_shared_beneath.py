@@ -14,6 +14,7 @@ from shared.beneath import (
     write_beneath,
 )
 from shared.errors import Denied, Invalid, NotFound
+from tests.support.missing import require_root
 
 
 @pytest.fixture
@@ -116,8 +117,7 @@ def test_a_root_that_is_a_file_or_a_link_is_refused_in_words(root):
 
 
 def test_what_root_makes_belongs_to_whom_the_folder_belongs(root):
-    if os.geteuid() != 0:
-        pytest.skip("only root can hand files over")
+    require_root("hand files over")
     root.mkdir()
     os.chown(root, 4321, 4322)
     write_beneath(root, ("a",), "f", b"x")
