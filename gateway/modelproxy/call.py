@@ -37,6 +37,11 @@ class Call:
     adapter: Adapter = field(default_factory=Adapter)
     reservation: object = None
 
+    @property
+    def is_workers(self) -> bool:
+        """Whether a worker calls, whose requests are looked at word for word."""
+        return bool(self.identity.worker_id)
+
     def record(self, now: float) -> RequestRecord:
         """For the ledger.
 

@@ -14,8 +14,9 @@ from gateway.modelproxy.call import Call
 from gateway.modelproxy.dialects import Headers, error_event, plain_refusal
 from gateway.modelproxy.exchange import ClientGoneError, Exchange, Receive, Scope, Send
 from gateway.modelproxy.identity import ModelIdentity
-from gateway.modelproxy.routes import Route, find_route, parse_body, upstream_headers, upstream_url
+from gateway.modelproxy.routes import Route, betas_of, find_route, parse_body, upstream_headers, upstream_url
 from gateway.modelproxy.streams import EndMark, WholeEvents
+from gateway.modelproxy.worker_requests import is_harmless_beta, worker_request
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Denied, GatewayError, Internal, Invalid, UpstreamError
 from shared.http.client import HttpPool, StreamedAnswer
@@ -34,6 +35,9 @@ _UNKNOWN_LIMIT_S = 60.0
 _RUN_HEADER = b"x-clawgate-run"
 _MAX_WHOLE_BYTES = 32 << 20
 _MAX_REFUSAL_BYTES = 64 << 10
+_MAX_TOLD = 64
+_WORKER_ROUTE = "messages"
+_SHOWN_CHARS = 60
 _CLIENT_GONE = 499
 _FIRST_REDIRECT = 300
 _FIRST_ERROR_STATUS = 400
@@ -122,6 +126,7 @@ class ModelProxy:
         self._gate = gate
         self._keep_alive_s = keep_alive_s
         self._clock = clock
+        self._told: set[str] = set()
 
     async def handle(
         self,
@@ -192,6 +197,9 @@ class ModelProxy:
         body = parse_body(raw) if route.max_body_bytes else {}
         call.model = str(body.get("model", ""))[:80]
         call.streams = body.get("stream") is True
+        if call.is_workers and raw:
+            raw = worker_request(body)
+            self._tell_left_out(call, scope["headers"])
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(exchange.watch_client())
@@ -216,6 +224,13 @@ class ModelProxy:
         if exchange.client_gone:
             raise ClientGoneError
 
+    def _tell_left_out(self, call: Call, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Log the features that a worker asks for and does not get, each once: a new command line may have new ones."""
+        names = {beta[:_SHOWN_CHARS] for beta in betas_of(headers) if not is_harmless_beta(beta)} - self._told
+        if names and len(self._told) < _MAX_TOLD:
+            self._told |= names
+            _log.warning("model.betas_left_out", worker_id=call.identity.worker_id, betas=sorted(names))
+
     async def _forward(
         self,
         call: Call,
@@ -235,7 +250,9 @@ class ModelProxy:
             async with self._http.stream(
                 route.method,
                 upstream_url(route, auth, scope.get("query_string", b""), path=call.adapter.path),
-                headers=upstream_headers(route, auth, scope["headers"], body, path=call.adapter.path),
+                headers=upstream_headers(
+                    route, auth, scope["headers"], body, path=call.adapter.path, is_worker=call.is_workers
+                ),
                 body=raw,
                 read_timeout_s=_READ_TIMEOUT_S,
             ) as answer:
@@ -387,6 +404,9 @@ def _check_capability(identity: ModelIdentity, route: Route) -> None:
         who = f"worker {identity.worker_id}" if identity.worker_id else f"tenant {identity.tenant}"
         allowed = ", ".join(sorted(identity.routes)) or "none"
         raise Denied(f"{who} may not use the model route {route.name} (allowed: {allowed})", code="model.route")
+    if identity.worker_id and route.name != _WORKER_ROUTE:
+        # Only of Messages is it known what a worker must not ask for.
+        raise Denied(f"workers have the model route {_WORKER_ROUTE} and no other", code="model.route")
 
 
 def _refuses_credential(auth: ProviderAuth, status: int, body: bytes) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.credentials.models import Provider, ProviderAuth
 from gateway.modelproxy.dialects import Dialect, Headers
 from gateway.modelproxy.initiator import initiator_of, shows_pictures
+from gateway.modelproxy.worker_requests import is_harmless_beta
 from shared.errors import Invalid, NotFound
 from shared.ids import new_id
 from shared.json_values import object_of
@@ -18,7 +19,8 @@ OAUTH_BETA = "oauth-2025-04-20"
 _OAUTH_BETA_PREFIX = "oauth-"
 _CLAUDE_CODE_BETA_PREFIX = "claude-code-"
 _SESSION = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
-_QUERY = re.compile(rb"[A-Za-z0-9_=&.-]{0,200}")
+_QUERY = b"beta=true"
+"""All that the provider's own client sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class Route:
     passed_from: tuple[bytes, ...] = ()
 
 
-_CLAUDE_HEADERS = frozenset({b"accept", b"content-type", b"user-agent", b"x-app", b"x-claude-code-session-id"})
+_CLAUDE_HEADERS = frozenset(
+    {b"accept", b"content-type", b"user-agent", b"x-app", b"x-claude-code-session-id"}
+    | {b"anthropic-version", b"anthropic-dangerous-direct-browser-access"}
+)
 _OPENAI_HEADERS = frozenset({b"accept", b"content-type"})
 _MESSAGES_HEADERS = frozenset({b"content-type", b"anthropic-version"})
 _MESSAGES_VERSION = (b"anthropic-version", b"2023-06-01")
@@ -59,7 +64,7 @@ ROUTES: Mapping[str, Route] = {
             "anthropic",
             32 << 20,
             _CLAUDE_HEADERS,
-            (b"anthropic-", b"x-stainless-"),
+            (b"x-stainless-",),
         ),
         Route("chat/completions", "POST", "copilot", "/chat/completions", "openai", 32 << 20, _OPENAI_HEADERS),
         Route("copilot/messages", "POST", "copilot", "/v1/messages", "anthropic", 32 << 20, _MESSAGES_HEADERS),
@@ -92,7 +97,7 @@ def find_route(name: str) -> Route:
 
 
 def upstream_url(route: Route, auth: ProviderAuth, query: bytes, *, path: str = "") -> str:
-    """The address to call; a query is passed on only where the provider's own client sends one.
+    """The address to call; a query is passed on only where and as the provider's own client sends it.
 
     Args:
         route: which model route.
@@ -101,7 +106,7 @@ def upstream_url(route: Route, auth: ProviderAuth, query: bytes, *, path: str = 
         path: instead of the route's own.
     """
     url = auth.base_url + (path or route.path)
-    if query and route.provider == "claude" and _QUERY.fullmatch(query):
+    if query == _QUERY and route.provider == "claude":
         url += "?" + query.decode("ascii")
     return url
 
@@ -113,6 +118,7 @@ def upstream_headers(
     body: Mapping[str, Any],
     *,
     path: str = "",
+    is_worker: bool = False,
 ) -> Headers:
     """Headers for the provider: what may pass, plus the credential, and never both kinds of credential.
 
@@ -122,6 +128,7 @@ def upstream_headers(
         received: the caller's headers.
         body: the caller's request.
         path: where the call goes, when it is translated for another path than the route's own.
+        is_worker: the caller may switch on only the features that `gateway.modelproxy.worker_requests` lists.
     """
     own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in auth.headers]
     replaced = {name.lower() for name, _ in own}
@@ -132,7 +139,7 @@ def upstream_headers(
     # Answers are passed on byte for byte and looked into for their usage: compressed ones would hide it.
     headers.append((b"accept-encoding", b"identity"))
     if route.dialect == "anthropic" and not path:
-        if betas := _betas(received, auth):
+        if betas := _betas(received, auth, is_worker=is_worker):
             headers.append((b"anthropic-beta", betas))
         if route.provider == "copilot" and not any(name == _MESSAGES_VERSION[0] for name, _ in headers):
             headers.append(_MESSAGES_VERSION)
@@ -183,16 +190,18 @@ def _passes_translated(name: bytes, _route: Route) -> bool:
     return name == b"content-type"
 
 
-def _betas(received: Iterable[tuple[bytes, bytes]], auth: ProviderAuth) -> bytes:
-    """The features a caller asks for, without those that say how it signed in or, to Copilot, who it is."""
+def betas_of(received: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """The features a caller asks for."""
+    asked = (value.decode("latin-1").split(",") for name, value in received if name == b"anthropic-beta")
+    return [beta for part in asked for name in part if (beta := name.strip())]
+
+
+def _betas(received: Iterable[tuple[bytes, bytes]], auth: ProviderAuth, *, is_worker: bool) -> bytes:
+    """Those passed on: without those that say how the caller signed in or, to Copilot, who it is."""
     left_out = (_OAUTH_BETA_PREFIX,) if auth.provider == "claude" else (_OAUTH_BETA_PREFIX, _CLAUDE_CODE_BETA_PREFIX)
-    names = [
-        beta
-        for name, value in received
-        if name == b"anthropic-beta"
-        for beta in (part.strip() for part in value.decode("latin-1").split(","))
-        if beta and not beta.startswith(left_out)
-    ]
+    names = [beta for beta in betas_of(received) if not beta.startswith(left_out)]
+    if is_worker:
+        names = [beta for beta in names if is_harmless_beta(beta)]
     if auth.provider == "claude" and auth.kind == "oauth":
         names.append(OAUTH_BETA)
     return ",".join(dict.fromkeys(names)).encode("latin-1")

@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 
+from gateway.modelproxy.worker_requests import is_harmless_beta, worker_request
 from tests.support.worker_house import POLICY, a_house
 
 pytestmark = pytest.mark.engine
@@ -26,6 +27,10 @@ async def test_the_agent_answers_and_a_follow_up_reaches_the_same_live_session(d
         assert await house.ask(again, "and again") == "echo 2: and again"
         call = house.endpoints.calls[0]
         assert (call.worker_id, call.headers["authorization"]) == (worker.worker_id, "Bearer placeholder")
+        for call in house.endpoints.calls:
+            # What the gateway lets a worker ask for is all that the command line asks for.
+            assert json.loads(worker_request(call.body)) == call.body
+            assert all(is_harmless_beta(name) for name in call.headers["anthropic-beta"].split(","))
 
 
 async def test_the_container_holds_no_power_and_no_secret(docker_host, tmp_path, monkeypatch) -> None:

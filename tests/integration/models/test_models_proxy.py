@@ -182,6 +182,28 @@ async def test_a_worker_socket_serves_messages_and_nothing_else(rig, tmp_path) -
         assert not r.world.requests
 
 
+async def test_a_worker_cannot_have_the_provider_go_where_it_may_not(rig, tmp_path) -> None:
+    async with rig(tmp_path) as r:
+        for more, field in (
+            ({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, "tools.0.type"),
+            ({"mcp_servers": [{"type": "url", "url": "https://evil.example/mcp", "name": "x"}]}, "mcp_servers"),
+        ):
+            answer = await ask(r.worker, "fetch it", **more)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
+            assert error["message"].startswith(field)
+            assert "web_fetch" in error["message"]
+            assert answer.headers["x-should-retry"] == "false"
+        assert not r.world.requests
+        # Of a key that stands twice readers differ on which counts: what was looked at is what is sent.
+        twice = b'{"tools":[{"type":"web_fetch_20250910"}],"tools":[],' + json.dumps(message("hi")).encode()[1:]
+        betas = CLI_HEADERS | {"anthropic-beta": "mcp-client-2025-04-04,effort-2025-11-24"}
+        assert (await r.worker.post("/v1/messages?x=1", content=twice, headers=betas)).status_code == 200
+        [seen] = r.world.of("claude", "messages")
+        assert (seen.body, seen.query) == (message("hi", tools=[]), "")
+        assert seen.headers["anthropic-beta"] == "effort-2025-11-24,oauth-2025-04-20"
+
+
 async def test_a_socket_without_a_worker_answers_403(rig, tmp_path) -> None:
     async with rig(tmp_path) as r:
         transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "stranger"))

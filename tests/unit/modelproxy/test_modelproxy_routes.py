@@ -42,7 +42,23 @@ def test_the_oauth_beta_goes_with_the_token_and_never_with_the_key(received) -> 
     assert not [beta for beta in betas(KEY) if beta.startswith("oauth")]
 
 
-@pytest.mark.parametrize(("query", "kept"), [(b"beta=true", True), (b"x=/../y", False), (b"a b", False), (b"", False)])
+def test_a_worker_switches_on_only_what_reaches_nobody() -> None:
+    received = [
+        (b"anthropic-beta", b"claude-code-20250219, mcp-client-2025-04-04,effort-2025-11-24"),
+        (b"anthropic-beta", b"web-fetch-2025-09-10"),
+        (b"anthropic-version", b"2023-06-01"),
+        (b"anthropic-workspace-id", b"other"),
+    ]
+    sent = dict(upstream_headers(ROUTES["messages"], OAUTH, received, {}, is_worker=True))
+    assert sent[b"anthropic-beta"] == b"claude-code-20250219,effort-2025-11-24,oauth-2025-04-20"
+    assert sent[b"anthropic-version"] == b"2023-06-01"
+    assert b"anthropic-workspace-id" not in sent
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [(b"beta=true", True), (b"beta=true&x=1", False), (b"x=/../y", False), (b"a b", False), (b"", False)],
+)
 def test_only_a_harmless_query_is_passed_on(query: bytes, kept: bool) -> None:
     assert ("?" in upstream_url(find_route("messages"), OAUTH, query)) is kept
 
