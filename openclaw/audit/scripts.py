@@ -1,56 +1,37 @@
-"""The two scripts that the owner's commands name in an original's place: thin wrappers around our own commands.
+"""The two scripts that the owner's commands name in an original's place: links to one file of this program.
 
-They are written at each start, read-only; where the tenant is started by root they are root's.
+The program is root's wherever root installed it, in the image too; a tenant owns the links, and never what they run.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from shared.config.paths import Paths
-from shared.secrets.files import write_private
 
-SCRIPTS: Final = {"quick-audit.sh": "quick-audit", "quick-harden.sh": "quick-harden"}
-"""File name, and the command of ``openclaw security`` that it calls."""
+SCRIPTS: Final = ("quick-audit.sh", "quick-harden.sh")
+"""File names; without the ending they are commands of ``openclaw security``."""
 
-
-def script(paths: Paths, tenant: str, command: str, program: Path) -> str:
-    """A script's text.
-
-    Args:
-        paths: the installation's; named in it, since whoever calls it may have another environment.
-        tenant: whose.
-        command: of ``openclaw security``.
-        program: the ``openclaw`` command beside this program.
-    """
-    return (
-        "#!/bin/sh\n"
-        "# Written by Clawgate at each start; changes are lost. See docs/audit.md.\n"
-        f'export CLAWGATE_RUNTIME="${{CLAWGATE_RUNTIME:-{paths.runtime}}}"\n'
-        f"program={shlex.quote(str(program))}\n"
-        '[ -x "$program" ] || program=openclaw\n'
-        f'exec "$program" security {command} --tenant {shlex.quote(tenant)}'
-        f' --state {shlex.quote(str(paths.state))} "$@"\n'
-    )
+PROGRAM: Final = Path(__file__).parent / "quick.sh"
 
 
-def install_scripts(paths: Paths, tenant: str, program: Path | None = None) -> None:
-    """Write both where they differ. Blocks.
+def install_scripts(paths: Paths, tenant: str) -> None:
+    """Put both links where they are missing or are something else. Blocks.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    program = program or Path(sys.prefix) / "bin" / "openclaw"
-    for name, command in SCRIPTS.items():
-        place, text = paths.openclaw_script(tenant, name), script(paths, tenant, command, program)
+    for name in SCRIPTS:
+        place = paths.openclaw_script(tenant, name)
         for folder in _folders(place, paths.tenant(tenant)):
             folder.mkdir(mode=0o755, exist_ok=True)
-        if place.is_symlink() or not place.is_file() or place.read_text(encoding="utf-8") != text:
-            write_private(place, text, mode=0o555)
+        if not place.is_symlink() or place.readlink() != PROGRAM:
+            beside = place.with_name(f".{name}.{secrets.token_hex(4)}")
+            beside.symlink_to(PROGRAM)
+            beside.replace(place)
 
 
 def _folders(place: Path, root: Path) -> Iterator[Path]:

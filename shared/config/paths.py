@@ -15,7 +15,8 @@ from pathlib import Path
 from shared.errors import ConfigError
 
 SERVICE_STATE = Path("/var/lib/clawgate")
-"""Where a service keeps its state; its sockets are then in /run/clawgate."""
+"""Where a service keeps its state; its sockets are then in `SERVICE_RUNTIME`."""
+SERVICE_RUNTIME = Path("/run/clawgate")
 _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET_NAME = len("/w/0123456789abcdef/api.sock")
 
@@ -40,8 +41,9 @@ def default_runtime_dir(state: Path) -> Path:
     if value := os.environ.get("CLAWGATE_RUNTIME"):
         return Path(value).absolute()
     digest = hashlib.sha256(str(state.absolute()).encode()).hexdigest()[:8]
-    if os.geteuid() == 0 and state.absolute() == SERVICE_STATE:
-        return Path("/run/clawgate")
+    # A tenant's own user finds the service's sockets too; only root can make a folder there.
+    if state.absolute() == SERVICE_STATE and (os.geteuid() == 0 or SERVICE_RUNTIME.is_dir()):
+        return SERVICE_RUNTIME
     base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108 - 0700 and owner-checked on creation
     return base / f"clawgate-{digest}"
 

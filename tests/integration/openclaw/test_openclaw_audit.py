@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import os
 import socket
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +21,7 @@ from openclaw.audit.catalogue import CATALOGUE, report_view
 from openclaw.audit.exec_checks import must_not_run
 from openclaw.audit.facts import Facts
 from openclaw.audit.harden import harden
-from openclaw.audit.scripts import install_scripts
+from openclaw.audit.scripts import PROGRAM, install_scripts
 from openclaw.cli import cli
 from openclaw.config import OpenClawPolicy
 from openclaw.config.service import ConfigService
@@ -258,15 +261,50 @@ async def test_what_changes_who_may_do_what_is_reported_to_the_gateway(paths):
     assert [(event.kind, event.subject) for event in gateway.events] == [("pairing.approved", "discord 300")]
 
 
-def test_hardening_tightens_once_and_the_scripts_are_read_only(paths):
+def test_the_scripts_are_the_programs_and_call_the_tenant_in_whose_folder_they_lie(paths, tmp_path):
+    """What runs is root's where root has installed the program, and nobody else may write it."""
+    for tenant in ("openclaw", "second"):
+        paths.tenant(tenant).mkdir(parents=True, exist_ok=True)
+        install_scripts(paths, tenant)
+    place = paths.openclaw_script("second", "quick-audit.sh")
+    facts = place.stat()
+    assert place.is_symlink()
+    assert facts.st_mode & 0o777 == 0o755
+    if os.geteuid() == 0:
+        assert facts.st_uid == 0
+
+    program = tmp_path / "bin" / "openclaw"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@"\n')
+    program.chmod(0o755)
+    elsewhere = tmp_path / "lib" / "python" / "site-packages" / "openclaw" / "audit" / "quick.sh"
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_text(place.read_text())
+
+    def typed(link: Path, *words: str) -> str:
+        link.unlink(missing_ok=True)
+        link.symlink_to(elsewhere)
+        return subprocess.run(["bash", link, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+    whose = f"--tenant second --state {paths.state}"
+    assert typed(place, "--json") == f"security quick-audit {whose} --json"
+    assert typed(paths.openclaw_script("second", "quick-harden.sh")) == f"security quick-harden {whose}"
+    mounted = tmp_path / ".openclaw" / "skills" / "secureclaw" / "scripts"
+    mounted.mkdir(parents=True)
+    assert typed(mounted / "quick-audit.sh") == "security quick-audit", "Compose's environment names the state"
+
+
+def test_what_a_tenant_put_in_a_scripts_place_is_the_programs_again_at_its_next_start(paths):
     install_scripts(paths, "openclaw")
     place = paths.openclaw_script("openclaw", "quick-audit.sh")
-    assert place.stat().st_mode & 0o777 == 0o555
-    assert "security quick-audit --tenant openclaw" in place.read_text()
-    place.chmod(0o755)
+    place.unlink()
     place.write_text("#!/bin/sh\necho all is well\n")
     install_scripts(paths, "openclaw")
-    assert "security quick-audit" in place.read_text(), "a changed script is written anew"
+    assert place.resolve() == PROGRAM.resolve()
+    assert sorted(file.name for file in place.parent.iterdir()) == ["quick-audit.sh", "quick-harden.sh"]
+
+
+def test_hardening_tightens_once(paths):
     config_file(paths, "{}")
     paths.openclaw_config("openclaw").chmod(0o644)
     assert any("openclaw.json: 644 -> 600" in line for line in harden(paths, "openclaw"))

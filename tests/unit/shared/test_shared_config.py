@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from shared.config import paths as paths_module
 from shared.config.envfile import read_env
-from shared.config.paths import Paths
+from shared.config.paths import SERVICE_STATE, Paths
 from shared.config.toml import load_policy, operator_file
 from shared.config.tomlwrite import overlay_file, to_toml
 from shared.config.upstreams import Upstreams
@@ -109,6 +110,18 @@ def test_names_that_would_spend_credit_are_refused(tmp_path: Path, name: str) ->
 
 def test_missing_env_file_is_empty(tmp_path: Path) -> None:
     assert read_env(tmp_path / ".env") == {}
+
+
+def test_a_tenants_own_user_finds_the_services_sockets_and_nobody_else_is_sent_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLAWGATE_RUNTIME", raising=False)
+    monkeypatch.setattr(paths_module.os, "geteuid", lambda: 64101)
+    monkeypatch.setattr(paths_module, "SERVICE_RUNTIME", tmp_path / "run")
+    assert Paths.resolve(SERVICE_STATE).runtime != tmp_path / "run", "no service runs here"
+    (tmp_path / "run").mkdir()
+    assert Paths.resolve(SERVICE_STATE).runtime == tmp_path / "run"
+    assert Paths.resolve(tmp_path / "state").runtime != tmp_path / "run"
 
 
 def test_runtime_directory_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
