@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.audit.base import GatewayCheck, TenantCheck
 from gateway.audit.facts import Facts
+from gateway.audit.gather import observed_deployment
 from gateway.host.firewall import Rule, parse_rules
 from gateway.tunnel.service import validate
 from shared.audit.models import Outcome, holds, unknown
@@ -57,7 +58,9 @@ class Tunnel(GatewayCheck):
     def look(self, facts: Facts) -> Outcome:
         file = Path(facts.tunnel.config_file)
         found = validate(facts.tunnel, facts.paths, file)
-        return holds([f"line {finding.line}: {finding.text}" for finding in found], str(file))
+        unseen = "; homes are closed to our unit: `sudo clawgate audit` looks there too"
+        told = f"{file}{unseen if observed_deployment() == 'systemd' else ''}"
+        return holds([f"line {finding.line}: {finding.text}" for finding in found], told)
 
 
 class Firewall(GatewayCheck):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pwd
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,21 @@ def write(policy: TunnelPolicy, paths: Paths, file: Path) -> list[str]:
     return done
 
 
-def validate(policy: TunnelPolicy, paths: Paths, file: Path) -> list[Finding]:
+def every_home() -> set[Path]:
+    """Homes of all users of this machine, and ours, which the environment may have put elsewhere."""
+    return {Path.home(), *(Path(user.pw_dir) for user in pwd.getpwall())}
+
+
+def validate(
+    policy: TunnelPolicy, paths: Paths, file: Path, homes: Callable[[], set[Path]] = every_home
+) -> list[Finding]:
     """All that is wrong with cloudflared's file and what lies around it.
+
+    Args:
+        policy: what should hold.
+        paths: the installation's.
+        file: cloudflared's.
+        homes: where an account's certificate may lie, since ``cloudflared tunnel login`` puts it into its user's.
 
     Raises:
         NotFound: there is no such file.
@@ -78,10 +92,10 @@ def validate(policy: TunnelPolicy, paths: Paths, file: Path) -> list[Finding]:
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{file} cannot be read: {error}", code="tunnel.file") from None
     found = check(read_document(text), policy, allowed_origins(paths))
-    return found + _around(policy, file)
+    return found + _around(policy, [file.parent, *sorted(home / ".cloudflared" for home in homes())])
 
 
-def _around(policy: TunnelPolicy, file: Path) -> list[Finding]:
+def _around(policy: TunnelPolicy, folders: Iterable[Path]) -> list[Finding]:
     """The tunnel's credentials, and what must not lie on a server."""
     found = []
     credentials = Path(policy.credentials_file).expanduser()
@@ -95,12 +109,12 @@ def _around(policy: TunnelPolicy, file: Path) -> list[Finding]:
         found.append(Finding("error", 0, error.detail, f"chmod 600 {credentials}"))
     except OSError as error:
         found.append(Finding("warning", 0, f"{credentials}: {error.strerror}", "ask as root"))
-    for folder in (file.parent, Path("~/.cloudflared").expanduser()):
+    for folder in folders:
         certificate = folder / "cert.pem"
         try:
             lies_there = certificate.exists()
         except OSError:
-            continue
+            continue  # a home that is closed to us; root sees them all
         if lies_there:
             text = f"{certificate} can make and delete every tunnel of the account; a server needs it for nothing"
             found.append(Finding("warning", 0, text, "move it to a machine of your own"))

@@ -16,17 +16,14 @@ from gateway.app import Gateway, running_gateway
 from gateway.cli.model_api import cli
 from gateway.settings import Settings
 from shared.config.paths import Paths
-from shared.config.toml import operator_file
-from shared.config.tomlwrite import overlay_file
 from shared.errors import GatewayError
 from shared.secrets.files import write_private
+from tests.support.offline_settings import write_offline_settings
 
 
 def settings_in(folder: Path, **model_api: Any) -> Settings:
     paths = Paths(state=folder / "s", runtime=folder / "r")
-    overlay_file(
-        operator_file("gateway", paths), {"sandbox": True, "engine": {"kind": "process"}, "model_api": model_api}
-    )
+    write_offline_settings(paths, model_api=model_api)
     write_private(paths.env_file, "")
     return Settings.load(paths)
 

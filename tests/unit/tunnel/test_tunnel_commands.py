@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import pwd
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from gateway.cli.tunnel import cli
-from gateway.tunnel.policy import TunnelPolicy
-from gateway.tunnel.service import allowed_origins, ask
+from gateway.tunnel.policy import TunnelPolicy, load_tunnel
+from gateway.tunnel.service import allowed_origins, ask, every_home, validate
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
 from shared.config.tomlwrite import overlay_file
@@ -72,6 +74,19 @@ def test_open_credentials_and_a_certificate_are_named(paths, tmp_path):
     assert [finding["level"] for finding in findings] == ["error", "warning"]
     assert "chmod 600" in findings[0]["fix"]
     assert "every tunnel of the account" in findings[1]["text"]
+
+
+def test_a_certificate_in_another_users_home_is_found_too(paths, tmp_path):
+    run(paths, "config", "--write")
+    owner, other = tmp_path / "home" / "owner", tmp_path / "home" / "other"
+    certificate = owner / ".cloudflared" / "cert.pem"
+    certificate.parent.mkdir(parents=True)
+    file = tmp_path / "etc" / "config.yml"
+    assert validate(load_tunnel(paths), paths, file, homes=lambda: {other, owner}) == []
+    certificate.write_text("x")
+    (finding,) = validate(load_tunnel(paths), paths, file, homes=lambda: {other, owner})
+    assert str(certificate) in finding.text
+    assert {Path(user.pw_dir) for user in pwd.getpwall()} <= every_home(), "whoever asks, root's and the owner's alike"
 
 
 def test_without_a_tunnel_every_command_says_so(tmp_path):
