@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +44,7 @@ from gateway.modelproxy.proxy import ModelProxy
 from gateway.modelproxy.public import AsgiApp, PublicOptions, halting_gate, listener_identity, pacing_gate, public_app
 from gateway.modelproxy.quota import CopilotQuota
 from gateway.notices.decide import budget_notice
+from gateway.notices.models import OwnerNotice
 from gateway.notices.service import Notices
 from gateway.notices.store import NoticeStore
 from gateway.notices.watch import SignInWatch
@@ -66,6 +67,7 @@ from gateway.workers.instance import installation_id
 from gateway.workers.launch import Launcher
 from gateway.workers.mounts import Allowlist, socket_path
 from gateway.workers.pool import WorkerPool
+from gateway.workers.room import MB, Rooms
 from shared.clock import SYSTEM_CLOCK
 from shared.config.paths import Paths
 from shared.config.process import log_level
@@ -233,9 +235,11 @@ class Gateway:
             instance=installation_id(paths),
             sandbox=settings.policy.sandbox,
             launcher=launcher,
+            rooms=build_rooms(settings, tell=self.notices.tell),
         )
         await self.pool.start()
         stack.push_async_callback(self.pool.stop)
+        tasks.start(self.pool.rooms.measure_all(sorted(self.kinds)), name="rooms")
 
         self.egress = await self.build_egress(database, http)
         images = WorkerImages(engine, settings.policy.workers, self.pool)
@@ -324,6 +328,8 @@ class Gateway:
             docker_host=settings.policy.engine.host,
             audit=self.audit,
             posts=Upkeep(self.social, DraftStore(database), authority),
+            rooms=self.pool.rooms,
+            tenants=lambda: sorted(self.kinds),
             images=images if settings.policy.engine.kind == "docker" else None,
         )
         self.maintenance = build_maintenance(parts, settings.policy.workers.timezone)
@@ -446,6 +452,7 @@ class Gateway:
             "summary": f"{len(workers)} workers, engine {self.engine.kind} {self.engine.version}",
             "engine": {"kind": self.engine.kind, "version": self.engine.version, "address": self.engine.address},
             "workers": workers,
+            "disk": [use.as_json() for use in self.pool.rooms.known()],
             "model_api_port": self.model_api.port,
             "media_port": self.media_port,
             "metrics_port": self.metrics_port,
@@ -539,6 +546,16 @@ def client_keys(settings: Settings) -> ClientKeys | None:
     keys = ClientKeys(Path(settings.policy.model_api.keys_file).expanduser())
     keys.load()
     return keys
+
+
+def build_rooms(settings: Settings, tell: Callable[[OwnerNotice], None] = lambda _notice: None) -> Rooms:
+    """The disk budgets of groups and tenants."""
+    return Rooms(
+        settings.paths,
+        group_bytes=settings.policy.workers.group_disk_mb * MB,
+        tenant_bytes={name: tenant.disk_mb * MB for name, tenant in settings.policy.tenants.items()},
+        tell=tell,
+    )
 
 
 def build_engine(settings: Settings) -> Engine:

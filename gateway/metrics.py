@@ -67,6 +67,10 @@ CATALOGUE: Final[Catalogue] = with_process_figures(
         "clawgate_notices_waiting": Figure("gauge", "Notices that the owner has not been told yet."),
         "clawgate_disk_free_bytes": Figure("gauge", "Room where the state lies."),
         "clawgate_disk_size_bytes": Figure("gauge", "Size of that file system."),
+        "clawgate_disk_used_bytes": Figure(
+            "gauge", "What a group's files take, or all of a tenant where group is empty.", ("tenant", "group")
+        ),
+        "clawgate_disk_budget_bytes": Figure("gauge", "What it may take.", ("tenant", "group")),
         **job_figures("clawgate"),
     },
 )
@@ -129,6 +133,9 @@ class GatewayFigures:
         disk = await asyncio.to_thread(look, self.paths.state)
         sheet.put("clawgate_disk_free_bytes", disk.free)
         sheet.put("clawgate_disk_size_bytes", disk.total)
+        for use in self.pool.rooms.known():
+            sheet.put("clawgate_disk_used_bytes", use.used_bytes, use.tenant, use.group)
+            sheet.put("clawgate_disk_budget_bytes", use.limit_bytes, use.tenant, use.group)
         await self._fill_credentials(sheet)
         await self._fill_budgets(sheet)
 

@@ -28,7 +28,8 @@ def collect_overview(paths: Paths) -> dict[str, Any]:
     """Everything the screen shows, as JSON.
 
     Beside what `collect_status` gives: ``sign_ins``, ``workers``, ``waiting`` (messages by process), ``jobs`` (those
-    that failed, then the next), ``budgets``, and ``problems``: a sentence each about what needs a person.
+    that failed, then the next), ``budgets``, ``disk`` (what
+    tenants and groups take), and ``problems``: a sentence each about what needs a person.
     """
     report = collect_status(paths)
     problems: list[str] = []
@@ -58,8 +59,11 @@ def collect_overview(paths: Paths) -> dict[str, Any]:
         if line["health"] in _NEED_A_PERSON
     ]
     problems += [f"{job['process']}/{job['name']} failed: {job['detail']}" for job in jobs if job["failures"]]
+    disk: list[dict[str, Any]] = running.get("gateway", {}).get("status", {}).get("disk", [])
+    problems += [use["detail"] for use in disk if use["detail"]]
     return {
         **report,
+        "disk": disk,
         "sign_ins": [line for line in sign_ins if line["health"] != "missing"],
         "workers": running.get("gateway", {}).get("status", {}).get("workers", []),
         "waiting": {name: _waiting(process["status"]) for name, process in running.items() if name != "gateway"},

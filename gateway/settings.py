@@ -47,12 +47,15 @@ class TenantPolicy(Strict):
             ``clawgate-<tenant>`` if there is such a user, else root's own.
         enabled: start it; false keeps its state and stops it from being started.
         routes: model routes it may call on its own socket; all others are refused.
+        disk_mb: what all its state may take on disk. Above it no worker is started for any of its groups, and the owner
+            is told.
     """
 
     kind: TenantKind
     user: str = Field(default="", pattern=r"^([a-z_][a-z0-9_-]{0,30}|[1-9][0-9]{0,9}:[1-9][0-9]{0,9})?$")
     enabled: bool = True
     routes: tuple[ModelRouteName, ...] = ()
+    disk_mb: int = Field(default=8192, ge=64, le=1 << 22)
 
 
 class CredentialFiles(Strict):

@@ -13,16 +13,27 @@ from nanoclaw.agent.stream import Done
 from shared.errors import Busy, DeadlineExceeded, GatewayError
 
 FaultKind = Literal[
-    "worker_lost", "silent", "timeout", "no_worker", "busy", "refused", "credential", "limit", "model_down", "defect"
+    "worker_lost",
+    "silent",
+    "timeout",
+    "no_worker",
+    "busy",
+    "disk",
+    "refused",
+    "credential",
+    "limit",
+    "model_down",
+    "defect",
 ]
 
-_FINAL: frozenset[FaultKind] = frozenset({"silent", "timeout", "refused", "credential"})
+_FINAL: frozenset[FaultKind] = frozenset({"silent", "timeout", "disk", "refused", "credential"})
 _SENTENCES: dict[FaultKind, str] = {
     "worker_lost": "Sorry, the agent stopped before it could answer.",
     "silent": "Sorry, the agent did not say anything for too long and was stopped.",
     "timeout": "Sorry, this took longer than a run may take and was stopped.",
     "no_worker": "Sorry, no agent can be started right now.",
     "busy": "Sorry, all agents are busy.",
+    "disk": "Sorry, there is too much on disk: {said}.",
     "refused": "Sorry, the model refused this request{status}.",
     "credential": "Sorry, the model did not accept our credential{status}; the operator has to sign in again.",
     "limit": "Sorry, the model's usage limit is reached{resets}.",
@@ -36,7 +47,7 @@ class Fault:
     """Why a try gave no answer.
 
     Attributes:
-        detail: for the log and the dead letter; never shown in a chat.
+        detail: for the log and the dead letter; shown in a chat for ``disk`` alone, where people have to clear away.
         status: the provider's HTTP status, 0 when there was none.
         resets_at: Unix seconds at which a usage limit ends, 0 when unknown.
         wait_s: least wait somebody asked for.
@@ -69,6 +80,8 @@ class Verdict:
 
 def fault_of_error(error: GatewayError) -> Fault:
     """Classify an error raised on the way to an answer."""
+    if error.code == "worker.disk":
+        return Fault("disk", error.detail)
     if isinstance(error, WorkerLost):
         return Fault("worker_lost", error.detail)
     if isinstance(error, DeadlineExceeded):
@@ -109,6 +122,7 @@ def decide_fault(fault: Fault, *, attempt: int, delays_s: Sequence[float], run_i
     sentence = _SENTENCES[fault.kind].format(
         status=f" (HTTP {fault.status})" if fault.status else "",
         resets=f" until {_utc(fault.resets_at)}" if fault.resets_at else "",
+        said=fault.detail,
     )
     if fault.kind in _FINAL or attempt > len(delays_s):
         tries = "" if attempt == 1 else f" I gave up after {attempt} tries."

@@ -59,6 +59,12 @@ def _show(report: dict[str, Any]) -> None:
         for job in report["jobs"]
     ]
     click.echo(f"jobs      {', '.join(jobs) or 'none'}")
+    disk = [
+        f"{use['tenant']} {use['used_bytes'] >> 20} of {use['limit_bytes'] >> 20} MB"
+        for use in report["disk"]
+        if not use["group"]
+    ]
+    click.echo(f"disk      {', '.join(disk) or 'not measured yet'}")
     budgets = [f"{row['name']} {row['used']:g} of {row['limit']:g} {row['unit']}" for row in report["budgets"]]
     click.echo(f"budgets   {', '.join(budgets) or 'none set'}")
     for problem in report["problems"]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from gateway.app import build_rooms
 from gateway.doctor.patient import Patient
 from gateway.host.firewall import saved_rules
 from gateway.host.ports import BRIDGE_PORT, UI_PORT
 from gateway.host.service import examine_memory_and_swap, examine_ports
 from gateway.units.install import OLDEST_SYSTEMD, installation_of, look
 from gateway.units.render import GATEWAY_UNIT, UNIT_FOLDER, is_ours
+from gateway.workers.room import MB
 from shared.config.paths import SERVICE_STATE
 from shared.containment import landlock
 from shared.doctor.rows import Row
@@ -37,6 +40,19 @@ def _disk(patient: Patient) -> Iterator[Row]:
         yield Row("disk", "warn", detail, fix)
     else:
         yield Row("disk", "ok", detail)
+
+
+def _rooms(patient: Patient) -> Iterator[Row]:
+    """What tenants and their groups take, measured now."""
+    if patient.settings is None:
+        return
+    rooms = build_rooms(patient.settings)
+    asyncio.run(rooms.measure_all(patient.settings.enabled_tenants()))
+    for use in rooms.known():
+        if use.standing != "ok":
+            yield Row("disk.budget", "warn", use.in_words())
+        elif not use.group:
+            yield Row("disk.budget", "ok", f"{use.tenant} takes {use.used_bytes // MB} of {use.limit_bytes // MB} MB")
 
 
 def _memory(patient: Patient) -> Iterator[Row]:
@@ -128,4 +144,12 @@ def _systemd_version() -> int | None:
     return int(found[1]) if found else None
 
 
-EXAMINATIONS: Final[tuple[Callable[[Patient], Iterable[Row]], ...]] = (_disk, _memory, _ports, _users, _kernel, _units)
+EXAMINATIONS: Final[tuple[Callable[[Patient], Iterable[Row]], ...]] = (
+    _disk,
+    _rooms,
+    _memory,
+    _ports,
+    _users,
+    _kernel,
+    _units,
+)

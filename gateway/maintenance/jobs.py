@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from gateway.notices.watch import SignInWatch
 from gateway.social.upkeep import Upkeep
 from gateway.store import GatewayStore
 from gateway.workers.images import WorkerImages
+from gateway.workers.room import Rooms
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.parse import parse_zone
 from shared.config.paths import Paths
@@ -46,7 +47,7 @@ GATEWAY_JOBS: Final = frozenset(
 )
 """Names of `gateway_jobs`, for whoever checks a policy without a gateway."""
 
-_DISK: Final[frozenset[NoticeKind]] = frozenset({"disk_filling"})
+_DISK: Final[frozenset[NoticeKind]] = frozenset({"disk_filling", "disk_budget"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class GatewayParts:
 
     Attributes:
         images: None without an engine that has images.
+        rooms: how much of the disk groups and tenants take.
+        tenants: their names, as they are now.
         docker_host: the engine's address.
     """
 
@@ -69,6 +72,8 @@ class GatewayParts:
     posts: Upkeep
     audit: AuditDesk
     images: WorkerImages | None
+    rooms: Rooms
+    tenants: Callable[[], Iterable[str]]
     docker_host: str = ""
     clock: Clock = SYSTEM_CLOCK
 
@@ -78,7 +83,12 @@ def gateway_jobs(parts: GatewayParts, policy: MaintenancePolicy) -> list[Job]:
     does = _Works(parts, policy)
     return [
         *own_jobs(parts.database, lambda: [process_logs(parts.paths, "gateway")], policy, clock=parts.clock),
-        Job("disk.watch", "tells the owner when the disk fills up", "*/15 * * * *", does.watch_disk),
+        Job(
+            "disk.watch",
+            "tells the owner when the disk fills up or somebody takes too much of it",
+            "*/15 * * * *",
+            does.watch_disk,
+        ),
         Job("tokens.check", "looks at all sign-ins and when they end", "0 6 * * *", does.check_tokens),
         Job("docker.prune", "empties the build cache and drops worker images nobody uses", "0 4 * * 0", does.prune),
         Job(
@@ -179,10 +189,12 @@ class _Works:
         notice = decide_disk_notice(
             use, self._policy.disk_warn_percent, parts.clock.now(), state_option=parts.paths.state_option
         )
-        if notice is not None:
-            await parts.notices.record(notice)
-        await parts.notices.withdraw(_DISK, but=[notice.key] if notice else [])
-        return f"{use.percent} % full, {use.free / 1e9:.1f} GB left"
+        rooms = await parts.rooms.measure_all(parts.tenants())
+        found = [*([notice] if notice is not None else []), *parts.rooms.notices()]
+        for one in found:
+            await parts.notices.record(one)
+        await parts.notices.withdraw(_DISK, but=[one.key for one in found])
+        return f"{use.percent} % full, {use.free / 1e9:.1f} GB left; {rooms}"
 
     async def check_tokens(self) -> str:
         statuses = await self._parts.watch.look()

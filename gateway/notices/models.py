@@ -14,6 +14,7 @@ NoticeKind = Literal[
     "post_waiting",
     "post_in_doubt",
     "disk_filling",
+    "disk_budget",
     "job_failed",
     "audit_dropped",
 ]

@@ -29,6 +29,8 @@ class WorkerPolicy(Strict):
         log_max_mb: size at which the engine turns over a worker's log; twice this much is kept, and it is as far
             back as a restarted gateway can catch up.
         ring_mb: recent output kept in our memory for each worker, so that re-attaching needs no log.
+        group_disk_mb: what a group's folder and its conversations may take on disk. Above it no worker is started for
+            the group, and one that works is ended at twice as much. No single file may grow beyond it.
         uid_when_root: user of the worker when its tenant runs as root. Never 0.
         debug_log: let the command line write its own log (``docker exec NAME cat /home/node/.claude/debug/latest``).
         max_retries: how often the command line itself retries a model call; few, so that the host decides.
@@ -47,6 +49,7 @@ class WorkerPolicy(Strict):
     scratch_mb: int = Field(default=512, ge=16, le=16_384)
     log_max_mb: int = Field(default=32, ge=1, le=1024)
     ring_mb: float = Field(default=1.0, gt=0, le=256)
+    group_disk_mb: int = Field(default=2048, ge=16, le=1 << 20)
     uid_when_root: int = Field(default=1000, ge=1, le=2**31 - 2)
     timezone: str = Field(default="Asia/Seoul", pattern=r"^[A-Za-z0-9_+/-]{1,64}$")
     debug_log: bool = True

@@ -31,6 +31,7 @@ from gateway.workers.places import Rest, decide_place, decide_rest
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.reconcile import Checkpoint
 from gateway.workers.records import Records
+from gateway.workers.room import MB, Rooms
 from gateway.workers.spec import LABEL, PROTOCOL, spec_hash
 from gateway.workers.stream import WorkerStream
 from gateway.workers.worker import EndReason, Key, Worker
@@ -52,6 +53,7 @@ _SIGTERM_CODE = 143
 _SIGKILL_CODE = 137
 _READ_AHEAD_BYTES = 16 * 1024 * 1024
 _SWEEP_S = 15.0
+_ROOMS_S = 2.0
 
 
 class WorkerEndpoints(Protocol):
@@ -74,6 +76,7 @@ class WorkerPool:
         instance: this installation's id; containers of others are never touched.
         sandbox: permits the process engine, which contains nothing.
         launcher: prepares workers; one without extra mounts unless given.
+        rooms: how much of the disk groups and tenants take; without tenants' budgets unless given.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class WorkerPool:
         instance: str,
         sandbox: bool = False,
         launcher: Launcher | None = None,
+        rooms: Rooms | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if engine.kind == "process" and not sandbox:
@@ -99,6 +103,7 @@ class WorkerPool:
         self._instance = instance
         self._clock = clock
         self._launcher = launcher or Launcher(policy, paths, instance=instance, clock=clock)
+        self.rooms = rooms or Rooms(paths, group_bytes=policy.group_disk_mb * MB, tenant_bytes={}, clock=clock)
         self._records = Records(WorkerNotes(paths), clock)
         self._freezer = Freezer(engine)
         self._workers: dict[str, Worker] = {}
@@ -118,6 +123,7 @@ class WorkerPool:
             _log.warning("workers.engine_unavailable", reason=error.detail, code=error.code)
         self._tasks.start(self._watch(), name="watch")
         self._tasks.start(self._warm(), name="warm")
+        self._tasks.start(self._watch_rooms(), name="rooms")
 
     async def stop(self, *, end_workers: bool = False) -> None:
         """Let go of all workers; they go on and are adopted by the next gateway, unless told to end them."""
@@ -209,7 +215,8 @@ class WorkerPool:
                 standby worker (``worker.no_room``).
             Conflict: the group's worker has a run of another session or with other settings.
             Unavailable: the engine is down or the image missing.
-            Denied: a symbolic link leads a mount out of the tenant's state, or the operator stopped everything.
+            Denied: a symbolic link leads a mount out of the tenant's state, the operator stopped everything, or the
+                group or its tenant takes more of the disk than it may (``worker.disk``).
         """
         require_not_halted(self._paths)
         if not self._adopted:
@@ -235,6 +242,7 @@ class WorkerPool:
                         retryable=True,
                     )
                 await self._end(resident, "stopped")
+            await self.rooms.require_room(tenant, request.group, standby=request.standby)
             await self._find_place(standby=request.standby)
             worker = Worker(
                 worker_id=(worker_id := secrets.token_hex(8)),
@@ -352,6 +360,7 @@ class WorkerPool:
         worker.run_id, worker.used_at = "", self._clock.monotonic()
         self._records.note(worker)
         self._announce()
+        self._tasks.start(self.rooms.measure(tenant, worker.group, anew=False), name=f"{worker_id}.room")
 
     async def pause(self, tenant: str, worker_id: str) -> None:
         """Freeze a worker that has no run; one that is frozen already is success.
@@ -535,6 +544,23 @@ class WorkerPool:
         while True:
             await asyncio.sleep(max(0.1, min(waits)))
             await self.sweep()
+
+    async def end_overrun(self) -> None:
+        """End the agents that work and whose group takes far more of the disk than it may."""
+        working = [worker for worker in self._workers.values() if worker.is_usable and worker.state != "paused"]
+        for use in await self.rooms.overrun((worker.tenant, worker.group) for worker in working):
+            for worker in working:
+                if (worker.tenant, worker.group) == (use.tenant, use.group):
+                    _log.error("worker.disk", worker=worker.worker_id, run_id=worker.run_id, reason=use.in_words())
+                    await self._end(worker, "disk")
+
+    async def _watch_rooms(self) -> None:
+        while True:
+            await asyncio.sleep(_ROOMS_S)
+            try:
+                await self.end_overrun()
+            except (GatewayError, OSError) as error:
+                _log.warning("rooms.failed", reason=str(error))
 
     async def _warm(self) -> None:
         """Read the command line's file once: on a cold machine the first worker would wait five seconds for it."""

@@ -71,6 +71,7 @@ class ContainerSpec:
     nano_cpus: int
     pids: int
     scratch_bytes: int
+    file_bytes: int
     stop_grace_s: int
     log_max_mb: int
     hostname: str = "worker"
@@ -168,7 +169,7 @@ def build_environment(policy: WorkerPolicy) -> dict[str, str]:
 
 _POLICY_OF_A_CONTAINER = {
     *("image", "stop_grace_s", "memory_mb", "cpus", "pids", "timezone", "scratch_mb", "log_max_mb", "uid_when_root"),
-    *("max_retries", "debug_log"),
+    *("max_retries", "debug_log", "group_disk_mb"),
 }
 
 
@@ -241,6 +242,7 @@ def build_spec(
         nano_cpus=max(1_000_000, int(policy.cpus * 1_000_000_000)),
         pids=policy.pids,
         scratch_bytes=policy.scratch_mb * 1024 * 1024,
+        file_bytes=policy.group_disk_mb * 1024 * 1024,
         stop_grace_s=policy.stop_grace_s,
         log_max_mb=policy.log_max_mb,
     )
@@ -286,7 +288,11 @@ def docker_config(spec: ContainerSpec) -> dict[str, Any]:
             "PidsLimit": spec.pids,
             "OomScoreAdj": 500,
             "ShmSize": 64 * 1024 * 1024,
-            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 4096, "Hard": 8192}],
+            "Ulimits": [
+                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "nofile", "Soft": 4096, "Hard": 8192},
+                {"Name": "fsize", "Soft": spec.file_bytes, "Hard": spec.file_bytes},
+            ],
             "Tmpfs": dict.fromkeys(spec.tmpfs, scratch),
             "Mounts": [_bind(mount) for mount in spec.mounts],
             "RestartPolicy": {"Name": "no"},

@@ -13,7 +13,7 @@ from gateway.workers.stream import WorkerStream
 from shared.gatewayclient.models import WorkerInfo, WorkerState
 from shared.lifecycle.inorder import InOrder
 
-EndReason = Literal["", "stopped", "evicted", "idle", "oom", "crashed", "gateway"]
+EndReason = Literal["", "stopped", "evicted", "idle", "oom", "disk", "crashed", "gateway"]
 
 Key = tuple[str, str, bool]
 """Tenant, group, and whether it is an isolated worker: there is one live worker for each."""

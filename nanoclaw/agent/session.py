@@ -35,6 +35,7 @@ _REASONS = {
     "evicted": "its place was needed by another group",
     "idle": "it was idle for too long",
     "oom": "it ran out of memory",
+    "disk": "the files of its group took more than twice what they may",
     "crashed": "it crashed",
     "gateway": "the gateway no longer has it",
 }
@@ -298,7 +299,9 @@ class AgentSession:
             return SessionMissing("the agent's earlier conversation is gone", worker=self.worker_id)
         if (exit_event := self._transport.exit) is not None:
             why = _REASONS[exit_event.reason]
-            return WorkerLost(f"the agent's worker is gone: {why} (code {exit_event.code})", worker=self.worker_id)
+            code = "worker.disk" if exit_event.reason == "disk" else None
+            told = f"the agent's worker is gone: {why} (code {exit_event.code})"
+            return WorkerLost(told, code=code, worker=self.worker_id)
         return WorkerLost(f"the agent's worker cannot be used: {type(error).__name__}", worker=self.worker_id)
 
 

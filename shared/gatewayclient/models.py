@@ -314,7 +314,7 @@ class WorkerEvent(Strict):
 
     event: Literal["exit", "stderr", "taken"]
     code: int = 0
-    reason: Literal["", "stopped", "evicted", "idle", "oom", "crashed", "gateway"] = ""
+    reason: Literal["", "stopped", "evicted", "idle", "oom", "disk", "crashed", "gateway"] = ""
     text: str = ""
 
 

@@ -42,7 +42,8 @@ async def test_the_container_holds_no_power_and_no_secret(docker_host, tmp_path,
         " ls -la /var/run/docker.sock /run/docker.sock 2>&1; ls /run/clawgate;"
         " cat /proc/1/environ /proc/*/environ 2>/dev/null | tr '\\0' '\\n';"
         " cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null;"
-        " cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; date +%Z; chmod 777 /etc 2>&1"
+        " cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; date +%Z; chmod 777 /etc 2>&1;"
+        " ulimit -f; truncate -s 3G /workspace/group/film 2>&1"
     )
     async with a_house(tmp_path, docker_host) as house:
         worker = await house.lease("main")
@@ -62,6 +63,8 @@ async def test_the_container_holds_no_power_and_no_secret(docker_host, tmp_path,
         assert str(POLICY.memory_mb * 1024 * 1024) in lines
         assert str(POLICY.pids) in lines
         assert "KST" in lines
+        assert str(POLICY.group_disk_mb * 1024) in lines, "no file outgrows the group's budget"
+        assert (house.paths.group("nanoclaw", "main") / "film").stat().st_size == 0
         assert CANARY not in report
         facts = json.loads(house.docker("inspect", worker.container))[0]
         assert facts["HostConfig"]["NetworkMode"] == "none"
