@@ -401,6 +401,30 @@ async def test_a_file_is_refused_at_its_line_and_a_conflict_shows_both(page: Pag
         assert gateway.pages.config["gateway"]["port"] == 18790
 
 
+@pytest.mark.parametrize("mode", ["form", "file"])
+async def test_a_change_that_the_page_has_followed_meanwhile_is_not_overwritten_unseen(page: Page, mode: str):
+    async with stand_in() as gateway:
+        await enter(page, gateway, "config")
+        if mode == "file":
+            await page.get_by_role("button", name="File").click()
+            mine = gateway.pages.raw.replace("18789", "18790")
+            await page.get_by_role("textbox", name="The text of openclaw.json").fill(mine)
+        else:
+            await page.get_by_label("Port", exact=True).fill("18790")
+        gateway.pages.config["gateway"]["port"] = 20000
+        await gateway.emit("config", {})
+        await page.wait_for_function(
+            "document.querySelector('openclaw-app').stores.config.state.snapshot.raw.includes('20000')"
+        )
+        await page.get_by_role("button", name="Save changes").click()
+        conflict = page.get_by_role("alert").filter(has_text="Somebody else changed the file")
+        await expect(conflict.locator("pre").nth(0)).to_contain_text("20000")
+        assert gateway.pages.config["gateway"]["port"] == 20000
+        await conflict.get_by_role("button", name="Put mine over it").click()
+        await expect(conflict).to_have_count(0)
+        assert gateway.pages.config["gateway"]["port"] == 18790
+
+
 async def test_a_file_that_cannot_be_read_is_replaced_from_the_last_valid_one(page: Page):
     async with stand_in() as gateway:
         gateway.pages.unreadable = True

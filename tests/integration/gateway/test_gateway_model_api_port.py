@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from gateway.app import Gateway, running_gateway
 from gateway.cli.model_api import cli
+from gateway.sandbox.run import free_port
 from gateway.settings import Settings
 from shared.config.paths import Paths
 from shared.errors import GatewayError
@@ -48,40 +49,39 @@ async def status(port: int, key: str) -> int | None:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def api_port() -> int:
+    return free_port()
 
 
 @pytest.fixture
-async def keyed(tmp_path_factory: pytest.TempPathFactory, free_port: int) -> AsyncIterator[Gateway]:
+async def keyed(tmp_path_factory: pytest.TempPathFactory, api_port: int) -> AsyncIterator[Gateway]:
     folder = tmp_path_factory.mktemp("g")
     write_private(folder / "keys", "first-key-of-the-file-0123456789\n")
     keys_file = str(folder / "keys")
-    async with running_gateway(settings_in(folder, port=free_port, require_key=True, keys_file=keys_file)) as gateway:
+    async with running_gateway(settings_in(folder, port=api_port, require_key=True, keys_file=keys_file)) as gateway:
         yield gateway
 
 
-async def test_closed_it_answers_nobody_and_opened_it_knows_the_keys_of_now(keyed: Gateway, free_port: int) -> None:
+async def test_closed_it_answers_nobody_and_opened_it_knows_the_keys_of_now(keyed: Gateway, api_port: int) -> None:
     first, second = "first-key-of-the-file-0123456789", "second-key-of-the-file-012345678"
-    assert (await status(free_port, first), await status(free_port, second)) == (404, 401)
+    assert (await status(api_port, first), await status(api_port, second)) == (404, 401)
     assert await typed(keyed.paths, "close") == "the model API is closed"
-    assert await status(free_port, first) is None
+    assert await status(api_port, first) is None
     assert (await keyed.op_status({}))["model_api_port"] == 0
     assert await typed(keyed.paths, "close") == "the model API is closed", "closing twice is no error"
     Path(keyed.settings.policy.model_api.keys_file).write_text(f"{second}\n")
     for _ in range(2):
-        assert await typed(keyed.paths, "open") == f"the model API listens on {free_port}"
-        assert (await status(free_port, first), await status(free_port, second)) == (401, 404)
+        assert await typed(keyed.paths, "open") == f"the model API listens on {api_port}"
+        assert (await status(api_port, first), await status(api_port, second)) == (401, 404)
 
 
 async def test_a_port_that_another_took_meanwhile_is_named_and_the_gateway_goes_on(
-    keyed: Gateway, free_port: int
+    keyed: Gateway, api_port: int
 ) -> None:
     await typed(keyed.paths, "close")
-    with socket.create_server(("127.0.0.1", free_port)), pytest.raises(GatewayError, match=str(free_port)):
+    with socket.create_server(("127.0.0.1", api_port)), pytest.raises(GatewayError, match=str(api_port)):
         await typed(keyed.paths, "open")
-    assert await typed(keyed.paths, "open") == f"the model API listens on {free_port}"
+    assert await typed(keyed.paths, "open") == f"the model API listens on {api_port}"
 
 
 async def test_what_policy_has_switched_off_no_unit_opens(tmp_path_factory: pytest.TempPathFactory) -> None:

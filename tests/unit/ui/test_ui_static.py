@@ -135,3 +135,8 @@ def test_text_can_be_read(ink: str, ground: str, scheme: int):
 def test_the_edge_of_a_field_can_be_seen(ground: str, scheme: int):
     colours = _colours()
     assert _contrast(colours["line-strong"][scheme], colours[ground][scheme]) >= 3.0
+
+
+def test_what_pages_begin_with_is_written_once():
+    for part in (r'<h1 tabindex="-1">', r'<input\s+type="search"', r"\{t\('app\.refresh'\)\}</button>"):
+        assert [path.name for path in OWN if re.search(part, path.read_text())] == ["page-parts.js"], part

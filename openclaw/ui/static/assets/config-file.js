@@ -73,6 +73,9 @@ export class ConfigFile extends View {
     `,
   ];
 
+  /** @type {string | undefined} the hash of the file that is being changed */
+  #base;
+
   constructor() {
     super();
     /** @type {string | null} null as long as nothing was changed */
@@ -109,7 +112,7 @@ export class ConfigFile extends View {
           autocomplete="off"
           wrap="off"
           .value=${live(text)}
-          @input=${() => (this.draft = this.#field.value)}
+          @input=${this.#typed}
           @scroll=${this.#scrolled}
           @keyup=${this.#moved}
           @click=${this.#moved}
@@ -145,6 +148,11 @@ export class ConfigFile extends View {
     this.#moved();
   }
 
+  #typed() {
+    if (this.draft === null) this.#base = this.stores.config.hash;
+    this.draft = this.#field.value;
+  }
+
   #scrolled() {
     /** @type {HTMLElement} */ (this.renderRoot.querySelector('.numbers')).scrollTop = this.#field.scrollTop;
   }
@@ -165,7 +173,8 @@ export class ConfigFile extends View {
     const {config, gateway} = this.stores;
     const raw = this.#text;
     if (raw === this.#stored || config.state.busy.size || !gateway.canAsk) return;
-    if (await config.save({method: 'config.set', raw})) this.revert();
+    const baseHash = this.draft === null ? config.hash : this.#base;
+    if (await config.save({method: 'config.set', raw, baseHash})) this.revert();
   }
 }
 

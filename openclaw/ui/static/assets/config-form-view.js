@@ -80,6 +80,9 @@ export class ConfigForm extends View {
     `,
   ];
 
+  /** @type {string | undefined} the hash of the file that is being changed */
+  #base;
+
   constructor() {
     super();
     this.section = '';
@@ -182,6 +185,7 @@ export class ConfigForm extends View {
    * @param {string} text
    */
   #typed(field, text) {
+    if (!this.edits.size) this.#base = this.stores.config.hash;
     const edits = new Map(this.edits);
     if (text === shownValue(field, this.#stored(field))) edits.delete(keyOf(field));
     else edits.set(keyOf(field), {field, text});
@@ -208,7 +212,7 @@ export class ConfigForm extends View {
 
   async #save() {
     const patch = patchOf([...this.edits.values()].map(({field, text}) => [field.path, typedValue(field, text).value]));
-    if (await this.stores.config.save({method: 'config.patch', raw: JSON.stringify(patch)})) this.revert();
+    if (await this.stores.config.save({method: 'config.patch', raw: JSON.stringify(patch), baseHash: this.#base})) this.revert();
   }
 }
 

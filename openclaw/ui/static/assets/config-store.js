@@ -9,8 +9,9 @@ const APPLY_MS = 60_000;
 /** @typedef {{path: string, message: string, line?: number}} Issue */
 
 /**
- * What was to be written: the whole text, or a merge patch from the form.
- * @typedef {{method: 'config.set' | 'config.patch', raw: string}} Wish
+ * What was to be written: the whole text, or a merge patch from the form; and the hash of the file it was begun from,
+ * since the page follows the file while somebody edits.
+ * @typedef {{method: 'config.set' | 'config.patch', raw: string, baseHash: string | undefined}} Wish
  */
 
 /**
@@ -46,6 +47,11 @@ export class ConfigStore extends RemoteStore {
     return {snapshot: await this.connection.request('config.get')};
   }
 
+  /** @type {string | undefined} of the file as it is shown */
+  get hash() {
+    return this.state.snapshot?.hash;
+  }
+
   /** Whether the file on disk is not the configuration in force. */
   get pendingInvalid() {
     const {snapshot} = this.state;
@@ -70,8 +76,7 @@ export class ConfigStore extends RemoteStore {
   async save(wish) {
     this.set({refused: [], conflict: null, error: '', said: '', busy: new Set(['file'])});
     try {
-      const baseHash = this.state.snapshot?.hash;
-      await this.connection.request(wish.method, {raw: wish.raw, baseHash}, {timeoutMs: APPLY_MS});
+      await this.connection.request(wish.method, {raw: wish.raw, baseHash: wish.baseHash}, {timeoutMs: APPLY_MS});
       await this.reload();
       this.set({said: t('config.saidSaved')});
       return true;
@@ -105,6 +110,6 @@ export class ConfigStore extends RemoteStore {
   /** Write what was to be written over the other's version, which the person has seen. */
   keepMine() {
     const {conflict} = this.state;
-    return conflict ? this.save(conflict) : Promise.resolve(false);
+    return conflict ? this.save({...conflict, baseHash: this.hash}) : Promise.resolve(false);
   }
 }
