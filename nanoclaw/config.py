@@ -281,6 +281,7 @@ def default_trigger(assistant_name: str) -> str:
 
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+_MODEL_API_PORT = 4141  # row N11
 _FROM_ENV = {
     "ASSISTANT_NAME": ("assistant_name",),
     "TRIGGER_PATTERN": ("trigger_pattern",),
@@ -303,7 +304,7 @@ def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> Nanocl
     ``MAX_CONCURRENT_CONTAINERS`` and ``CONTAINER_TIMEOUT`` can only tighten the policy.
 
     Raises:
-        ConfigError: a setting does not pass the policy's own checks, or ``COPILOT_API_URL`` leads to another machine.
+        ConfigError: a setting does not pass the policy's own checks, or ``COPILOT_API_URL`` names another address than ours.
     """
     values = policy.model_dump(by_alias=True)
     runs = values["runs"]
@@ -329,15 +330,19 @@ def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> Nanocl
 
 
 def _refuse_elsewhere(url: str) -> None:
-    """The LIGHT route takes the gateway's own socket, so an address of this machine changes nothing."""
+    """The LIGHT route takes the gateway's own socket: no address but the one that means it would be used (ADR 22)."""
+    if not url:
+        return
     try:
-        host = urlsplit(url).hostname
+        parts = urlsplit(url)
+        is_ours = parts.scheme == "http" and parts.hostname in _THIS_MACHINE and parts.port == _MODEL_API_PORT
     except ValueError:
-        host = ""
-    if url and host not in _THIS_MACHINE:
+        is_ours = False
+    if not is_ours or parts.username is not None or parts.query or parts.path.rstrip("/") not in {"", "/v1"}:
         raise ConfigError(
-            f"COPILOT_API_URL={url} is not this machine's model API: the LIGHT route goes through the gateway, which"
-            " signs in at Copilot itself. Take it out of .env, or make it http://localhost:4141",
+            f".env: COPILOT_API_URL={url} is not this machine's model API and would not be used: the LIGHT route goes"
+            " through the gateway, which signs in at Copilot itself. Take it out of .env, or make it"
+            " http://localhost:4141",
             code="config.setting",
         )
 

@@ -133,7 +133,7 @@ def config_doc() -> str:
         "| `OPENCLAW_GATEWAY_TOKEN` | what a browser or command needs to reach port 18789; made at the first start when absent |",
         "| `ANTHROPIC_API_KEY_FALLBACK` | prepaid key, used only when Claude's OAuth login is refused or missing |",
         "| `ASSISTANT_NAME`, `TRIGGER_PATTERN` | NanoClaw's name and trigger |",
-        "| `COPILOT_API_URL` | turns NanoClaw's LIGHT route on; another machine's address is refused |",
+        "| `COPILOT_API_URL` | turns NanoClaw's LIGHT route on; any other address than `http://localhost:4141` is refused |",
         "| `COPILOT_MODEL` | model of the LIGHT route, and turns it on |",
         "| `COPILOT_API_KEY` | read by nothing: the gateway signs in itself |",
         "| `CRON_WEBHOOK_TOKEN` | sent as a bearer token with webhooks of scheduled jobs |",

@@ -56,6 +56,7 @@ def test_a_bad_policy_says_where_and_what(paths, text, words):
     [
         ("", {}, False),
         ("", {"COPILOT_API_URL": "http://localhost:4141"}, True),
+        ("", {"COPILOT_API_URL": "http://127.0.0.1:4141/v1/"}, True),
         ("", {"COPILOT_MODEL": "gpt-5-mini"}, True),
         ("[light]\nenabled = false\n", {"COPILOT_MODEL": "gpt-5-mini"}, False),
         ("[light]\nenabled = true\n", {}, True),
@@ -68,7 +69,12 @@ def test_the_light_route_is_on_when_the_env_file_of_the_original_names_it(paths,
 
 
 @pytest.mark.parametrize(
-    "url", ["https://copilot.example.org", "http://10.0.0.5:4141", "localhost:4141", "http://[::1"]
+    "url",
+    [
+        *("https://copilot.example.org", "http://10.0.0.5:4141", "localhost:4141", "http://[::1"),
+        *("http://localhost:5000", "http://localhost", "https://localhost:4141", "http://localhost:4141/other"),
+        *("http://localhost:99999", "http://me@localhost:4141", "http://localhost:4141?x"),
+    ],
 )
 def test_a_copilot_address_elsewhere_is_refused_with_what_to_do(paths, url):
     with pytest.raises(ConfigError, match=r"Take it out of \.env"):
