@@ -304,7 +304,7 @@ def with_settings(policy: NanoclawPolicy, settings: Mapping[str, str]) -> Nanocl
     ``MAX_CONCURRENT_CONTAINERS`` and ``CONTAINER_TIMEOUT`` can only tighten the policy.
 
     Raises:
-        ConfigError: a setting does not pass the policy's own checks, or ``COPILOT_API_URL`` names another address than ours.
+        ConfigError: a setting does not pass the policy's own checks, or ``COPILOT_API_URL`` is not our own address.
     """
     values = policy.model_dump(by_alias=True)
     runs = values["runs"]

@@ -60,7 +60,7 @@ async def drill(policy: BackupPolicy, paths: Paths, folder: Path, *, docker_host
     fresh = Paths(folder / "state", folder / "run")
     counts: dict[str, tuple[int, Mapping[str, int]]] = {}
     for tenant, remote in policy.remotes.items():
-        reading = await fetch(remote, folder / f"{tenant}.git", paths)
+        reading = await fetch(tenant, remote, folder / f"{tenant}.git", paths)
         target = fresh.state if tenant == OWN else fresh.tenant(tenant)
         done = await asyncio.to_thread(restore, reading, target, beside=tenant == OWN)
         counts[tenant] = done["files"], await asyncio.to_thread(rows_of, _database(fresh, tenant))

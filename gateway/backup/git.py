@@ -5,14 +5,44 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.backup.policy import AuthorPolicy, RemotePolicy
+from gateway.credentials.environment import load_env, prefix_of
+from shared.config.paths import Paths
 from shared.config.process import child_environment
-from shared.errors import Conflict, Unavailable
+from shared.errors import ConfigError, Conflict, Unavailable
+from shared.secrets.files import Secret
 
 _LIMIT_S = 300.0
 _SHOWN = 300
 _OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "commit.gpgsign=false")
+NAME = "BACKUP_TOKEN"
+"""Name of the secret for HTTPS remotes; a tenant's own has the tenant's name in front."""
+_USER_VARIABLE, _TOKEN_VARIABLE = "CLAWGATE_GIT_USER", "CLAWGATE_GIT_TOKEN"
+_HELPER = (
+    f'!f() {{ test "$1" = get && printf "username=%s\\npassword=%s\\n" "${_USER_VARIABLE}" "${_TOKEN_VARIABLE}"; }}; f'
+)
+"""A credential helper that names the variables only: the token is on no command line and in no file."""
+
+
+def token_of(paths: Paths, tenant: str, remote: RemotePolicy) -> Secret:
+    """The token of a tenant's HTTPS remote, from the vault or ``.env``; empty for other remotes. Reads files.
+
+    Raises:
+        ConfigError: there is none; says where to put it.
+    """
+    if not remote.url.startswith("https://"):
+        return Secret("")
+    env, own = load_env(paths), f"{prefix_of(tenant)}{NAME}"
+    if token := env.get(own) or env.get(NAME):
+        return Secret(token)
+    raise ConfigError(
+        f"the remote of {tenant}, {remote.url}, wants a token, and there is none: `clawgate secrets set {own}` (or "
+        f"{NAME}, for all remotes) with one that may write to that repository and nothing else; or use the SSH form, "
+        "git@host:path, with a deploy key",
+        code="backup.token",
+    )
 
 
 class Repository:
@@ -21,11 +51,13 @@ class Repository:
     Args:
         folder: where it lies; made when needed.
         remote: where it belongs.
+        token: for an HTTPS remote (`token_of`); empty when none is needed.
     """
 
-    def __init__(self, folder: Path, remote: RemotePolicy) -> None:
+    def __init__(self, folder: Path, remote: RemotePolicy, token: Secret = Secret("")) -> None:  # noqa: B008 - frozen
         self.folder = folder
         self._remote = remote
+        self._token = token
 
     async def refresh(self) -> bool:
         """Take the remote's state, whatever was here; false when the branch is not there yet.
@@ -112,7 +144,21 @@ class Repository:
             GIT_ASKPASS="true",
             GIT_SSH_COMMAND=" ".join(ssh),
             LC_ALL="C",
+            **self._credential(),
         )
+
+    def _credential(self) -> dict[str, str]:
+        """Variables that give the token to the remote's own host, and to no other that it might redirect to."""
+        if not self._token:
+            return {}
+        parts = urlsplit(self._remote.url)
+        return {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"credential.{parts.scheme}://{parts.netloc}.helper",
+            "GIT_CONFIG_VALUE_0": _HELPER,
+            _USER_VARIABLE: self._remote.user,
+            _TOKEN_VARIABLE: self._token.reveal(),
+        }
 
 
 def _verb(words: tuple[str, ...]) -> str:

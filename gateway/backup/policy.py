@@ -33,12 +33,14 @@ class RemotePolicy(Strict):
         branch: what is written; never by force.
         ssh_key_file: a deploy key; empty for the service user's own.
         known_hosts_file: the host's pinned keys; empty for the service user's own.
+        user: the name that goes with the token of an HTTPS remote; most hosts take any.
     """
 
     url: Annotated[str, AfterValidator(_remote)]
     branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")
     ssh_key_file: str = Field(default="", pattern=r"^(/[^\s'\"\\]*)?$")
     known_hosts_file: str = Field(default="", pattern=r"^(/[^\s'\"\\]*)?$")
+    user: str = Field(default="x-access-token", pattern=r"^[A-Za-z0-9._@+-]{1,100}$")
 
 
 class AuthorPolicy(Strict):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gateway.backup.archive import Member, read_members
 from gateway.backup.chest import Chest, Open
-from gateway.backup.git import Repository
+from gateway.backup.git import Repository, token_of
 from gateway.backup.models import Manifest, Outcome
 from gateway.backup.policy import BackupPolicy, RemotePolicy, load_backup
 from gateway.backup.scan import Scanner, live_secrets
@@ -120,7 +120,8 @@ class Backups:
         scanner = await asyncio.to_thread(self._scanner, policy)
         # Twice over the file rather than once with all of it in memory: nothing is sealed before all was looked at.
         await asyncio.to_thread(_scan, scanner, file)
-        repository = Repository(self._paths.backup_copy(tenant), remote)
+        token = await asyncio.to_thread(token_of, self._paths, tenant, remote)
+        repository = Repository(self._paths.backup_copy(tenant), remote, token)
         await repository.refresh()
         manifest = await asyncio.to_thread(_put, repository.folder, tenant, file, sealer)
         size = sum(stored.size for stored in manifest.files.values())
@@ -202,11 +203,12 @@ class Reading:
 
 
 async def fetch(
-    remote: RemotePolicy, folder: Path, paths: Paths, identities: Sequence[x25519.Identity] = ()
+    tenant: str, remote: RemotePolicy, folder: Path, paths: Paths, identities: Sequence[x25519.Identity] = ()
 ) -> Reading:
     """A backup from its remote.
 
     Args:
+        tenant: whose; its token opens an HTTPS remote.
         remote: where it is.
         folder: for the working copy; empty.
         paths: of the installation whose key opens it, when no `identities` are given.
@@ -214,9 +216,10 @@ async def fetch(
 
     Raises:
         NotFound: there is nothing on that branch.
+        ConfigError: the remote wants a token and there is none.
         Unavailable: the remote does not answer.
     """
-    repository = Repository(folder, remote)
+    repository = Repository(folder, remote, await asyncio.to_thread(token_of, paths, tenant, remote))
     if not await repository.refresh():
         raise NotFound(f"{remote.url} has no branch {remote.branch}: nothing was backed up there", code="backup.none")
     if identities:

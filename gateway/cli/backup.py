@@ -97,7 +97,7 @@ def verify(tenant: str, state: Path | None, identity: Path | None, *, as_json: b
     paths = paths_of(state)
     remote = _remote(_policy(paths), tenant)
     with tempfile.TemporaryDirectory(prefix="clawgate-verify-") as folder:
-        reading = asyncio.run(service.fetch(remote, Path(folder) / "copy", paths, _identities(identity)))
+        reading = asyncio.run(service.fetch(tenant, remote, Path(folder) / "copy", paths, _identities(identity)))
         found = service.verify(reading, Path(folder))
     if as_json:
         print_json({"ok": True, "tenant": tenant, **found})
@@ -148,7 +148,7 @@ def restore(
         _require_absent(paths, tenant)
     place = target.state if tenant == service.OWN else target.tenant(tenant)
     with tempfile.TemporaryDirectory(prefix="clawgate-restore-") as folder:
-        reading = asyncio.run(service.fetch(remote, Path(folder) / "copy", paths, _identities(identity)))
+        reading = asyncio.run(service.fetch(tenant, remote, Path(folder) / "copy", paths, _identities(identity)))
         done = service.restore(reading, place, beside=tenant == service.OWN)
     if as_json:
         print_json({"ok": True, "tenant": tenant, "target": str(place), **done})

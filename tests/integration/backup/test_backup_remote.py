@@ -149,7 +149,7 @@ async def test_too_large_or_not_a_copy(paths, backups):
 async def test_the_gateways_own_and_back_again(paths, backups, tmp_path):
     detail = await backups.own()
     assert "pushed" in detail
-    reading = await fetch(load_backup(paths).remotes["gateway"], tmp_path / "work", paths)
+    reading = await fetch("gateway", load_backup(paths).remotes["gateway"], tmp_path / "work", paths)
     found = await asyncio.to_thread(verify, reading, tmp_path)
     assert found["databases"] == 1
     await asyncio.to_thread(restore, reading, tmp_path / "back")
