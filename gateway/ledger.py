@@ -49,9 +49,10 @@ class Ledger:
 
     def note(self, record: RequestRecord, reservation: Reservation | None = None) -> None:
         """Write one model call; the room that was reserved for it, if any, is settled in the same transaction."""
+        run_id = reservation.run_id if reservation else self._budget.run_named(record.worker_id, record.run_id)
         _log.info(
             "model.called",
-            run_id=reservation.run_id if reservation else "",
+            run_id=run_id,
             tenant=record.tenant,
             group=record.group,
             model=record.model,
@@ -64,7 +65,7 @@ class Ledger:
             self._calls.count(record, self._budget.tariff.of_record(record).usd / SCALE["usd"])
         if reservation is None:
             spent = self._budget.tariff.of_record(record)
-            self._tasks.start(self._store.record(self._budget.entry(record, spent)), name="write")
+            self._tasks.start(self._store.record(self._budget.entry(record, spent, run_id=run_id)), name="write")
         else:
             self._tasks.start(self._budget.settle(reservation, record), name="settle")
 
@@ -116,8 +117,8 @@ async def budget_rows(
     for name, limit in policy.budgets.items():
         mine = [counter for (of, _), counter in counters.items() if of == name and _concerns(counter.scope, tenant)]
         budgets += [_budget_row(name, limit, counter, now) for counter in mine]
-        if not mine and limit.tenant and tenant in {"", limit.tenant}:
-            budgets.append(_budget_row(name, limit, None, now))
+        if not mine and (not limit.tenant or tenant in {"", limit.tenant}):
+            budgets.append(_budget_row(name, limit, None, now, tenant=tenant))
     return budgets
 
 
@@ -132,7 +133,11 @@ async def read_usage(paths: Paths, now: datetime, *, since: datetime | None = No
         if database is not None:
             return await usage_report(GatewayStore(database), policy, now, since=since, tenant=tenant)
     # Nothing was ever asked.
-    unused = [_budget_row(name, limit, None, now) for name, limit in policy.budgets.items() if limit.tenant]
+    unused = [
+        _budget_row(name, limit, None, now, tenant=tenant)
+        for name, limit in policy.budgets.items()
+        if not tenant or limit.tenant in {"", tenant}
+    ]
     return {"now": now.isoformat(), "since": None, "calls": [], "buckets": [], "budgets": unused}
 
 
@@ -161,7 +166,10 @@ async def _bucket_row(store: GatewayStore, name: str, bucket: BucketPolicy, now:
     }
 
 
-def _budget_row(name: str, limit: LimitPolicy, counter: Counter | None, now: datetime) -> dict[str, Any]:
+def _budget_row(
+    name: str, limit: LimitPolicy, counter: Counter | None, now: datetime, *, tenant: str = ""
+) -> dict[str, Any]:
+    """One counter, or a budget that nobody has used yet: its scope is empty when each tenant has it for itself."""
     scale = SCALE[limit.unit]
     allowed = math.floor(limit.limit * scale)
     ended = counter is not None and counter.ends_at is not None and counter.ends_at <= now
@@ -170,7 +178,7 @@ def _budget_row(name: str, limit: LimitPolicy, counter: Counter | None, now: dat
     resets_at = counter.ends_at if counter and not ended else None
     return {
         "name": name,
-        "scope": counter.scope if counter else limit.tenant,
+        "scope": counter.scope if counter else limit.tenant or tenant,
         "unit": limit.unit,
         "limit": limit.limit,
         "used": used / scale,

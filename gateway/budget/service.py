@@ -85,16 +85,26 @@ class Budget:
     ) -> Reservation:
         """`reserve` for a request as the model proxy has it: its body says what it may cost.
 
-        A worker is not asked which run it works for, since an agent that could name its run could name a new one
-        for every call.
-
         Raises:
             BudgetExhaustedError: no room.
         """
-        if identity.worker_id:
-            run_id = self._run_of(identity.worker_id) if self._run_of else ""
+        run_id = self.run_named(identity.worker_id, run_id)
         estimate = self.estimate(body, request_bytes)
         return await self.reserve(identity, provider, model, estimate, run_id=run_id, auth=auth)
+
+    def run_named(self, worker_id: str, named: str) -> str:
+        """The run a call belongs to; empty when nobody knows.
+
+        A worker is not asked which run it works for, since an agent that could name its run could name a new one
+        for every call.
+
+        Args:
+            worker_id: who calls; empty for a tenant itself.
+            named: the run as the caller names it.
+        """
+        if not worker_id:
+            return named
+        return self._run_of(worker_id) if self._run_of else ""
 
     async def reserve(
         self,

@@ -65,7 +65,10 @@ def _show(report: dict[str, Any]) -> None:
         if not use["group"]
     ]
     click.echo(f"disk      {', '.join(disk) or 'not measured yet'}")
-    budgets = [f"{row['name']} {row['used']:g} of {row['limit']:g} {row['unit']}" for row in report["budgets"]]
+    budgets = [
+        f"{row['name']} ({row['scope'] or 'each'}) {row['used']:g} of {row['limit']:g} {row['unit']}"
+        for row in report["budgets"]
+    ]
     click.echo(f"budgets   {', '.join(budgets) or 'none set'}")
     for problem in report["problems"]:
         click.secho(f"! {problem}", fg="red")

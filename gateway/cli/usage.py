@@ -80,7 +80,7 @@ def _print(report: dict[str, Any], zone: tzinfo) -> None:
     if used:
         click.echo()
         print_table(
-            ("BUCKET", "KIND", "USED", "OF", "UNIT", "WINDOW", "RESETS (UTC)"),
+            ("BUCKET", "KIND", "USED", "OF", "UNIT", "WINDOW", "RESETS"),
             [
                 (
                     row["name"],
@@ -97,11 +97,11 @@ def _print(report: dict[str, Any], zone: tzinfo) -> None:
         )
     click.echo()
     print_table(
-        ("BUDGET", "OF", "USED", "SET ASIDE", "LIMIT", "UNIT", "RESETS (UTC)"),
+        ("BUDGET", "OF", "USED", "SET ASIDE", "LIMIT", "UNIT", "RESETS"),
         [
             (
                 row["name"],
-                row["scope"],
+                row["scope"] or "each",
                 f"{row['used']:g}",
                 f"{row['reserved']:g}",
                 f"{row['limit']:g}",

@@ -32,6 +32,7 @@ class Call:
     first_byte: float = 0.0
     request_bytes: int = 0
     request_id: str = ""
+    run_id: str = ""
     streams: bool = False
     usage: UsageMeter = field(default_factory=UsageMeter)
     adapter: Adapter = field(default_factory=Adapter)
@@ -65,4 +66,5 @@ class Call:
             cached_tokens=self.usage.cached_tokens,
             request_bytes=self.request_bytes,
             request_id=self.request_id,
+            run_id=self.run_id,
         )

@@ -35,6 +35,7 @@ class RequestRecord:
         auth: kind of credential used: ``oauth``, ``api_key`` or ``token``; empty when none was.
         first_byte_ms: from the call's arrival to the answer's first byte; 0 when there was none.
         request_id: the provider's id of the call.
+        run_id: the run as the caller named it; a worker's is not believed.
     """
 
     tenant: str
@@ -53,3 +54,4 @@ class RequestRecord:
     cached_tokens: int
     request_bytes: int
     request_id: str
+    run_id: str = ""

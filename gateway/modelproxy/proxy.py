@@ -274,9 +274,11 @@ class ModelProxy:
             await self._release(call.reservation)
             call.reservation = None
         call.model = str(sent.get("model", ""))[:80]
-        run_id = next((value for name, value in scope["headers"] if name == _RUN_HEADER), b"").decode("latin-1")
+        call.run_id = next((value for name, value in scope["headers"] if name == _RUN_HEADER), b"").decode("latin-1")[
+            :80
+        ]
         call.reservation = await self._reserve(
-            call.identity, route.provider, call.model, sent, call.request_bytes, run_id=run_id[:80], auth=kind
+            call.identity, route.provider, call.model, sent, call.request_bytes, run_id=call.run_id, auth=kind
         )
 
     async def _another(self, auth: ProviderAuth, answer: StreamedAnswer, refusal: bytes) -> ProviderAuth | None:

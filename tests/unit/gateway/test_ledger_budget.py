@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -14,6 +15,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
+from structlog.testing import capture_logs
 
 from gateway.budget.models import BudgetExhaustedError, Estimate
 from gateway.budget.policy import BudgetsPolicy, load_budgets
@@ -271,6 +273,21 @@ async def test_the_ledger_settles_what_the_proxy_hands_over(tmp_path):
         assert await counter(store) == (1100, 0)
         (row,) = await store.usage()
         assert (row["requests"], row["errors"], row["bucket"]) == (2, 1, "plan")
+
+
+async def test_a_call_that_was_refused_is_written_down_with_its_run(tmp_path):
+    rules = policy(day={"unit": "tokens", "limit": 5})
+    async with opened(tmp_path, rules) as (_, store):
+        budget = Budget(store, rules, run_of={"w1": "run_7"}.get)
+        ledger = Ledger(store, budget=budget)
+        refused = replace(RECORD, status=429, outcome="refused", auth="", input_tokens=0, output_tokens=0)
+        with capture_logs() as logs:
+            ledger.note(replace(refused, worker_id="w1", run_id="made-up"))
+            ledger.note(replace(refused, run_id="run_of_openclaw"))
+        await ledger.close()
+        assert [line["run_id"] for line in logs] == ["run_7", "run_of_openclaw"]
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as database:
+        assert {run for (run,) in database.execute("SELECT run_id FROM model_request")} == {"run_7", "run_of_openclaw"}
 
 
 async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path):

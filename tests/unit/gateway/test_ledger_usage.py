@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -52,6 +53,7 @@ def seed(tmp_path, *entries):
 def test_nothing_was_asked_and_no_database_is_made_by_looking(tmp_path):
     result = usage(tmp_path)
     assert (result.exit_code, "No model was asked yet." in result.stdout) == (0, True)
+    assert re.search(r"^day +each +0 +0 +300 +usd", result.stdout, re.MULTILINE)
     assert not (tmp_path / "gateway").exists()
 
 
@@ -68,7 +70,12 @@ def test_calls_buckets_and_budgets_are_shown(tmp_path):
     }
     bucket = next(row for row in report["buckets"] if row["name"] == "codex-plan")
     assert (bucket["used"], bucket["requests"], bucket["window"]) == (2200, 2, "5 h")
-    assert report["budgets"] == [
+    hour, day, own_budget = report["budgets"]
+    assert [(row["name"], row["scope"], row["limit"], row["used"]) for row in (hour, day)] == [
+        ("hour", "", 50, 0),
+        ("day", "", 300, 0),
+    ], "the shipped ones, which nobody has used yet"
+    assert [own_budget] == [
         {
             "name": "open",
             "scope": "openclaw",
@@ -82,6 +89,8 @@ def test_calls_buckets_and_budgets_are_shown(tmp_path):
     ]
     recent = json.loads(usage(tmp_path, "--json", "--since", "24h", "--tenant", "openclaw").stdout)
     assert [(row["tenant"], row["requests"]) for row in recent["calls"]] == [("openclaw", 1)]
+    mine = json.loads(usage(tmp_path, "--json", "--tenant", "nanoclaw").stdout)["budgets"]
+    assert [(row["name"], row["scope"]) for row in mine] == [("hour", "nanoclaw"), ("day", "nanoclaw")]
     shown = usage(tmp_path).stdout
     assert "codex-plan" in shown
     assert "0.0045" in shown
