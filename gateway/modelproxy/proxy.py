@@ -274,9 +274,8 @@ class ModelProxy:
             await self._release(call.reservation)
             call.reservation = None
         call.model = str(sent.get("model", ""))[:80]
-        call.run_id = next((value for name, value in scope["headers"] if name == _RUN_HEADER), b"").decode("latin-1")[
-            :80
-        ]
+        named = next((value for name, value in scope["headers"] if name == _RUN_HEADER), b"")
+        call.run_id = named.decode("latin-1")[:80]
         call.reservation = await self._reserve(
             call.identity, route.provider, call.model, sent, call.request_bytes, run_id=call.run_id, auth=kind
         )
