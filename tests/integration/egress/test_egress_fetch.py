@@ -282,13 +282,14 @@ async def test_the_operator_sees_the_log_by_command(tmp_path):
             await egress.fetch("nanoclaw", wish("https://example.org/path"))
 
     def run(*arguments):
-        return CliRunner().invoke(cli, ["log", "--state", str(tmp_path), *arguments])
+        return CliRunner(env={"TZ": ""}).invoke(cli, ["log", "--state", str(tmp_path), *arguments])
 
     shown = await asyncio.to_thread(run)
-    assert [line.split()[5:7] for line in shown.output.splitlines()[1:3]] == [
+    assert [line.split()[6:8] for line in shown.output.splitlines()[1:3]] == [
         ["fetch", "example.org"],
         ["fetch", "127.0.0.1"],
     ]
+    assert shown.output.splitlines()[1].split()[2] == "KST", "on the owner's clock"
     rows = json.loads((await asyncio.to_thread(run, "--json", "--limit", "1")).output)
     assert [(row["host"], row["decision"]) for row in rows] == [("example.org", "denied")]
     assert "/path" not in json.dumps(rows)
