@@ -14,7 +14,18 @@ from nanoclaw.operator import ask as _ask
 from nanoclaw.operator import common as _common
 from nanoclaw.tasks.cli import tasks
 from nanoclaw.workers.cli import workers
-from shared.cli import guarded, json_option, on_clock, paths_of, print_import, print_json, print_table, state_option
+from shared.cli import (
+    guarded,
+    json_option,
+    on_clock,
+    paths_of,
+    print_done,
+    print_import,
+    print_json,
+    print_json_line,
+    print_table,
+    state_option,
+)
 from shared.config.zone import owner_zone
 
 
@@ -104,8 +115,17 @@ def groups_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
 @click.option(
     "--trigger/--no-trigger", "requires_trigger", default=None, help="Answer only when called, or everything."
 )
+@json_option
 def groups_register(
-    state: Path | None, tenant: str, chat: str, folder: str, name: str, pattern: str, *, requires_trigger: bool | None
+    state: Path | None,
+    tenant: str,
+    chat: str,
+    folder: str,
+    name: str,
+    pattern: str,
+    *,
+    requires_trigger: bool | None,
+    as_json: bool,
 ) -> None:
     """Answer a chat from now on."""
     group = _ask(
@@ -118,32 +138,37 @@ def groups_register(
         trigger_pattern=pattern,
         requires_trigger=requires_trigger,
     )
-    click.echo(f"registered {group['chat']} as {group['folder']}")
+    print_done(group, f"registered {group['chat']} as {group['folder']}", as_json=as_json)
 
 
 @groups.command("remove")
 @_common
 @click.argument("group")
-def groups_remove(state: Path | None, tenant: str, group: str) -> None:
+@json_option
+def groups_remove(state: Path | None, tenant: str, group: str, *, as_json: bool) -> None:
     """Stop answering a chat (GROUP is its folder or address): its run ends, what waits is settled; its folder stays."""
     removed = _ask(state, tenant, "groups.remove", group=group)
-    click.echo(f"removed {removed['folder']} ({removed['chat']})")
+    print_done(removed, f"removed {removed['folder']} ({removed['chat']})", as_json=as_json)
 
 
 @groups.command("new")
 @_common
 @click.argument("group")
-def groups_new(state: Path | None, tenant: str, group: str) -> None:
+@json_option
+def groups_new(state: Path | None, tenant: str, group: str, *, as_json: bool) -> None:
     """Forget a group's conversation and begin a new one (GROUP is its folder or address)."""
-    click.echo(_ask(state, tenant, "groups.new", group=group)["said"])
+    done = _ask(state, tenant, "groups.new", group=group)
+    print_done(done, done["said"], as_json=as_json)
 
 
 @groups.command("stop")
 @_common
 @click.argument("group")
-def groups_stop(state: Path | None, tenant: str, group: str) -> None:
+@json_option
+def groups_stop(state: Path | None, tenant: str, group: str, *, as_json: bool) -> None:
     """Stop what runs or waits in a group; none of it is tried again."""
-    click.echo(_ask(state, tenant, "groups.stop", group=group)["said"])
+    done = _ask(state, tenant, "groups.stop", group=group)
+    print_done(done, done["said"], as_json=as_json)
 
 
 @groups.command("status")
@@ -196,11 +221,12 @@ def deadletters_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
 @deadletters.command("requeue")
 @_common
 @click.argument("ids", nargs=-1, required=True)
-def deadletters_requeue(state: Path | None, tenant: str, ids: tuple[str, ...]) -> None:
-    """Try again what IDS name (in-12, out-3; see the list)."""
+@json_option
+def deadletters_requeue(state: Path | None, tenant: str, ids: tuple[str, ...], *, as_json: bool) -> None:
+    """Try again what IDS name (in-12, out-3; see the list); with --json a line for each."""
     for one in ids:
         done = _ask(state, tenant, "deadletters.requeue", id=one)
-        click.echo(f"{done['id']} waits again in {done['chat']}")
+        print_json_line(done) if as_json else click.echo(f"{done['id']} waits again in {done['chat']}")
 
 
 @cli.group()

@@ -101,6 +101,20 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
+def print_json_line(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """One of several JSON values, on a line of its own (NDJSON), and at once."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_done(done: Any, *lines: str, as_json: bool) -> None:  # noqa: ANN401 - any JSON value
+    """What a command did: as JSON for a program, in `lines` for a person."""
+    if as_json:
+        print_json(done)
+        return
+    for line in lines:
+        click.echo(line)
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """A plain table, or a sentence that says what to do when there is nothing to show."""
     body = [[str(cell) if cell is not None else "-" for cell in row] for row in rows]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared.cli import json_option, paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_done, print_json, print_table, state_option
 from shared.config.paths import Paths
 from shared.errors import Conflict, GatewayError, NotFound, Unavailable
 
@@ -159,7 +159,8 @@ def restore(
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def keygen(file: Path) -> None:
+@json_option
+def keygen(file: Path, *, as_json: bool) -> None:
     """Make an age key of your own for opening backups: the private half in FILE, the public half on the screen."""
     from pyrage import x25519
 
@@ -170,7 +171,7 @@ def keygen(file: Path) -> None:
     identity = x25519.Identity.generate()
     public = str(identity.to_public())
     write_private(file, f"# public key: {public}\n{identity}\n")
-    click.echo(public)
+    print_done({"file": str(file), "public_key": public}, public, as_json=as_json)
     click.echo(f"Add it to recipients in policies/backup.toml, and move {file} off this machine.", err=True)
 
 

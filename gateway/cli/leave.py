@@ -32,7 +32,8 @@ def export(folder: Path, state: Path | None, *, as_json: bool) -> None:
 @state_option
 @click.option("--purge", is_flag=True, help="Delete the state directory too: conversations, sign-ins, everything.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def uninstall(state: Path | None, *, purge: bool, yes: bool) -> None:
+@json_option
+def uninstall(state: Path | None, *, purge: bool, yes: bool, as_json: bool) -> None:
     """Remove containers and sockets of a stopped installation; data stays unless --purge.
 
     Services go first: clawgate install systemd --uninstall.
@@ -44,11 +45,16 @@ def uninstall(state: Path | None, *, purge: bool, yes: bool) -> None:
         )
         if typed.strip() not in {paths.state.name, str(paths.state)}:
             raise click.Abort
-    asyncio.run(_say(paths, purge=purge))
+    asyncio.run(_say(paths, purge=purge, as_json=as_json))
 
 
-async def _say(paths: Paths, *, purge: bool) -> None:
+async def _say(paths: Paths, *, purge: bool, as_json: bool) -> None:
     from gateway.setup import leave
 
+    done = []
     async for line in leave.uninstall(paths, purge=purge):
-        click.echo(line)
+        done.append(line)
+        if not as_json:
+            click.echo(line)  # at once: it may take a while
+    if as_json:
+        print_json({"done": done})

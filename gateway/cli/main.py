@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from shared.cli import LazyGroup, guarded, paths_of, print_json, print_table, state_option
+from shared.cli import LazyGroup, guarded, json_option, paths_of, print_done, print_json, print_table, state_option
 
 MODULES: Final = {
     "audit": "gateway.audit.cli",
@@ -60,23 +60,24 @@ def up(state: Path | None) -> int:
 
 @cli.command()
 @state_option
-def down(state: Path | None) -> None:
+@json_option
+def down(state: Path | None, *, as_json: bool) -> None:
     """Stop what `clawgate up` or `clawgate sandbox` started."""
     from shared.lifecycle.control import call
 
-    call(paths_of(state).control_socket("up"), "stop")
-    click.echo("stopping")
+    print_done(call(paths_of(state).control_socket("up"), "stop"), "stopping", as_json=as_json)
 
 
 @cli.command()
 @click.argument("name")
 @state_option
-def restart(name: str, state: Path | None) -> None:
+@json_option
+def restart(name: str, state: Path | None, *, as_json: bool) -> None:
     """Restart one process: gateway, nanoclaw or openclaw."""
     from shared.lifecycle.control import call
 
     call(paths_of(state).control_socket("up"), "restart", name=name, timeout_s=60.0)
-    click.echo(f"{name} restarted")
+    print_done({"restarted": name}, f"{name} restarted", as_json=as_json)
 
 
 @cli.command(hidden=True)

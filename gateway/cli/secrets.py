@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shared.cli import json_option, paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_done, print_json, print_table, state_option
 from shared.config.paths import Paths
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def list_(tenant: str | None, state: Path | None, *, as_json: bool) -> int:
 @click.argument("name")
 @_TENANT
 @state_option
-def set_(name: str, tenant: str, state: Path | None) -> None:
+@json_option
+def set_(name: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Store a secret; type it at the prompt, or pipe it in. It goes before the same name in .env."""
     from gateway.credentials.environment import effective_name, is_setting
     from gateway.credentials.inventory import who_reads
@@ -86,14 +87,17 @@ def set_(name: str, tenant: str, state: Path | None) -> None:
     value = _read_value(name)
     asyncio.run(open_vault(paths_of(state)).put(tenant, name, value.encode()))
     _note(paths_of(state), "secret.set", f"{tenant}/{name}")
-    click.echo(f"{tenant}/{name} is stored. {who_reads(paths_of(state), tenant, name)}")
+    counts = who_reads(paths_of(state), tenant, name)
+    done = {"tenant": tenant, "name": name, "stored": True, "note": counts}
+    print_done(done, f"{tenant}/{name} is stored. {counts}", as_json=as_json)
 
 
 @cli.command()
 @click.argument("name")
 @_TENANT
 @state_option
-def unset(name: str, tenant: str, state: Path | None) -> None:
+@json_option
+def unset(name: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Remove a secret and its kept versions."""
     from gateway.credentials.environment import effective_name
     from gateway.credentials.vault import open_vault
@@ -104,9 +108,11 @@ def unset(name: str, tenant: str, state: Path | None) -> None:
     if not asyncio.run(open_vault(paths).remove(tenant, name)):
         raise NotFound(f"the vault has no {tenant}/{name}: see `clawgate secrets list`")
     _note(paths, "secret.removed", f"{tenant}/{name}")
-    click.echo(f"{tenant}/{name} is removed")
-    if effective_name(tenant, name) in read_env(paths.env_file):
-        click.echo(f"{paths.env_file} still sets {effective_name(tenant, name)}, which counts from now on")
+    lines = [f"{tenant}/{name} is removed"]
+    if still_set := effective_name(tenant, name) in read_env(paths.env_file):
+        lines.append(f"{paths.env_file} still sets {effective_name(tenant, name)}, which counts from now on")
+    done = {"tenant": tenant, "name": name, "removed": True, "still_in_env": still_set}
+    print_done(done, *lines, as_json=as_json)
 
 
 @cli.command("import-env")
@@ -115,7 +121,10 @@ def unset(name: str, tenant: str, state: Path | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="Also names that do not look like secrets.")
 @_TENANT
 @state_option
-def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Path | None, *, everything: bool) -> None:
+@json_option
+def import_env(
+    file: Path | None, names: tuple[str, ...], tenant: str, state: Path | None, *, everything: bool, as_json: bool
+) -> None:
     """Copy secrets from a .env file (default: the gateway's own) into the vault; the file stays as it is.
 
     From then on the vault's values count: a change in the file is no longer seen.
@@ -148,12 +157,14 @@ def import_env(file: Path | None, names: tuple[str, ...], tenant: str, state: Pa
     if changed:
         _note(paths_of(state), "secret.set", f"{changed} of {tenant} from a file")
     skipped = len(values) - len(chosen)
-    click.echo(f"{changed} of {len(chosen)} imported as {tenant}'s, the others were there already; {skipped} skipped")
+    lines = [f"{changed} of {len(chosen)} imported as {tenant}'s, the others were there already; {skipped} skipped"]
     for name in sign_ins:
         network = "threads" if "THREADS" in name else "instagram"
-        click.echo(f"{name} is a sign-in and was left out: clawgate auth import {network} --tenant T")
+        lines.append(f"{name} is a sign-in and was left out: clawgate auth import {network} --tenant T")
     if changed:
-        click.echo("They count from the next start: clawgate restart gateway, then each tenant")
+        lines.append("They count from the next start: clawgate restart gateway, then each tenant")
+    done = {"tenant": tenant, "chosen": sorted(chosen), "changed": changed, "skipped": skipped, "sign_ins": sign_ins}
+    print_done(done, *lines, as_json=as_json)
 
 
 @cli.command("rotate-key")

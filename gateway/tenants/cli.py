@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shared.cli import json_option, paths_of, print_json, print_table, state_option
+from shared.cli import json_option, paths_of, print_done, print_json, print_table, state_option
 
 if TYPE_CHECKING:
     from gateway.tenants.models import Done
@@ -77,18 +77,18 @@ def remove(name: str, state: Path | None, *, purge: bool, yes: bool, as_json: bo
 
 @cli.command()
 @state_option
-def apply(state: Path | None) -> None:
+@json_option
+def apply(state: Path | None, *, as_json: bool) -> None:
     """Have what runs take up the tenants of policies/gateway.toml, after they were edited by hand."""
     from gateway.tenants.service import take_up
 
     told = take_up(paths_of(state))
-    click.echo(
-        {
-            "supervisor": "done: new tenants were started, removed ones stopped",
-            "gateway": "the gateway knows; start and stop the tenants' own services",
-            "nobody": "nothing runs now; it counts from the next start",
-        }[told]
-    )
+    words = {
+        "supervisor": "done: new tenants were started, removed ones stopped",
+        "gateway": "the gateway knows; start and stop the tenants' own services",
+        "nobody": "nothing runs now; it counts from the next start",
+    }
+    print_done({"taken_up_by": told}, words[told], as_json=as_json)
 
 
 def _show(done: Done, *, as_json: bool) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nanoclaw.operator import ask, common
 from nanoclaw.runlog import newest_runs, show_runs
-from shared.cli import json_option, on_clock, paths_of, print_json, print_table
+from shared.cli import json_option, on_clock, paths_of, print_json, print_json_line, print_table
 from shared.config.zone import owner_zone
+
+if TYPE_CHECKING:
+    from nanoclaw.workers.files import Life
 
 _REBUILD_TIMEOUT_S = 900.0
 _STOP_TIMEOUT_S = 120.0
@@ -108,9 +112,13 @@ def workers_logs(
 ) -> None:
     """Show the log of GROUP's newest worker: its runs, how it ended, its last words; never what was said.
 
+    With -f and --json it is one JSON object a line: the file, and what is new in it.
+
     The files are groups/GROUP/logs/container-TIME.log, one for each worker's life, and are read whether or not
     NanoClaw runs. Without GROUP: the newest runs of all groups.
     """
+    if not group and follow:
+        raise click.UsageError("-f needs a GROUP: the runs of all groups are not followed")
     if not group:
         show_runs(newest_runs(state, tenant, "", limit), owner_zone(paths_of(state)), as_json=as_json)
         return
@@ -118,14 +126,20 @@ def workers_logs(
 
     files = WorkerFiles(paths_of(state), tenant, group)
     found = files.lives(lives)
-    if as_json:
-        print_json([{"file": life.file, "text": life.text} for life in found])
+    if as_json and not follow:
+        print_json([_told(life) for life in found])
         return
-    for life in found:
-        click.echo(f"==> {life.file}\n{life.text}", nl=False)
-    if follow:
-        for text in files.follow(found):
-            click.echo(text, nl=False)
+    seen = ""
+    for life in chain(found, files.follow(found) if follow else ()):
+        if as_json:
+            print_json_line(_told(life))
+        else:
+            click.echo(life.text if life.file == seen else f"==> {life.file}\n{life.text}", nl=False)
+        seen = life.file
+
+
+def _told(life: Life) -> dict[str, str]:
+    return {"file": life.file, "text": life.text}
 
 
 @workers.command("debug")

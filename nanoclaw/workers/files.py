@@ -67,8 +67,11 @@ class WorkerFiles:
         data = [(name, read_beneath(self._folder, self._logs, name, _LIMIT_BYTES)) for name in names]
         return [Life(name, text.decode(errors="replace"), len(text)) for name, text in data]
 
-    def follow(self, shown: Sequence[Life]) -> Iterator[str]:
-        """What was written since `lives` gave `shown`, also into logs of later workers. Blocks, for ever."""
+    def follow(self, shown: Sequence[Life]) -> Iterator[Life]:
+        """What was written since `lives` gave `shown`, also into logs of later workers. Blocks, for ever.
+
+        Each `text` is what is new of its file.
+        """
         sizes = {life.file: life.size for life in shown}
         oldest = min(sizes, default="")
         while True:
@@ -78,7 +81,7 @@ class WorkerFiles:
                 data = read_beneath(self._folder, self._logs, name, _LIMIT_BYTES)
                 seen = sizes.get(name, 0)
                 if len(data) > seen:
-                    yield (f"==> {name}\n" if name not in sizes else "") + data[seen:].decode(errors="replace")
+                    yield Life(name, data[seen:].decode(errors="replace"), len(data))
                 sizes[name] = len(data)
             time.sleep(_POLL_S)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openclaw.cli_target import TENANT
-from shared.cli import json_option, paths_of, print_json, state_option
+from shared.cli import json_option, paths_of, print_done, print_json, state_option
 
 if TYPE_CHECKING:
     from shared.audit.models import Report
@@ -70,14 +70,14 @@ def quick_audit(tenant: str, state: Path | None, *, as_json: bool) -> int:
 @cli.command("quick-harden")
 @click.option("--tenant", default=TENANT, show_default=True, help="Which OpenClaw, if there are several.")
 @state_option
-def quick_harden(tenant: str, state: Path | None) -> None:
+@json_option
+def quick_harden(tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Tighten this tenant's own files, as the original's quick-harden.sh did; the rest is `clawgate audit --fix`."""
     from openclaw.audit.harden import harden
 
     done = list(harden(paths_of(state), tenant))
-    for line in done:
-        click.echo(f"🔧 {line}")
-    click.echo(f"Applied {len(done)} hardening changes; on the host, `clawgate audit --fix` mends the rest")
+    rest = f"Applied {len(done)} hardening changes; on the host, `clawgate audit --fix` mends the rest"
+    print_done({"changes": done}, *(f"🔧 {line}" for line in done), rest, as_json=as_json)
 
 
 def _show(report: Report) -> None:

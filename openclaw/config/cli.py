@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from openclaw.cli_target import TENANT, source_of
-from shared.cli import json_option, print_json, print_table, state_option
+from shared.cli import json_option, print_done, print_json, print_table, state_option
 from shared.errors import ConfigError, Invalid
 
 if TYPE_CHECKING:
@@ -88,14 +88,15 @@ def set_(path: str, value: str, tenant: str, state: Path | None, *, strict_json:
 @click.argument("path")
 @_TENANT
 @state_option
-def unset(path: str, tenant: str, state: Path | None) -> None:
+@json_option
+def unset(path: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Take the value at PATH out; also the way to remove an unknown key from a file that is not valid."""
     from openclaw.config.changing import edit_config, unsetting
     from openclaw.config.editing import parse_path
 
     source = source_of(state, tenant)
     edit = unsetting(parse_path(path), source.check().document)
-    _wrote(source, edit_config(source, edit, _writer("config unset")), f"Removed {path}.")
+    _wrote(source, edit_config(source, edit, _writer("config unset")), f"Removed {path}.", as_json=as_json)
 
 
 def _writer(how: str) -> Any:  # noqa: ANN401 - imported lazily
@@ -105,7 +106,19 @@ def _writer(how: str) -> Any:  # noqa: ANN401 - imported lazily
     return Writer(OPERATOR, how)
 
 
-def _wrote(source: Source, written: Written, done: str) -> None:
+def _wrote(source: Source, written: Written, done: str, *, as_json: bool = False) -> None:
+    if as_json:
+        print_json(
+            {
+                "path": str(source.path),
+                "changed": written.changed,
+                "before": written.before,
+                "after": written.after,
+                "comments_lost": written.comments_lost,
+                "issues": [issue.as_json() for issue in written.left],
+            }
+        )
+        return
     if not written.changed:
         click.echo(f"{source.path} says so already.")
         return
@@ -206,6 +219,8 @@ def _changes(source: Source, backup: int) -> list[dict[str, Any]]:
 @cli.command(name="file")
 @_TENANT
 @state_option
-def file_(tenant: str, state: Path | None) -> None:
+@json_option
+def file_(tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Print where openclaw.json lies."""
-    click.echo(source_of(state, tenant).path)
+    path = str(source_of(state, tenant).path)
+    print_done({"path": path}, path, as_json=as_json)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from nanoclaw.cli import cli
-from nanoclaw.workers.files import WorkerFiles
+from nanoclaw.workers.files import Life, WorkerFiles
 from shared.config.paths import Paths
 from shared.errors import Invalid, NotFound
 
@@ -51,9 +51,22 @@ def test_what_is_written_later_is_followed_into_the_next_life(tmp_path) -> None:
     files = WorkerFiles(paths, "nanoclaw", "main")
     following = files.follow(files.lives(1))
     (logs / "container-2026-03-03T00-00-00-000.log").write_text("group: main\nday 3\nmore\n")
-    assert next(following) == "more\n"
+    assert next(following).text == "more\n"
     (logs / "container-2026-03-04T00-00-00-000.log").write_text("new\n")
-    assert next(following) == "==> container-2026-03-04T00-00-00-000.log\nnew\n"
+    new = next(following)
+    assert (new.file, new.text) == ("container-2026-03-04T00-00-00-000.log", "new\n")
+
+
+def test_following_as_json_is_an_object_a_line_from_what_is_there_on(tmp_path, monkeypatch) -> None:
+    paths = an_installation(tmp_path)
+
+    def follow(self, shown):
+        yield Life(shown[-1].file, "more\n", 0)  # the real one never ends
+
+    monkeypatch.setattr(WorkerFiles, "follow", follow)
+    first, second = [json.loads(line) for line in run(paths, "logs", "main", "-f", "--json").splitlines()]
+    assert second == {"file": first["file"], "text": "more\n"}
+    assert "day 3" in first["text"]
 
 
 def test_a_link_or_pipe_in_place_of_a_log_is_not_read(tmp_path) -> None:
