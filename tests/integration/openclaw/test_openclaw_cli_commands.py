@@ -129,7 +129,7 @@ async def test_log_lines_come_as_they_are_and_as_records(paths, openclaw):
             '{"event":"one","level":"info","ts":"2026-01-02T03:04:05.6Z","process":"x","chat":"dc:1"}\nnot json\n'
         )
         assert (await openclaw("logs --limit 1"))[1] == "not json\n"
-        assert (await openclaw("logs"))[1].splitlines()[0] == "2026-01-02T03:04:05 INFO    one chat=dc:1"
+        assert (await openclaw("logs"))[1].splitlines()[0] == "2026-01-02 03:04:05+00:00 INFO    one chat=dc:1"
         lines = [json.loads(line) for line in (await openclaw("logs --json"))[1].splitlines()]
         assert lines[0]["type"] == "meta"
         assert lines[1] | {"raw": ""} == {
