@@ -26,14 +26,17 @@ ENV PATH=/opt/clawgate/bin:/usr/local/bin:/usr/bin:/bin \
 USER 1000:1000
 WORKDIR /
 
-FROM common AS gateway
-CMD ["clawgate", "gateway"]
-
 FROM common AS nanoclaw
 CMD ["nanoclaw", "run"]
 
-FROM common AS openclaw
+# One layer for both: OpenClaw's agent may run node, and the gateway can make the token calls with it (docs/auth.md).
+FROM common AS with_node
 COPY --chown=0:0 node /usr/local/bin/node
+
+FROM with_node AS gateway
+CMD ["clawgate", "gateway"]
+
+FROM with_node AS openclaw
 # Where the policy's commands look; what is there are views without secrets.
 RUN ln -s .openclaw/threads/token-state.json /home/node/.threads-token-state.json \
  && ln -s .openclaw/threads/instagram-token-state.json /home/node/.instagram-token-state.json

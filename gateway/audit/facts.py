@@ -17,6 +17,7 @@ from gateway.social.policy import SocialPolicy
 from gateway.tunnel.policy import TunnelPolicy
 from shared.config.paths import Paths
 from shared.errors import Unavailable
+from shared.lifecycle.container import Published
 from shared.lifecycle.listening import Address
 from shared.secrets.files import Secret
 
@@ -98,6 +99,7 @@ class Facts:
         installed: versions of installed packages.
         lock: versions that were locked by hash.
         shipped: contents (SHA-256) of the memory files that tenants make for new groups.
+        published: where Compose publishes OpenClaw on the machine, whose sockets the gateway sees; None elsewhere.
         home: of the user we are.
     """
 
@@ -128,6 +130,7 @@ class Facts:
     machine: Asked[Machine]
     lock: Asked[Mapping[str, str]]
     shipped: frozenset[str] = frozenset()
+    published: Published | None = None
     home: Path = field(default_factory=Path.home)
 
     @cached_property

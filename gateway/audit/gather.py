@@ -32,6 +32,7 @@ from shared.config.paths import Paths
 from shared.config.toml import load_policy
 from shared.config.upstreams import Upstreams
 from shared.errors import ConfigError, GatewayError, Unavailable
+from shared.lifecycle.container import is_contained, published
 from shared.lifecycle.control import call
 from shared.lifecycle.listening import listening_on
 from shared.secrets.files import Secret
@@ -98,6 +99,7 @@ def gather(paths: Paths, *, clock: Clock = SYSTEM_CLOCK) -> Facts:
         accepted=_ask(lambda: Chain(paths).accepted()),
         served=_ask(lambda: list(unsigned_media(social.media.host, gateway.get()["media_port"]))),
         listening=listening_on,
+        published=published(),
         installed={dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in distributions()},
         machine=_ask(lambda: _machine(paths)),
         lock=_ask(lambda: read_lock(next((file for file in _LOCKS if file.exists()), _LOCKS[0]))),
@@ -156,9 +158,8 @@ def observed_deployment() -> str:
             return "systemd"
     except OSError:
         return ""
-    first = Path("/proc/1/comm")  # `init: true` of compose.yaml makes the engine's own init our parent
-    is_contained = os.getppid() == 1 and first.exists() and first.read_text(encoding="utf-8").strip() == "docker-init"
-    return "compose" if is_contained else ""
+    # `init: true` of compose.yaml makes the engine's own init our parent.
+    return "compose" if os.getppid() == 1 and is_contained() else ""
 
 
 def _engine(settings: Settings, paths: Paths, gateway: Asked[Any]) -> Asked[tuple[Sequence[Seen], str]]:

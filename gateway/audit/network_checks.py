@@ -27,12 +27,14 @@ class Bound(GatewayCheck):
     subject = "openclaw"
     title = "The Control UI and the media listener answer on this machine alone"
     remediation = (
-        'set bind = "127.0.0.1" in policies/openclaw.toml and [media] host in policies/social.toml; use a tunnel'
+        'set bind = "127.0.0.1" in policies/openclaw.toml and [media] host in policies/social.toml, in Compose publish '
+        "on 127.0.0.1 (x-published of compose.yaml); use a tunnel"
     )
     fix = "auto"
 
     def look(self, facts: Facts) -> Outcome:
-        return holds(list(_open(facts, facts.social.media.port)), "nothing else listens")
+        ports = [facts.social.media.port, facts.published.port if facts.published else 0]
+        return holds([text for port in ports for text in _open(facts, port)], "nothing else listens")
 
 
 def _open(facts: Facts, port: int) -> Iterator[str]:

@@ -64,6 +64,9 @@ class ComposeSetup:
             yield paths.tenant_socket_dir(tenant), 0o750
             yield paths.control_socket(tenant).parent.parent, 0o711
             yield paths.control_socket(tenant).parent, 0o700
+        # Mounted on its own: the engine would make a missing one as root's, and the gateway could not write there.
+        if "openclaw" in self.tenants:
+            yield paths.token_states("openclaw"), 0o750
 
     def prepare(self) -> None:
         """Make the folders and give them to the containers' user; blocks.

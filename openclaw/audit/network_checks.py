@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from openclaw.audit.facts import Facts
+from openclaw.audit.reach import Surroundings, decide_reach
 from openclaw.protocol.handshake import Knock, decide_pairing, read_upgrade
 from shared.audit.models import Check, Outcome, failed, holds, passed
 from shared.lifecycle.listening import listening_on
@@ -35,16 +36,20 @@ class Bound(Check[Facts]):
 
     id = "AUD-NET-001"
     severity = "critical"
-    title = "The port listens on this machine alone"
-    remediation = 'set bind = "127.0.0.1" in policies/openclaw.toml and put a tunnel in front'
+    title = "This machine alone reaches the port"
+    remediation = (
+        'set bind = "127.0.0.1" in policies/openclaw.toml, in Compose publish on 127.0.0.1 (x-published of '
+        "compose.yaml), and put a tunnel in front"
+    )
     fix = "auto"
 
     def run(self, facts: Facts) -> Outcome:
         policy = facts.snapshot.policy
-        problems = [] if ipaddress.ip_address(policy.bind).is_loopback else [f"bind is {policy.bind}"]
-        open_ = [str(found) for found in listening_on(policy.port) if not found.is_loopback]
-        problems += [f"port {policy.port} listens on {address}" for address in open_]
-        return holds(problems, f"{policy.bind}:{policy.port}")
+        if not ipaddress.ip_address(policy.bind).is_loopback:
+            return failed(f"bind is {policy.bind}")
+        if outside := [address for address in listening_on(policy.port) if not address.is_loopback]:
+            return decide_reach(policy.port, outside, Surroundings.observed())
+        return passed(f"{policy.bind}:{policy.port}")
 
 
 class Refused(Check[Facts]):

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from shared.config.process import environment_names
+
 
 def own_process(lock: Path) -> dict[str, Any]:
     """Facts for the audit; of the environment only names.
@@ -14,9 +16,8 @@ def own_process(lock: Path) -> dict[str, Any]:
     Args:
         lock: the file of the single-instance lock.
     """
-    raw = Path("/proc/self/environ").read_bytes()
-    names = sorted({entry.partition(b"=")[0].decode("utf-8", "replace") for entry in raw.split(b"\0") if b"=" in entry})
-    return {"pid": os.getpid(), "variables": names, "holds_lock": is_locked(lock)}
+    # Not from /proc: a process that is not dumpable may not read that of itself, unless it is root.
+    return {"pid": os.getpid(), "variables": environment_names(), "holds_lock": is_locked(lock)}
 
 
 def is_locked(lock: Path) -> bool:

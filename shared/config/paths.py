@@ -161,6 +161,10 @@ class Paths:
         return self.state / "sandbox"
 
     # --- tenants -----------------------------------------------------------------
+    def token_states(self, tenant: str) -> Path:
+        """An OpenClaw's folder of what is known of its Threads and Instagram tokens; the gateway writes it."""
+        return self.tenant(tenant) / "threads"
+
     def tenant(self, name: str) -> Path:
         """A tenant's own state; no other tenant may read it."""
         return self.state / name

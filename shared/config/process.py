@@ -77,3 +77,8 @@ def program_version() -> str:
 def environment(name: str, default: str = "") -> str:
     """One named process option."""
     return os.environ.get(name, default)
+
+
+def environment_names() -> list[str]:
+    """Names that the environment sets, without their values."""
+    return sorted(os.environ)

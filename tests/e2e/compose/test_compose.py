@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(420)]
 CHECKOUT = Path(__file__).parents[3]
 UID = 1000
 OPENCLAW = "openclaw-openclaw-gateway-1"
+SERVICES = ("engine", "gateway", "nanoclaw", "openclaw-gateway")
 
 
 def run(*command: str, **environment: str) -> str:
@@ -88,7 +89,12 @@ def stack(docker_host: str) -> Iterator[Stack]:
         overlay_file(operator_file("gateway", Paths.resolve(state)), {"model_api": {"port": 0}})
         for place in (state / "policies").iterdir():
             place.chmod(0o644)
-        made = Stack(docker_host, folder, {**variables, "OPENCLAW_PORT": str(free_port())})
+        rules = folder / "iptables" / "rules.v4"
+        rules.parent.mkdir()
+        rules.write_text("*filter\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n")
+        rules.chmod(0o640)  # as netfilter-persistent leaves it
+        more = {"OPENCLAW_PORT": str(free_port()), "FIREWALL_RULES": str(rules.parent)}
+        made = Stack(docker_host, folder, {**variables, **more})
         try:
             made.compose("up", "-d", "--no-build")
             for service in ("nanoclaw", "openclaw-gateway"):
@@ -153,7 +159,7 @@ def test_stopping_openclaw_leaves_nanoclaw_running(stack: Stack) -> None:
         time.sleep(0.5)
 
 
-@pytest.mark.parametrize("service", ["engine", "gateway", "nanoclaw", "openclaw-gateway"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_each_container_is_confined(stack: Stack, service: str) -> None:
     facts = stack.inspect(stack.compose("ps", "-q", service).strip())
     host = facts["HostConfig"]
@@ -169,10 +175,49 @@ def test_each_container_is_confined(stack: Stack, service: str) -> None:
     assert sees_engine == (service == "engine")
     if service in {"nanoclaw", "openclaw-gateway"}:
         tenant = service.removesuffix("-gateway")
-        places = {mount["Destination"] for mount in facts["Mounts"]} - {"/home/node/.openclaw"}
+        places = {mount["Destination"]: mount["RW"] for mount in facts["Mounts"]}
         state, runtime = stack.variables["CLAWGATE_STATE"], stack.variables["CLAWGATE_RUNTIME"]
-        own = {f"{state}/{tenant}", f"{state}/policies", f"{runtime}/t/{tenant}", f"{runtime}/c/{tenant}"}
-        assert places == own
+        own = {f"{state}/{tenant}": True, f"{runtime}/t/{tenant}": True, f"{runtime}/c/{tenant}": True}
+        token_states = {f"{state}/openclaw/threads": False, "/home/node/.openclaw/threads": False}
+        more = {"/home/node/.openclaw": True, **token_states} if tenant == "openclaw" else {}
+        assert places == {**own, f"{state}/policies": False, **more}
+
+
+def test_only_workers_are_found_by_the_policys_filter(stack: Stack) -> None:
+    ours = {stack.inspect(stack.compose("ps", "-q", service).strip())["Name"][1:] for service in SERVICES}
+    assert ours == {"clawgate-engine", "clawgate-gateway", "nanoclaw", OPENCLAW}
+    found = set(stack.docker("ps", "--filter", "name=nanoclaw-", "--format", "{{.Names}}").split())
+    assert not found & ours
+
+
+def test_the_token_states_are_the_gateways_to_write(stack: Stack) -> None:
+    state = Path(stack.variables["CLAWGATE_STATE"])
+    stack.docker("exec", "clawgate-gateway", "touch", str(state / "openclaw" / "threads" / "token-state.json"))
+    for folder in ("/home/node/.openclaw/threads", str(state / "openclaw" / "threads")):
+        written = stack.docker("exec", OPENCLAW, "sh", "-c", f"touch {folder}/x 2>&1 || true")
+        assert "Read-only file system" in written
+    assert stack.docker("exec", OPENCLAW, "cat", "/home/node/.threads-token-state.json") == ""
+    (state / "openclaw" / "threads" / "token-state.json").unlink()
+
+
+def test_the_gateway_has_the_node_that_may_call_token_hosts(stack: Stack) -> None:
+    assert stack.docker("exec", "clawgate-gateway", "node", "--version").startswith("v22.")
+
+
+def test_the_audit_judges_what_is_really_reached(stack: Stack) -> None:
+    audit = "openclaw security audit || true"
+    assert "Score: 100 of 100" in stack.docker("exec", OPENCLAW, "sh", "-c", audit)
+    elsewhere = ("-e", f"OPENCLAW_PUBLISHED=0.0.0.0:{stack.variables['OPENCLAW_PORT']}:18789")
+    said = stack.docker("exec", *elsewhere, OPENCLAW, "sh", "-c", audit)
+    assert "Score: 39 of 100" in said
+    assert "CRITICAL AUD-NET-001" in said
+
+    whole = json.loads(stack.docker("exec", "clawgate-gateway", "sh", "-c", "clawgate audit --json || true"))
+    assert whole["profile"]["deployment"] == "compose"
+    # This machine's own, and what no test sets up: swap, sshd, and a remote for backups.
+    mine = {"AUD-OPS-002", "AUD-OPS-010"}
+    open_ = {row["id"]: row["evidence"] for row in whole["findings"] if row["result"] in ("fail", "unknown")}
+    assert not open_.keys() - mine, open_
 
 
 def test_the_gateway_reaches_the_engine_through_the_filter_alone(stack: Stack) -> None:

@@ -24,6 +24,7 @@ from gateway.audit.service import RELEASED, judge
 from nanoclaw.audit import CHECKS as NANOCLAW
 from openclaw.audit.catalogue import CATALOGUE as OPENCLAW
 from shared.audit.score import WEIGHTS
+from shared.lifecycle.container import Published
 from shared.standing_files import STANDING_FILES
 
 Break = Callable[[Facts], Facts | None]
@@ -279,6 +280,10 @@ def listens(port: int) -> Break:
     return breaks
 
 
+def compose_publishes_to_all(facts: Facts) -> Facts:
+    return replace(listens(28789)(facts), published=Published("127.0.0.1", 28789, 18789))
+
+
 def no_catch_all(facts: Facts) -> None:
     file = Path(facts.tunnel.config_file)
     file.write_text(file.read_text().replace("- service: http_status:404", "- service: http://localhost:1"))
@@ -307,6 +312,7 @@ def serves_anybody(facts: Facts) -> Facts:
 
 NETWORK = [
     (listens(18790), "AUD-NET-001"),
+    (compose_publishes_to_all, "AUD-NET-001"),
     (no_catch_all, "AUD-NET-006"),
     (account_certificate, "AUD-NET-006"),
     (cloud_lets_in, "AUD-NET-008"),
