@@ -47,6 +47,9 @@ GATEWAY_JOBS: Final = frozenset(
 )
 """Names of `gateway_jobs`, for whoever checks a policy without a gateway."""
 
+BUILD_CACHE_TIMES: Final = "0 4 * * 0"
+"""Sunday 04:00 on the owner's clock (policy row G4)."""
+
 _DISK: Final[frozenset[NoticeKind]] = frozenset({"disk_filling", "disk_budget"})
 
 
@@ -90,7 +93,9 @@ def gateway_jobs(parts: GatewayParts, policy: MaintenancePolicy) -> list[Job]:
             does.watch_disk,
         ),
         Job("tokens.check", "looks at all sign-ins and when they end", "0 6 * * *", does.check_tokens),
-        Job("docker.prune", "empties the build cache and drops worker images nobody uses", "0 4 * * 0", does.prune),
+        Job(
+            "docker.prune", "empties the build cache and drops worker images nobody uses", BUILD_CACHE_TIMES, does.prune
+        ),
         Job(
             "backup",
             "backs up policies, ledger and posts, encrypted, to their git remote",

@@ -13,6 +13,13 @@ import pytest
 import gateway.metrics
 import nanoclaw.figures
 import openclaw.metrics
+from gateway.credentials.environment import WRITTEN_BACK
+from gateway.egress.policy import SEARCH_KEY, WEBHOOK_KEY
+from gateway.maintenance.jobs import GATEWAY_JOBS
+from gateway.settings import TENANT_NAMES
+from gateway.workers.settings import CONTAINER_SETTINGS
+from shared.config.envfile import FORBIDDEN
+from shared.maintenance.jobs import TENANT_JOBS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
@@ -34,6 +41,24 @@ def settings_without_meaning() -> Iterator[str]:
 
 def test_every_setting_says_what_it_means() -> None:
     assert list(settings_without_meaning()) == []
+
+
+def first_cells(document: str, below: str) -> set[str]:
+    """What stands in code in the first column of the table below a line."""
+    rows = (ROOT / "docs" / document).read_text().partition(below)[2].partition("\n## ")[0].splitlines()
+    return {name for row in rows if row.startswith("| `") for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def test_every_job_is_in_the_table_of_jobs_and_no_other() -> None:
+    assert first_cells("maintenance.md", "| job | who |") == GATEWAY_JOBS | TENANT_JOBS
+
+
+def test_every_name_that_env_may_set_is_in_its_table() -> None:
+    of_meta = {f"{app}_{part}" for app in ("THREADS", "INSTAGRAM") for part in ("APP_ID", "APP_SECRET", "REDIRECT_URI")}
+    wanted = {*TENANT_NAMES, *CONTAINER_SETTINGS, *WRITTEN_BACK, *FORBIDDEN, *of_meta, SEARCH_KEY, WEBHOOK_KEY}
+    wanted |= {"ANTHROPIC_API_KEY_FALLBACK", "COPILOT_API_KEY", "THREADS_USER_ID"}  # the policy's block has these too
+    written = first_cells("config.md", "\n## `.env`")
+    assert {name for name in wanted if name not in written and f"OPENCLAW_{name}" not in written} == set()
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,8 +9,10 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import docker as docker_api
 import pytest
 
 from gateway.sandbox.engine import PrivateEngineFolders, PrivateEngineUser, can_start_private
@@ -75,6 +77,44 @@ def test_outdated_worker_images_go_and_all_others_stay(engine: str) -> None:
         "clawgate-worker:not-ours",
         "postgres:16",
     }
+    assert prune(engine, keep="nanoclaw-agent:latest").freed_bytes == 0
+
+
+def build(host: str, *, size: int) -> None:
+    """Build an image as BuildKit does, which leaves its steps in the engine's cache."""
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        for name, content in (("Dockerfile", b"FROM scratch\nCOPY data /data\n"), ("data", os.urandom(size))):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    with closing(docker_api.APIClient(base_url=host)) as client:
+        # Neither docker-py nor a Docker command without its plugin asks for BuildKit; the engine itself has it.
+        answer = client.post(
+            f"{client.base_url}/v{client.api_version}/build",
+            params={"version": "2", "t": "somebodys:1"},
+            data=context.getvalue(),
+            headers={"Content-Type": "application/x-tar"},
+            timeout=60,
+        )
+    assert answer.status_code == 200, answer.text
+    assert "Successfully tagged somebodys:1" in answer.text
+
+
+def cache(host: str) -> list[str]:
+    """Ids of the steps that the engine keeps."""
+    with closing(docker_api.APIClient(base_url=host)) as client:
+        return [entry["ID"] for entry in client.df()["BuildCache"] or ()]
+
+
+def test_a_real_build_cache_is_emptied_and_what_was_built_stays(engine: str) -> None:
+    build(engine, size=2_000_000)
+    assert cache(engine)
+    done = prune(engine, keep="nanoclaw-agent:latest")
+    assert done.cache_bytes >= 2_000_000
+    assert (done.images, done.freed_bytes) == ((), done.cache_bytes)
+    assert cache(engine) == []
+    assert docker(engine, "images", "--format", "{{.Repository}}:{{.Tag}}").split() == ["somebodys:1"]
     assert prune(engine, keep="nanoclaw-agent:latest").freed_bytes == 0
 
 

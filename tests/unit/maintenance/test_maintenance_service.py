@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gateway.maintenance.jobs import BUILD_CACHE_TIMES
 from shared.clock import FakeClock
 from shared.errors import Busy, Internal, NotFound, Unavailable
 from shared.maintenance.models import Job
@@ -88,6 +89,22 @@ async def test_a_job_waits_for_its_time_and_then_runs_once(bed):
     row = await bed.row()
     assert (row.outcome, row.detail, row.lease, row.failures) == ("ok", "all fine", "", 0)
     assert row.next_at == AT_THREE + timedelta(days=1)
+
+
+async def test_the_build_cache_is_emptied_on_sunday_at_four_on_the_owners_clock_and_a_week_later_again(bed):
+    bed.clock = FakeClock(datetime(2026, 11, 27, 12, 0, tzinfo=UTC))  # a Friday
+    jobs = [Job("docker.prune", "empties the build cache", BUILD_CACHE_TIMES, bed.work)]
+    maintenance = Maintenance(
+        bed.database, jobs, MaintenancePolicy(), ZoneInfo("Asia/Seoul"), on_failure=bed.failed.append, clock=bed.clock
+    )
+    await maintenance.start()
+    sunday = datetime(2026, 11, 29, 4, 0, tzinfo=ZoneInfo("Asia/Seoul"))
+    assert (await bed.row()).next_at == sunday
+    bed.clock.advance((sunday - bed.clock.now()).total_seconds())
+    async with bed.running(maintenance):
+        await bed.until_ok()
+    assert bed.ran == ["done"]
+    assert (await bed.row()).next_at == sunday + timedelta(days=7)
 
 
 async def test_many_missed_days_are_made_up_for_by_one_run(bed):
