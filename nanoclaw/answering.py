@@ -122,7 +122,7 @@ class Answering:
                 run.prompt_id = ""  # who heard it is gone, and one who only read about it would not answer it
             run.worker_id = session.worker_id
             run.start_ms = self._settling.elapsed_ms(run)
-            async with LiveMessage(self._outbox, run.id, run.chat) as live:
+            async with LiveMessage(self._outbox, run.id, run.chat, shown=visible_prefix) as live:
                 done = await self._listen(run, session, live, with_pictures=with_pictures)
                 if run.halt is not None or done.is_error:
                     await self._residents.release(run.group, isolated=run.is_isolated)
@@ -225,8 +225,8 @@ class Answering:
         if run.first_output_ms is None:
             run.first_output_ms = elapsed_ms
         policy = self._policy.streaming
-        if policy.enabled and elapsed_ms >= policy.after_s * 1000 and (shown := visible_prefix(written)):
-            live.update(shown)
+        if policy.enabled and elapsed_ms >= policy.after_s * 1000:
+            live.update(written)
             fault_point("run.answer_shown")
 
 

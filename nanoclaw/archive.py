@@ -27,7 +27,9 @@ _TRANSCRIPT_LIMIT_BYTES = 64 << 20
 _ARCHIVE_LIMIT_CHARS = 2 << 20
 _TEXT_LIMIT_CHARS = 2000  # of one text. Source: the original's archive, reference section 7
 _SLUG_LIMIT = 50  # Source: as above
-_MESSAGE = re.compile(r'<message sender="([^"]*)"[^>]*>(.*?)</message>', re.DOTALL)
+# Nothing in it goes beyond the next "<", so that a file of beginnings only is not read again for each of them.
+_MESSAGE_BEGIN = re.compile(r'<message sender="([^"<]*+)"[^<>]*+>')
+_MESSAGE_END = "</message>"
 _NOT_SAID = ("<local-command", "<command-name>", "<system-reminder>", "This session is being continued from")
 """Beginnings of user texts that the command line made by itself."""
 
@@ -107,10 +109,11 @@ def _of_entry(kind: str, content: Any) -> Iterator[Said]:  # noqa: ANN401 - JSON
 
 
 def _people(text: str) -> Iterator[Said]:
-    messages = _MESSAGE.findall(text)
-    for sender, words in messages:
-        yield Said("people", f"{html.unescape(sender)}: {html.unescape(words)}")
-    if not messages and text.strip():
+    position = 0
+    while (begin := _MESSAGE_BEGIN.search(text, position)) and (end := text.find(_MESSAGE_END, begin.end())) >= 0:
+        yield Said("people", f"{html.unescape(begin[1])}: {html.unescape(text[begin.end() : end])}")
+        position = end + len(_MESSAGE_END)
+    if position == 0 and text.strip():
         yield Said("people", text.strip())
 
 

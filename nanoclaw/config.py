@@ -98,6 +98,8 @@ class RunsPolicy(Strict):
             CONTAINER_TIMEOUT of 30 minutes).
         silence_s: longest time without any sign of the agent; longer than its longest command, 10 minutes.
         retry_delays_s: waits before each further try; after the last the message lies in the dead letters.
+        patience_s: how long a message is kept for what only time or the operator can mend, a usage limit or a missing
+            sign-in, before it lies there too.
         drain_s: how long a stop waits for running answers.
         queue_note_s: a chat that waits this long for a place is told its position, and again when that changes.
     """
@@ -105,6 +107,7 @@ class RunsPolicy(Strict):
     max_concurrent: int = Field(default=5, ge=1, le=64)
     timeout_s: Seconds = 1800
     silence_s: Seconds = 900
+    patience_s: float = Field(default=86_400, ge=0, le=7 * 86_400)
     retry_delays_s: tuple[Annotated[float, Field(ge=0, le=86_400)], ...] = (5, 10, 20, 40, 80)
     drain_s: float = Field(default=20, ge=0, le=600)
     queue_note_s: Seconds = 5

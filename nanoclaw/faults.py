@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Literal
 
@@ -26,7 +26,10 @@ FaultKind = Literal[
     "defect",
 ]
 
-_FINAL: frozenset[FaultKind] = frozenset({"silent", "timeout", "disk", "refused", "credential"})
+_FINAL: frozenset[FaultKind] = frozenset({"silent", "timeout", "disk", "refused"})
+_SIGN_IN_LOOK_S = 120.0
+LONGEST_REST_S = 600.0
+"""Longest wait before a further try: limits are lifted early, and clocks are set."""
 _SENTENCES: dict[FaultKind, str] = {
     "worker_lost": "Sorry, the agent stopped before it could answer.",
     "silent": "Sorry, the agent did not say anything for too long and was stopped.",
@@ -70,12 +73,14 @@ class Verdict:
         retry: try again after `delay_s` seconds; otherwise the messages become dead letters.
         note: what the person is told now; empty when nothing, because they know already.
         reason: what the inbox remembers.
+        counts: it was one of the tries there are; otherwise it is only looked again later.
     """
 
     retry: bool
     delay_s: float
     note: str
     reason: str
+    counts: bool = True
 
 
 def fault_of_error(error: GatewayError) -> Fault:
@@ -105,26 +110,48 @@ def fault_of_result(done: Done, *, resets_at: int = 0) -> Fault:
     return Fault("model_down", detail, done.status)
 
 
-def decide_fault(fault: Fault, *, attempt: int, delays_s: Sequence[float], run_id: str) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long messages are kept for an answer.
+
+    Attributes:
+        delays_s: waits before the second, third, … try.
+        limit_s: how long a message waits in all for what only time or the operator can mend.
+    """
+
+    delays_s: Sequence[float]
+    limit_s: float
+
+
+def decide_fault(
+    fault: Fault, *, attempt: int, patience: Patience, run_id: str, now: datetime, waited_s: float
+) -> Verdict:
     """Say whether to try again, when, and what the person is told.
 
-    Being busy is nobody's fault: it is waited out without a word and without giving up. Otherwise the person hears
-    about the first failure, and about the end.
+    Being busy is nobody's fault: it is waited out without a word and without giving up. A usage limit and a missing
+    sign-in are waited out too, for as long as policy says. Otherwise the person hears about the first failure, and
+    about the end.
 
     Args:
         fault: what happened.
         attempt: which try this was, from 1.
-        delays_s: waits before the second, third, … try.
+        patience: of the policy.
         run_id: named in the note, so that the operator can find the run.
+        now: in the owner's zone.
+        waited_s: since the oldest message came.
     """
     if fault.kind == "busy":
         return Verdict(retry=True, delay_s=max(fault.wait_s, 0.5), note="", reason=fault.detail)
     sentence = _SENTENCES[fault.kind].format(
         status=f" (HTTP {fault.status})" if fault.status else "",
-        resets=f" until {_utc(fault.resets_at)}" if fault.resets_at else "",
+        resets=f" until {_local(fault.resets_at, now)}" if fault.resets_at else "",
         said=fault.detail,
     )
-    if fault.kind in _FINAL or attempt > len(delays_s):
+    delays_s = patience.delays_s
+    if waited_s < patience.limit_s and (delay_s := _waited_out_s(fault, attempt, delays_s, now)):
+        note = f"{sentence} I keep your message and answer it after that (run `{run_id}`)."
+        return Verdict(retry=True, delay_s=delay_s, note=note, reason=f"waits: {fault.detail}", counts=False)
+    if fault.kind in _FINAL or fault.kind == "credential" or attempt > len(delays_s):
         tries = "" if attempt == 1 else f" I gave up after {attempt} tries."
         note = f"{sentence}{tries} Your message is kept for the operator (run `{run_id}`)."
         return Verdict(retry=False, delay_s=0.0, note=note, reason=f"given up after try {attempt}: {fault.detail}")
@@ -133,5 +160,16 @@ def decide_fault(fault: Fault, *, attempt: int, delays_s: Sequence[float], run_i
     return Verdict(retry=True, delay_s=delay_s, note=note, reason=f"try {attempt} failed: {fault.detail}")
 
 
-def _utc(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _waited_out_s(fault: Fault, attempt: int, delays_s: Sequence[float], now: datetime) -> float:
+    """When to look again whether something is over that trying cannot mend; 0 for what is tried as usual first."""
+    if fault.kind == "credential":
+        return _SIGN_IN_LOOK_S
+    if fault.kind != "limit":
+        return 0.0
+    if fault.resets_at:
+        return min(max(fault.resets_at - now.timestamp(), delays_s[0] if delays_s else 1.0), LONGEST_REST_S)
+    return LONGEST_REST_S if attempt > len(delays_s) else 0.0
+
+
+def _local(seconds: int, now: datetime) -> str:
+    return datetime.fromtimestamp(seconds, now.tzinfo).strftime("%Y-%m-%d %H:%M %Z")

@@ -32,11 +32,13 @@ class Turn:
         again: look at the inbox again, because there may be more.
         delay_s: but not before this many seconds; the lane holds everything until then, to keep its order.
         for_place: no worker was to be had: `delay_s` is the longest wait, and the first run that ends cuts it short.
+        until_news: the next message of a person cuts it short, see `nanoclaw.turns`.
     """
 
     again: bool = False
     delay_s: float = 0.0
     for_place: bool = False
+    until_news: bool = False
 
 
 DONE = Turn()

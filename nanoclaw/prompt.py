@@ -14,9 +14,10 @@ from shared.channels.base import Attachment, InboundMessage
 from shared.gatewayclient.workspace import GLOBAL_DIR
 
 # Lenient on purpose: blanks, attributes, any case, a tag that was never finished. What looks like the tag is the tag.
-_INTERNAL_TAG = re.compile(r"<\s*(?P<closing>/?)\s*internal(?![\w-])[^<>]*>?", re.IGNORECASE)
+# Nothing in it is ever tried twice (possessive), since whole answers of an agent are searched while everybody waits.
+_INTERNAL_TAG = re.compile(r"<\s*+(?P<closing>/?+)\s*+internal(?![\w-])[^<>]*+>?", re.IGNORECASE)
 _NESTING_LIMIT = 8
-_BEGUN_TAG = re.compile(r"(?:<\s*/?\s*(?:i|in|int|inte|inter|intern|interna)?)+\Z", re.IGNORECASE)
+_BEGUN_TAG = re.compile(r"<\s*+/?+\s*+(?:i|in|int|inte|inter|intern|interna)?\Z", re.IGNORECASE)
 # Control characters that XML cannot carry at all; a person can paste them, an agent has no use for them.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _QUOTE_LIMIT_CHARS = 500
@@ -133,7 +134,11 @@ def strip_internal(text: str) -> str:
 
 def visible_prefix(text: str) -> str:
     """Like `strip_internal` for a text that is still growing: a tag cut in half is held back too."""
-    return _BEGUN_TAG.sub("", _outside_internal(text)).strip()
+    shown = _outside_internal(text)
+    end = len(shown)
+    while (begun := shown.rfind("<", 0, end)) >= 0 and _BEGUN_TAG.match(shown, begun, end):
+        end = begun  # several may stand there: <inter<int
+    return shown[:end].strip()
 
 
 def _outside_internal(text: str) -> str:

@@ -26,7 +26,7 @@ _NEEDS_AGENT = re.compile(
 )
 _SMALL_TALK = re.compile(
     r"^\W*(?:hi|hello|hey|yo|thanks?|thank you|thx|good (?:morning|evening|night)|bye|ok(?:ay)?|lol|"
-    r"안녕(?:하세요)?|고마워요?|감사합니다|잘 자|굿모닝|ㅎㅎ+|ㅋㅋ+)\W*(?:\S+\W*)?$",
+    r"안녕(?:하세요)?|고마워요?|감사합니다|잘 자|굿모닝|ㅎㅎ+|ㅋㅋ+)\W*+(?:\w\S*+\W*+)?$",
     re.IGNORECASE,
 )
 _SIMPLE_QUESTION = re.compile(

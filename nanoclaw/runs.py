@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import tzinfo
 
 from nanoclaw.agent.residents import Residents
 from nanoclaw.agent.tools.base import Place
@@ -50,6 +51,7 @@ class Runs:
         group_of: the group of a chat, which may be a thread of another one.
         begun: is told of a run that has its worker.
         showing: builds the prompts.
+        zone: the owner's.
 
     Attributes:
         interrupt_s: how long an agent has to heed an interruption before its worker is ended.
@@ -70,6 +72,7 @@ class Runs:
         group_of: Callable[[ChatId, ChatId], Group | None],
         begun: Callable[[Run], None],
         showing: Showing,
+        zone: tzinfo,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._inbox = inbox
@@ -81,7 +84,14 @@ class Runs:
         self._schedule = schedule
         self._clock = clock
         self._settling = Settling(
-            inbox=inbox, outbox=outbox, store=store, schedule=schedule, metrics=metrics, policy=policy, clock=clock
+            inbox=inbox,
+            outbox=outbox,
+            store=store,
+            schedule=schedule,
+            metrics=metrics,
+            policy=policy,
+            zone=zone,
+            clock=clock,
         )
         self._answering = Answering(
             outbox=outbox,

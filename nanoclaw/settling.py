@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import tzinfo
 from typing import TypeVar
 
 from nanoclaw.config import NanoclawPolicy
-from nanoclaw.faults import Fault, decide_fault
+from nanoclaw.faults import Fault, Patience, decide_fault
 from nanoclaw.groups import Group
 from nanoclaw.lanes import DONE, Turn
 from nanoclaw.metrics import RoutingLine, RoutingLog
@@ -33,7 +34,11 @@ T = TypeVar("T")
 
 
 class Settling:
-    """Brings runs to their end in the stores, and accounts for them."""
+    """Brings runs to their end in the stores, and accounts for them.
+
+    Args:
+        zone: the owner's, for the times people are told.
+    """
 
     def __init__(
         self,
@@ -44,8 +49,10 @@ class Settling:
         schedule: TaskSchedule,
         metrics: RoutingLog,
         policy: NanoclawPolicy,
+        zone: tzinfo,
         clock: Clock,
     ) -> None:
+        self._zone = zone
         self._schedule = schedule
         self._inbox = inbox
         self._outbox = outbox
@@ -62,7 +69,15 @@ class Settling:
 
     async def failed(self, run: Run, fault: Fault) -> Turn:
         """Say what is to be said, and put the messages off or give them up."""
-        verdict = decide_fault(fault, attempt=run.attempt, delays_s=self._policy.runs.retry_delays_s, run_id=run.id)
+        now = self._clock.now().astimezone(self._zone)
+        verdict = decide_fault(
+            fault,
+            attempt=run.attempt,
+            patience=Patience(self._policy.runs.retry_delays_s, self._policy.runs.patience_s),
+            run_id=run.id,
+            now=now,
+            waited_s=(now - run.asked[0].received_at).total_seconds(),
+        )
         if fault.kind == "busy":
             await until_stored(lambda: self._inbox.give_back(run.ids, reason=verdict.reason))
             return Turn(again=True, delay_s=verdict.delay_s, for_place=fault.for_place)
@@ -81,13 +96,15 @@ class Settling:
         if note and run.task is not None:
             note = f"Scheduled task `{run.task.task_id}`: {note}"
         if verdict.retry:
-            settle = self._inbox.retrying(run.ids, verdict.delay_s, reason=verdict.reason)
+            settle = self._inbox.retrying(run.ids, verdict.delay_s, reason=verdict.reason, counts=verdict.counts)
         else:
             settle = self._inbox.burying(run.ids, verdict.reason)
-        key, also = f"{run.id}.note{run.attempt}", together(settle, *recorded)
+        # Looking again says the same again: it is there already.
+        key = f"{run.id}.{'note' if verdict.counts else 'wait'}{run.attempt}"
+        also = together(settle, *recorded)
         await until_stored(lambda: self._outbox.post(key, run.chat, note, also=also))
         fault_point("run.failed")
-        return Turn(again=True, delay_s=verdict.delay_s) if verdict.retry else DONE
+        return Turn(again=True, delay_s=verdict.delay_s, until_news=not verdict.counts) if verdict.retry else DONE
 
     async def stopped(self, group: Group, run: Run | None, chats: Sequence[ChatId], by: str) -> None:
         """Settle what runs and what waits in some chats of a group, and say that somebody wanted it so."""

@@ -26,6 +26,7 @@ from nanoclaw.channels import Channels, Connectors, Platform, connectors_of
 from nanoclaw.commands import COMMANDS, Commands
 from nanoclaw.config import GLOBAL_FOLDER, NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
+from nanoclaw.faults import LONGEST_REST_S
 from nanoclaw.figures import NanoclawFigures, RunCounts
 from nanoclaw.groups import Group, GroupRegistry
 from nanoclaw.intake import Intake
@@ -186,6 +187,7 @@ class Tenant:
             showing=Showing(self.attachments, policy.attachments, zone=zone, folder_of=self._folder_of),
             group_of=self.registry.of_chat,
             begun=self._begun,
+            zone=zone,
             clock=clock,
         )
         self.administration = Administration(
@@ -230,7 +232,7 @@ class Tenant:
             self.runs.turn,
             prepare=rereading.refresh,
             going_on=self.runs.going_on,
-            longest_rest_s=max(policy.runs.retry_delays_s, default=60.0),
+            longest_rest_s=max((*policy.runs.retry_delays_s, LONGEST_REST_S)),
             clock=clock,
         )
         jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: log_folders(paths, name), kept, clock=clock)
@@ -349,6 +351,8 @@ class Tenant:
         if (group := self.registry.of_chat(message.chat, message.parent)) is not None:
             self.residents.rouse(group.folder)
         self.wake_chat(message.chat, message.parent)
+        if self.turns.news(lane := self.registry.lane_of(message.chat, message.parent)):
+            self.lanes.hurry(lane)
 
     def wake_chat(self, chat: ChatId, parent: ChatId = "", *, after_s: float = 0.0) -> None:
         """See to it that what a chat has waiting is answered, after a rest when one is due."""

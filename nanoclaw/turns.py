@@ -56,11 +56,19 @@ class Turns:
         self._clock = clock
         self._chats: dict[str, set[ChatId]] = {}
         self._rests: dict[ChatId, float] = {}
+        self._until_news: set[ChatId] = set()
 
     def belongs(self, chat: ChatId, lane: str) -> None:
         """Note that a chat waits in a lane of another name."""
         if chat != lane:
             self._chats.setdefault(lane, {lane}).add(chat)
+
+    def news(self, lane: str) -> bool:
+        """Somebody spoke: end the rests in a lane that a message brings forward; false when there is none."""
+        brought = self._until_news & (self._chats.get(lane) or {lane})
+        self._until_news -= brought
+        self._rests |= dict.fromkeys(brought, self._clock.monotonic())
+        return bool(brought)
 
     async def take(self, lane: str) -> Turn:
         """One turn of a lane."""
@@ -94,8 +102,11 @@ class Turns:
 
     def _noted(self, chat: ChatId, turn: Turn) -> Turn:
         self._rests.pop(chat, None)
+        self._until_news.discard(chat)
         if turn.delay_s > 0 and not turn.for_place:
             self._rests[chat] = self._clock.monotonic() + turn.delay_s
+            if turn.until_news:
+                self._until_news.add(chat)
         return turn
 
     def _has_rested(self, chat: ChatId) -> bool:

@@ -134,11 +134,13 @@ class Inbox:
         """Give messages back, to be tried again after `delay_s` seconds."""
         await self._db.write(self.retrying(ids, delay_s, reason=reason))
 
-    def retrying(self, ids: Sequence[int], delay_s: float, *, reason: str) -> Also:
-        """`retry` as work for another transaction."""
+    def retrying(self, ids: Sequence[int], delay_s: float, *, reason: str, counts: bool = True) -> Also:
+        """`retry` as work for another transaction; a try that does not count is as if it had not been made."""
         now = self._clock.now()
         due = now + timedelta(seconds=delay_s)
-        return lambda c: store.settle(c, self._tables, ids, state="new", reason=reason, next_try_at=due, now=now)
+        return lambda c: store.settle(
+            c, self._tables, ids, state="new", reason=reason, next_try_at=due, counts=counts, now=now
+        )
 
     async def give_back(self, ids: Sequence[int], *, reason: str) -> None:
         """Open claimed messages again as if they had not been taken: the try does not count."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,12 @@ class LiveMessage:
     run repeated after a crash edits what is there instead of posting again.
 
     Use as ``async with``; leaving the block without `finish` leaves the text as it stands.
+
+    Args:
+        reply_to: the message it answers, if any.
+        reply_all: its further messages answer that one too.
+        interval_s: least time between two calls.
+        shown: what a reader sees of a text that is still growing; asked only when a call is due.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class LiveMessage:
         reply_to: MessageId = "",
         reply_all: bool = False,
         interval_s: float = EDIT_INTERVAL_S,
+        shown: Callable[[str], str] = str,
     ) -> None:
         self._outbox = outbox
         self._key = key
@@ -51,6 +59,7 @@ class LiveMessage:
         self._reply_to = reply_to
         self._reply_all = reply_all
         self._interval_s = interval_s
+        self._shown_of = shown
         self._text = ""
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
@@ -128,7 +137,7 @@ class LiveMessage:
     async def _show_newest(self) -> None:
         """Make one call: post the first part that is not there yet, or edit the first that differs."""
         channel = self._outbox.channel(self._chat)
-        parts = split_message(self._text, channel.text_limit, channel.measure, channel.line_limit)
+        parts = split_message(self._shown_of(self._text), channel.text_limit, channel.measure, channel.line_limit)
         for ordinal, part in enumerate(parts):
             if self._shown.get(ordinal) == part:
                 continue

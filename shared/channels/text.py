@@ -88,6 +88,14 @@ def _without_lone_surrogates(text: str) -> str:
     return text
 
 
+def without_last(text: str, mention: re.Pattern[str]) -> str:
+    """A text without the mentions and blanks it ends with; a mention begins with ``<``, its only one."""
+    text = text.rstrip()
+    while (start := text.rfind("<")) >= 0 and mention.fullmatch(text, start):
+        text = text[:start].rstrip()
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     """A code block that is open somewhere.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,17 @@ def test_nothing_people_see_holds_an_internal_tag_and_looking_twice_changes_noth
     shown = strip_internal(text)
     assert strip_internal(shown) == shown
     assert "<internal>" not in shown.lower()
+
+
+PIECES_OF_TAGS = ["<", "<i", "< / inter", "<internal ", "<internal>", "</internal>", "<int<internal/>"]
+
+
+@pytest.mark.parametrize("piece", PIECES_OF_TAGS)
+def test_a_long_answer_of_tags_is_looked_through_once_not_once_for_each(piece):
+    """Were it not, this would take hours, and nobody would be answered meanwhile."""
+    for text in (piece * 40_000 + "x", "<" + piece.strip("<") * 40_000 + "x", "<" + " " * 200_000 + "x"):
+        assert "<internal" not in strip_internal(text)
+        assert strip_internal(text).startswith(visible_prefix(text))
 
 
 @given(TAGGED)

@@ -20,6 +20,7 @@ from nanoclaw.questions.service import Questions
 from shared.beneath import read_beneath
 from shared.channels.base import ChatId, OutboundFile
 from shared.channels.outbox import Outbox
+from shared.channels.spool import shown_name
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Denied, Invalid
 from shared.secrets.files import write_private
@@ -31,6 +32,7 @@ _MESSAGE_LIMIT = 20_000
 _CAPTION_LIMIT = 1900
 _QUESTION_LIMIT = 1500
 _OPTIONS_LIMIT = 5
+_QUOTE_LIMIT = 1000
 _LABEL_LIMIT = 80  # Source: Discord's limit for a button
 
 _GROUP = text_schema("Main group only: folder of another group to send it to. Leave out for this chat.", longest=31)
@@ -131,7 +133,16 @@ class ChatTools:
         text = strip_internal(call.text("text"))
         if not text:
             raise Invalid("nothing was sent: without its internal parts the text is empty")
-        await self._outbox.post(call.place.key, chat, text)
+        key = call.place.key
+        said = [row.text for row in await self._outbox.rows(key)]
+        if said and said != [draft.text for draft in self._outbox.drafts(key, chat, text)]:
+            # An earlier try of this run said something here. Often these are only other words for it, so that to say
+            # both would be twice; where they are not, the agent must know that nothing was sent.
+            return (
+                "not sent: before this run was repeated, you had sent this in its place already: "
+                f'"{" ".join(said)[:_QUOTE_LIMIT]}". If that does not say it, send what is missing with another call.'
+            )
+        await self._outbox.post(key, chat, text)
         return f"sent{whose}"
 
     async def _send_file(self, call: ToolCall) -> str:
@@ -139,14 +150,16 @@ class ChatTools:
         path = inner_path(call.text("path"))
         name = call.text("name") or path.name
         caption = strip_internal(call.text("caption"))
-        if await self._outbox.rows(call.place.key):
-            return f"{name} was sent before this run was repeated"
+        key = call.place.key
+        if sent := [file.name for row in await self._outbox.rows(key) for file in row.files]:
+            again = "" if shown_name(name) in sent else f"; {name} was not: send it with another call"
+            return f"{', '.join(sent)} was sent before this run was repeated{again}"
         folder = self._folder_of(call.group)
         with tempfile.TemporaryDirectory(prefix="clawgate-send-") as private:
             # The agent can change its folder at any time: what is sent is a copy that it cannot reach.
             copy = Path(private) / "file"
             size = await asyncio.to_thread(_copy_out, folder, path.parts, copy)
-            await self._outbox.post(call.place.key, chat, caption, files=(OutboundFile(name, copy),))
+            await self._outbox.post(key, chat, caption, files=(OutboundFile(name, copy),))
         return f"sent {name} ({size:,} bytes){whose}"
 
     async def _ask_user(self, call: ToolCall) -> str:

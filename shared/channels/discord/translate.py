@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.channels.base import Attachment, ChatId, ChatKind, InboundMessage, Sender
-from shared.channels.text import CODE, outside_code
+from shared.channels.text import CODE, outside_code, without_last
 from shared.errors import Invalid
 
 PREFIX = "dc:"
@@ -147,7 +147,7 @@ def _readable(facts: Facts, me: Me) -> str:
     """
     mine = rf"(?:<@!?{re.escape(me.id)}>" + (rf"|<@&{re.escape(me.role_id)}>" if me.role_id else "") + ")"
     text = re.sub(rf"^\s*(?:{mine}\s*)+[,:]?\s*", "", facts.content)
-    text = re.sub(rf"(?:\s*{mine})+\s*$", "", text)
+    text = without_last(text, re.compile(mine))
     # What is only quoted, as in a forwarded message, is no mention to Discord.
     is_called = me.id in facts.mentioned_users or me.role_id in facts.mentioned_roles
     is_mentioned = is_called and re.search(mine, CODE.sub("", facts.content)) is not None

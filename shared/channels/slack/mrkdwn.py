@@ -31,7 +31,7 @@ _INLINE = re.compile(
     rf"|\*\*\*(?P<both>{_RUN})\*\*\*|\*\*(?P<bold>{_RUN})\*\*|(?<!\w)__(?P<strong>{_RUN})__(?!\w)"
     rf"|~~(?P<strike>{_RUN})~~|(?<![\w*])\*(?P<italic>(?![\s*])[^*\n]{{1,500}}(?<!\s))\*(?![\w*])"
 )
-_HEADING = re.compile(r"#{1,6}[ \t]+(?P<title>\S.*?)[ \t]*#*[ \t]*")
+_HEADING = re.compile(r"#{1,6}[ \t]++(?=\S)")
 _BULLET = re.compile(r"(?P<indent>[ \t]*)[-*+][ \t]+(?=\S)")
 _QUOTE = re.compile(r">>>[ \t]|>[ \t]?")
 
@@ -71,8 +71,9 @@ def _line(line: str) -> str:
     mark = ""
     if quote := _QUOTE.match(line):
         mark, line = quote[0], line[quote.end() :]
-    if heading := _HEADING.fullmatch(line):
-        title = re.sub(r"\*\*|__", "", heading["title"]).strip("* \t")
+    if heading := _HEADING.match(line):
+        title = line[heading.end() :].rstrip(" \t").rstrip("#").rstrip(" \t")
+        title = re.sub(r"\*\*|__", "", title).strip("* \t")
         return f"{mark}*{_inline(title)}*" if title else mark + escape(line)
     if bullet := _BULLET.match(line):
         mark, line = f"{mark}{bullet['indent']}• ", line[bullet.end() :]

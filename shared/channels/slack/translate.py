@@ -10,6 +10,7 @@ from typing import Any
 from shared.channels.base import Attachment, ChatKind, InboundMessage, Sender
 from shared.channels.slack.addresses import Place, message_id, moment_of
 from shared.channels.slack.mrkdwn import from_mrkdwn
+from shared.channels.text import without_last
 from shared.errors import Invalid
 
 _WRITTEN = frozenset({"", "file_share", "thread_broadcast", "me_message", "bot_message"})
@@ -189,7 +190,7 @@ def _readable(facts: Facts, me: Me, people: Mapping[str, str], channels: Mapping
     """
     mine = rf"<@{re.escape(me.id)}(?:\|[^<>]*)?>"
     text = re.sub(rf"^\s*(?:{mine}\s*)+[,:]?\s*", "", facts.text)
-    text = re.sub(rf"(?:\s*{mine})+\s*$", "", text)
+    text = without_last(text, re.compile(mine))
     text = from_mrkdwn(text, people, channels).strip()
     call = f"@{me.called}"
     if me.called and me.id in _MENTION.findall(facts.text) and not text.lower().startswith(call.lower()):

@@ -298,13 +298,16 @@ def settle(
     now: datetime,
     run_id: str | None = None,
     next_try_at: datetime | None = None,
+    counts: bool = True,
     also: Also | None = None,
 ) -> None:
-    """Give messages a new state with its reason, and do `also`."""
+    """Give messages a new state with its reason, and do `also`; the last try may be one that does not count."""
     values: dict[str, Any] = {"state": state, "reason": reason, "next_try_at": next_try_at}
     values["settled_at"] = now if state in ("done", "ignored", "dead") else None
     if run_id is not None:
         values["run_id"] = run_id
+    if not counts:
+        values["attempts"] = tables.inbox.c.attempts - 1
     connection.execute(update(tables.inbox).where(tables.inbox.c.id.in_(list(ids))).values(values))
     if also is not None:
         also(connection)

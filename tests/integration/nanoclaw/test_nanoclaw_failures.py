@@ -105,7 +105,7 @@ async def test_a_partly_shown_answer_is_completed_in_place_by_the_next_try(tmp_p
 
 @pytest.mark.parametrize(
     ("status", "kept", "words"),
-    [(401, True, "sign in"), (400, True, "refused this request"), (429, False, "limit"), (529, False, "not available")],
+    [(400, True, "refused this request"), (429, False, "limit"), (529, False, "not available")],
 )
 async def test_an_error_of_the_model_is_one_clear_sentence_with_the_run_id(tmp_path, status, kept, words):
     calls = []
@@ -126,6 +126,53 @@ async def test_an_error_of_the_model_is_one_clear_sentence_with_the_run_id(tmp_p
         assert RUN.search(texts[0])
         assert "internal details" not in texts[0]
         assert await tenant.inbox.counts() == ({"dead": 1} if kept else {"done": 1})
+
+
+async def test_a_message_waits_for_the_sign_in_and_whoever_writes_meanwhile_has_it_looked_at_again(tmp_path):
+    signed_in = asyncio.Event()
+
+    async def reply(worker, asked, prompt_uuid):
+        if signed_in.is_set():
+            await echo(worker, asked, prompt_uuid)
+        else:
+            worker.result("API Error", prompt_uuid, is_error=True, api_error_status=401, terminal_reason="api_error")
+
+    gateway, policy = ScriptedGateway(reply=reply), a_policy(runs={"retry_delays_s": []})
+    async with a_tenant(tmp_path, gateway, policy) as (tenant, channel):
+        await channel.handlers.on_message(a_message("hello"))
+        [note] = await channel.says(bool)
+        assert "sign in" in note
+        assert RUN.search(note)
+        await channel.handlers.on_message(a_message("anybody there?"))
+        while len(gateway.asked) < 2:
+            await asyncio.sleep(0.01)
+        await until_resting(tenant)
+        assert channel.texts() == [note], "that is said once"
+        assert await tenant.inbox.counts() == {"new": 2}
+        signed_in.set()
+        await channel.handlers.on_message(a_message("now?"))
+        await channel.says(lambda texts: len(texts) == 2)
+        await tenant.lanes.idle()
+        assert await tenant.inbox.counts() == {"done": 3}
+        assert "hello" in gateway.asked[-1].prompt
+
+
+async def test_a_message_that_waited_too_long_for_a_sign_in_is_a_dead_letter(tmp_path):
+    async def reply(worker, asked, prompt_uuid):
+        worker.result("API Error", prompt_uuid, is_error=True, api_error_status=401, terminal_reason="api_error")
+
+    policy = a_policy(runs={"patience_s": 0})
+    async with a_tenant(tmp_path, ScriptedGateway(reply=reply), policy) as (tenant, channel):
+        await channel.handlers.on_message(a_message("hello"))
+        [note] = await channel.says(bool)
+        await tenant.lanes.idle()
+        assert "kept for the operator" in note
+        assert await tenant.inbox.counts() == {"dead": 1}
+
+
+async def until_resting(tenant):
+    while [lane.state for lane in tenant.lanes.view()] != ["resting"]:
+        await asyncio.sleep(0.01)
 
 
 async def test_a_worker_evicted_while_idle_is_replaced_and_the_conversation_continues(tmp_path):

@@ -126,7 +126,7 @@ async def test_a_refusal_inside_a_success_is_not_passed_off_as_an_answer(tmp_pat
             f"Failed to authenticate. API Error: {status}", prompt_uuid, is_error=is_error, api_error_status=status
         )
 
-    policy = a_policy(runs={"retry_delays_s": []})
+    policy = a_policy(runs={"retry_delays_s": [], "patience_s": 0})
     async with a_tenant(tmp_path, ScriptedGateway(reply=reply), policy) as (tenant, channel):
         await channel.handlers.on_message(a_message("hello"))
         [note] = await channel.says(bool)

@@ -67,7 +67,8 @@ async def test_a_refused_credential_is_one_sentence(cli, tmp_path):
         api.fail_with = 401
         await channel.handlers.on_message(a_message("hello"))
         [note] = await channel.says(bool)
-        await tenant.lanes.idle()
+        while [lane.state for lane in tenant.lanes.view()] != ["resting"]:
+            await asyncio.sleep(0.01)
         assert "HTTP 401" in note
         assert "sign in" in note
         api.fail_with = 0

@@ -132,12 +132,12 @@ async def test_main_administers_groups_as_the_operator_does(tmp_path):
 
 
 async def test_what_was_said_is_not_said_again_when_the_run_is_repeated(tmp_path):
-    tries = []
+    tries, heard = [], []
 
     async def reply(worker, asked, prompt_uuid):
         tries.append(worker.worker_id)
         await worker.hello()
-        await worker.use_tool("send_message", {"text": f"one, try {len(tries)}"})
+        heard.append(await worker.say_through("send_message", {"text": f"one, try {len(tries)}"}))
         if len(tries) == 1:
             worker.end(1, "crashed")
             return
@@ -148,6 +148,9 @@ async def test_what_was_said_is_not_said_again_when_the_run_is_repeated(tmp_path
         await channel.handlers.on_message(a_message("go"))
         texts = await channel.says(lambda texts: bool(texts) and texts[-1] == "done")
     assert [text for text in texts if not text.startswith("Sorry")] == ["one, try 1", "two", "done"]
+    assert heard[0] == "sent"
+    assert heard[1].startswith("not sent: ")
+    assert '"one, try 1"' in heard[1], "the agent is not told that its new words were sent"
 
 
 async def test_a_tools_own_defect_is_told_as_one_and_the_run_goes_on(tmp_path):

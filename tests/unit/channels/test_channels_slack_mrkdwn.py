@@ -34,6 +34,12 @@ def test_markdown_becomes_slacks_markup(markdown, mrkdwn):
     assert to_mrkdwn(markdown) == mrkdwn
 
 
+@pytest.mark.parametrize("line", ["# a" + " " * 100_000 + "b", "# a" + " #" * 50_000 + "b", "#" * 100_000])
+def test_a_long_line_is_read_once_not_once_for_each_blank(line):
+    """Were it not, this would take hours, and nobody would be answered meanwhile."""
+    assert to_mrkdwn(line)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,11 +1,23 @@
+import re
+
 import pytest
 
-from shared.channels.text import is_boundary, length, split_message
+from shared.channels.text import is_boundary, length, split_message, without_last
 
 
 def test_blank_text_gives_no_message():
     assert split_message("") == []
     assert split_message(" \n\t ") == []
+
+
+def test_the_mentions_a_text_ends_with_are_taken_off_however_long_it_is():
+    mention = re.compile("<@7>")
+    assert without_last("do it <@7>  <@7>\n", mention) == "do it"
+    assert without_last("ask <@8> <@7>", mention) == "ask <@8>"
+    assert without_last("<@7> <@7>", mention) == ""
+    blanks = " " * 200_000
+    assert without_last(f"a{blanks}b", mention) == f"a{blanks}b", "read once, not once for each blank"
+    assert without_last("a" + "<@7> " * 20_000, mention) == "a"
 
 
 def test_short_text_stays_whole():

@@ -95,6 +95,13 @@ def test_a_conversation_of_many_megabytes_keeps_its_end(tmp_path):
     assert "Ann: 1499 " in text
 
 
+@pytest.mark.parametrize("piece", ['<message sender="a">', '<message sender="', "<message ", "</message>", "<"])
+def test_a_transcript_of_beginnings_is_read_once_not_once_for_each(tmp_path, piece):
+    """Were it not, this would take hours, and it can be the agent that wrote it."""
+    _, text = kept(tmp_path, user(piece * 200_000), user(messages(("Ann", "still read"))))
+    assert "Ann: still read" in text
+
+
 @pytest.mark.parametrize("session", ["../../../etc/passwd", "", "x", SESSION.upper(), f"{SESSION}/../x"])
 def test_an_id_that_is_none_is_refused(tmp_path, session):
     config, group = places(tmp_path, [user("x")])

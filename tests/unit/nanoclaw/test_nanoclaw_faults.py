@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from nanoclaw.agent.errors import WorkerLost
 from nanoclaw.agent.stream import Done
-from nanoclaw.faults import Fault, decide_fault, fault_of_error, fault_of_result
+from nanoclaw.faults import LONGEST_REST_S, Fault, Patience, decide_fault, fault_of_error, fault_of_result
 from shared.errors import Busy, DeadlineExceeded, Denied, Unavailable
 
 DELAYS = (5, 10, 20, 40, 80)
+NOW = datetime(2026, 1, 1, 8, 0, tzinfo=ZoneInfo("Asia/Seoul"))
+RESETS_AT = 1767225600
+"""At nine in Seoul."""
 
 
 def decide(kind, attempt, **more):
-    return decide_fault(Fault(kind, "why", **more), attempt=attempt, delays_s=DELAYS, run_id="run_x")
+    waited_s = more.pop("waited_s", 0.0)
+    return decide_fault(
+        Fault(kind, "why", **more),
+        attempt=attempt,
+        patience=Patience(DELAYS, limit_s=3600),
+        run_id="run_x",
+        now=NOW,
+        waited_s=waited_s,
+    )
 
 
 def test_tries_are_spaced_as_the_policy_says_and_end():
@@ -28,7 +42,7 @@ def test_the_person_hears_of_the_first_failure_and_of_the_end_only():
     assert all("run_x" in note for note in notes if note)
 
 
-@pytest.mark.parametrize("kind", ["refused", "credential", "silent"])
+@pytest.mark.parametrize("kind", ["refused", "silent", "timeout"])
 def test_what_trying_again_cannot_help_is_kept_for_the_operator_at_once(kind):
     verdict = decide(kind, 1)
     assert not verdict.retry
@@ -41,7 +55,30 @@ def test_being_busy_never_ends_a_message_and_says_nothing():
 
 
 def test_a_limit_names_when_it_ends():
-    assert "2026-01-01 00:00 UTC" in decide("limit", 1, resets_at=1767225600).note
+    assert "2026-01-01 09:00 KST" in decide("limit", 1, resets_at=RESETS_AT).note
+
+
+def test_a_limit_whose_end_is_known_is_waited_out_without_spending_tries_and_looked_at_again_on_the_way():
+    for attempt in (1, 6, 99):
+        verdict = decide("limit", attempt, resets_at=RESETS_AT)
+        assert (verdict.retry, verdict.counts, verdict.delay_s) == (True, False, LONGEST_REST_S)
+        assert "answer it after that" in verdict.note
+    assert decide("limit", 1, resets_at=int(NOW.timestamp()) + 30).delay_s == 30
+    assert decide("limit", 1, resets_at=int(NOW.timestamp()) - 30).delay_s == DELAYS[0]
+
+
+def test_a_limit_whose_end_is_unknown_is_tried_as_usual_first():
+    verdicts = [decide("limit", attempt) for attempt in range(1, 8)]
+    assert [verdict.counts for verdict in verdicts] == [True] * 5 + [False] * 2
+    assert [verdict.delay_s for verdict in verdicts] == [*DELAYS, LONGEST_REST_S, LONGEST_REST_S]
+
+
+@pytest.mark.parametrize("kind", ["limit", "credential"])
+def test_patience_ends_and_the_message_is_kept_for_the_operator(kind):
+    assert not decide(kind, 6, waited_s=3599).counts
+    verdict = decide(kind, 6, waited_s=3600)
+    assert not verdict.retry
+    assert "kept for the operator" in verdict.note
 
 
 @pytest.mark.parametrize(

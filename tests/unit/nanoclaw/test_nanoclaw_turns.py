@@ -105,6 +105,19 @@ async def test_a_chat_that_got_no_worker_keeps_its_lane_waiting_for_a_place():
     assert (await bed.turns.take("dc:1")).for_place
 
 
+async def test_a_rest_that_news_bring_forward_is_cut_short_once_by_each_and_only_in_its_own_lane():
+    bed = Bed(Turn(again=True, delay_s=600.0, until_news=True))
+    bed.turns.belongs("dc:8", "dc:1")
+    assert not bed.turns.news("dc:1")
+    for _ in range(2):
+        bed.inbox.add("dc:8", 1, after_s=0.0 if not bed.taken else 600.0)
+        await bed.turns.take("dc:1")
+        assert not bed.turns.news("dc:2")
+        assert bed.turns.news("dc:1")
+        assert not bed.turns.news("dc:1"), "until it was tried again"
+    assert (bed.taken, bed.early) == (["dc:8", "dc:8"], [False, True])
+
+
 async def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_the_longest_rest():
     bed = Bed()
     bed.inbox.add("dc:1", 1, after_s=7200)
