@@ -396,13 +396,22 @@ class Outbox:
         """Send, edit or delete; returns what the platform shows now."""
         channel = self._channel_for(row.chat)
         if row.message_id and (row.text or row.files):
-            await channel.edit(row.chat, row.message_id, row.text, row.buttons)
-            return _Shown(row.message_id, row.text, row.buttons)
-        if row.message_id:
+            try:
+                await channel.edit(row.chat, row.message_id, row.text, row.buttons)
+            except NotFound as error:
+                if row.files:
+                    raise
+                # Somebody deleted it: what it was to read is posted anew, under a nonce that is durable first.
+                _log.info("outbox.message_gone", key=row.key, ordinal=row.ordinal, chat=row.chat, reason=error.detail)
+                row, in_doubt = await self._anew(row), False
+            else:
+                return _Shown(row.message_id, row.text, row.buttons)
+        elif row.message_id:
             await channel.delete(row.chat, row.message_id)
             return _Shown(row.message_id, "")
         text = row.text if row.doubt_text is None else row.doubt_text
-        is_old = row.doubt_at is not None and self._clock.now() - row.doubt_at > self._nonce_window
+        age = timedelta(0) if row.doubt_at is None else self._clock.now() - row.doubt_at
+        is_old = not timedelta(0) <= age <= self._nonce_window  # a clock that was set back tells no age
         is_wanted = bool(row.text or row.files)
         if in_doubt and (is_old or not is_wanted) and (found := await self._find(channel, row, text)):
             return _Shown(found, text)
@@ -413,6 +422,10 @@ class Outbox:
         message_id = await channel.send(message)
         # An earlier try may have made the message, with the buttons of that time.
         return _Shown(message_id, text, () if in_doubt else row.buttons)
+
+    async def _anew(self, row: OutboxRow) -> OutboxRow:
+        nonce, now = nonce_for(f"{row.key}.{row.message_id}", row.ordinal), self._clock.now()
+        return await self._db.write(lambda c: store.begin_anew(c, self._tables, row.id, nonce=nonce, now=now))
 
     async def _find(self, channel: Channel, row: OutboxRow, text: str) -> MessageId | None:
         """Look for a message whose answer was lost, leaving out those that belong to other rows."""

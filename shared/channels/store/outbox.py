@@ -157,6 +157,15 @@ def begin_try(connection: Connection, tables: ChannelTables, row_id: int, *, now
     return None if row is None else _row(row)
 
 
+def begin_anew(connection: Connection, tables: ChannelTables, row_id: int, *, nonce: str, now: datetime) -> OutboxRow:
+    """Note that a message that is gone from the platform is about to be made again, under another nonce."""
+    outbox = tables.outbox
+    values = {"message_id": "", "nonce": nonce, "doubt_at": now, "doubt_text": outbox.c.text}
+    return _row(
+        connection.execute(update(outbox).where(outbox.c.id == row_id).values(values).returning(*outbox.c)).one()
+    )
+
+
 def settle_sent(
     connection: Connection,
     tables: ChannelTables,

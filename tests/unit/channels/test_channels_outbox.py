@@ -7,7 +7,7 @@ from shared.channels.base import Button, ChannelHandlers, InboundMessage, Sender
 from shared.channels.inbox import Inbox
 from shared.channels.outbox import Outbox, nonce_for
 from shared.clock import FakeClock
-from shared.errors import Conflict, DeadlineExceeded, Denied, Invalid, RateLimited, Unavailable
+from shared.errors import Conflict, DeadlineExceeded, Denied, Invalid, NotFound, RateLimited, Unavailable
 from shared.lifecycle.backoff import Backoff
 from shared.testing.channel_bed import Fault, MemoryChannel, channel_database, delivering
 
@@ -247,3 +247,38 @@ async def test_a_clock_that_is_set_back_holds_nothing_up_for_longer_than_the_lon
         await outbox.post("run_1", CHAT, "hello")
         assert await outbox.deliver("run_1", timeout_s=5)
     assert channel.texts(CHAT) == ["hello"]
+
+
+async def test_a_clock_that_was_set_back_makes_no_second_message(tmp_path):
+    clock = FakeClock()
+    channel = platform(clock, nonce_memory_s=60)
+    channel.faults = [Fault("send", Unavailable("cut"), applied=True)]
+    async with channel_database(tmp_path) as (db, tables):
+        slow = Backoff(base_s=500, ceiling_s=500)
+        async with running(db, tables, channel, clock=clock, backoff=slow) as outbox:
+            await outbox.put("run_1", 0, chat=CHAT, text="hi")
+            while (await outbox.pending())[-1].next_try_at is None:
+                await asyncio.sleep(0.001)
+        # The platform forgot the nonce meanwhile, and our wall clock was set back by more than that took.
+
+        clock.advance(600)
+        ours = FakeClock()
+        ours.advance(-3600)
+        async with running(db, tables, channel, clock=ours, longest_wait_s=0.01) as outbox:
+            await outbox.deliver("run_1", timeout_s=5)
+    assert channel.texts(CHAT) == ["hi"]
+    assert any(call[0] == "history" for call in channel.calls)
+
+
+async def test_an_edit_of_a_message_that_somebody_deleted_posts_it_anew_once(tmp_path):
+    channel = platform()
+    async with channel_database(tmp_path) as (db, tables), running(db, tables, channel) as outbox:
+        await outbox.put("run_1", 0, chat=CHAT, text="So far")
+        first = await outbox.deliver("run_1", timeout_s=5)
+        await channel.delete(CHAT, first)
+        channel.faults = [Fault("edit", NotFound("Unknown Message")), Fault("send", Unavailable("cut"), applied=True)]
+        await outbox.rewrite("run_1", outbox.drafts("run_1", CHAT, "The whole answer"), shown={})
+        second = await outbox.deliver("run_1", timeout_s=5)
+        assert await outbox.dead_letters() == []
+    assert second != first
+    assert channel.texts(CHAT) == ["The whole answer"]
