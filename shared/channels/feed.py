@@ -156,6 +156,7 @@ class Feed:
                     if not (happening.is_new and happening.id in lane.caught_up):
                         await self._hand_over(happening)
                 else:
+                    lane.caught_up.clear()  # what is heard of twice from here on, the inbox knows
                     return
         finally:
             lane.is_running = False

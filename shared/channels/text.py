@@ -66,7 +66,7 @@ def split_message(text: str, limit: int = DISCORD_LIMIT, measure: Measure = leng
     parts the result does not change when text is added, so a growing text can be shown as it comes. With `lines` no
     part has more lines of the text than that.
     """
-    text = _without_lone_surrogates(text)
+    text = without_lone_surrogates(text)
     return [
         part.prefix + text[part.start : part.end] + part.suffix for part in split_parts(text, limit, measure, lines)
     ]
@@ -79,7 +79,7 @@ def split_parts(text: str, limit: int = DISCORD_LIMIT, measure: Measure = length
     return list(_parts(text, limit, measure, lines))
 
 
-def _without_lone_surrogates(text: str) -> str:
+def without_lone_surrogates(text: str) -> str:
     """Join surrogate pairs and replace single ones, which no platform accepts."""
     try:
         text.encode()

@@ -121,3 +121,7 @@ def test_other_message_ids_are_refused(message):
 def test_ids_are_ordered_by_age_whatever_the_channel_is_called():
     ids = [message_id("C024BE91LONG", "1700000000.000001"), message_id("C1", "1700000000.000002")]
     assert max(ids, key=age_order) == ids[1]
+
+
+def test_half_a_character_is_replaced_so_that_the_message_can_be_stored():
+    assert read("hi \ud83d there").text == "hi \ufffd there"

@@ -171,3 +171,10 @@ def test_addresses_go_both_ways():
 def test_other_addresses_are_refused(chat):
     with pytest.raises(Invalid, match="not the address of a chat on Discord"):
         channel_of(chat)
+
+
+def test_half_a_character_is_replaced_so_that_the_message_can_be_stored():
+    message = inbound(replace(PLAIN, content="hi \ud83d there", author_name="o\udc00", channel_name="g\ud800"))
+    for text in (message.text, message.sender.name, message.chat_name):
+        assert "\ufffd" in text
+        text.encode()
