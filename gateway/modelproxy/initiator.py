@@ -6,13 +6,12 @@ reminders that an agent's program adds by itself. Source: reference notes on X-I
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 Initiator = Literal["user", "agent"]
 
-_REMINDERS = re.compile(r"\s*(<system-reminder>.*?</system-reminder>\s*)+", re.DOTALL)
+_REMINDER, _REMINDER_END = "<system-reminder>", "</system-reminder>"
 _TEXTS = {"text", "input_text"}
 _PICTURES = {"image_url", "input_image", "image"}
 
@@ -54,9 +53,19 @@ def _is_the_persons(part: object) -> bool:
     if not isinstance(part, dict) or part.get("type") == "tool_result":
         return False
     if part.get("type") in _TEXTS:
-        text = str(part.get("text", ""))
-        return bool(text.strip()) and _REMINDERS.fullmatch(text) is None
+        return not _is_reminders(str(part.get("text", "")))
     return True
+
+
+def _is_reminders(text: str) -> bool:
+    """Whether a text is empty or nothing but reminders; each ends at the next end tag."""
+    at = 0
+    while (begin := text.find(_REMINDER, at)) >= 0:
+        end = text.find(_REMINDER_END, begin)
+        if end < 0 or text[at:begin].strip():
+            return False
+        at = end + len(_REMINDER_END)
+    return not text[at:].strip()
 
 
 def _has_picture(content: object) -> bool:

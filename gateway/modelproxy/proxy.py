@@ -45,6 +45,7 @@ _BAD_GATEWAY = 502
 _ANSWERS = frozenset({"choices", "content", "output", "data", "embedding"})
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+_REPLAYED = frozenset({_UNAUTHORIZED, _FORBIDDEN, _LIMITED})
 
 _PASSED_BACK = re.compile(
     rb"(content-type|retry-after|retry-after-ms|request-id|x-request-id|x-github-request-id|x-should-retry"
@@ -258,9 +259,9 @@ class ModelProxy:
             ) as answer:
                 call.request_id = answer.header("request-id") or answer.header("x-request-id")
                 refusal: bytes | None = None
-                if answer.status in {_UNAUTHORIZED, _FORBIDDEN, _LIMITED}:
-                    refusal = await answer.read(_MAX_REFUSAL_BYTES)
-                    if may_replay:
+                if answer.status >= _FIRST_ERROR_STATUS:
+                    refusal = await answer.read_beginning(_MAX_REFUSAL_BYTES)
+                    if may_replay and answer.status in _REPLAYED:
                         again = await self._another(auth, answer, refusal)
                 if again is None:
                     await self._pass_back(call, exchange, answer, refusal)
@@ -299,6 +300,8 @@ class ModelProxy:
         status = _true_status(answer.status, parsed)
         told = whole
         if status >= _FIRST_ERROR_STATUS:
+            if len(whole) > _MAX_REFUSAL_BYTES:
+                whole, parsed = whole[:_MAX_REFUSAL_BYTES], {}
             # An upstream may quote what it was sent, credential included, and an agent keeps what it reads.
             told = whole = redact_text(whole.decode("utf-8", "replace")).encode()
             if not parsed:

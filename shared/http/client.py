@@ -98,6 +98,13 @@ class StreamedAnswer:
                 raise UpstreamError(f"{self._host} sent more than {max_bytes} bytes", status=self.status)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    async def read_beginning(self, max_bytes: int) -> bytes:
+        """The body, or the first `max_bytes` of a longer one, whose rest is not waited for."""
+        beginning = bytearray()
+        while len(beginning) < max_bytes and (chunk := await self._connection.read_chunk(self._read_timeout_s)):
+            beginning += chunk
+        return bytes(beginning[:max_bytes])
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -26,21 +26,30 @@ _UNMISTAKABLE = r"""
     | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----
 """
 _UNMISTAKABLE_VALUE = re.compile(_UNMISTAKABLE, re.VERBOSE)
+# Texts of others come through here, so no pattern may look at a run of characters more than a few times. A value that
+# can begin anywhere in a run is therefore looked for once a run, from its beginning, and hidden together with what
+# stands before it; a private key's last line may touch what follows it.
 _SECRET_VALUE = re.compile(
-    _UNMISTAKABLE
+    r"""
+      (?:(?<![^\s;"']) | (?<=PRIVATE[ ]KEY-----))
+      (?>[^\s;"']*?tid=) [^\s;"']++ ; [^\s"']++                     # Copilot
+    | (?:(?<![A-Za-z0-9_-]) | (?<=PRIVATE[ ]KEY-----))
+      (?>[A-Za-z0-9_-]*?eyJ) [A-Za-z0-9_-]{8,}+ \. [A-Za-z0-9_-]{8,}+ \. [A-Za-z0-9_-]*+
+      (?:\.[A-Za-z0-9_-]++)*+                                         # JWT
+    | """
+    + _UNMISTAKABLE
     + r"""
     | sk-[A-Za-z0-9_-]{20,}                                        # OpenAI
-    | eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*      # JWT
     | [A-Za-z0-9_-]{23,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}   # Discord bot
-    | tid=[^\s;"']+;[^\s"']+                                       # Copilot
     | \b(?:TH|IG)[A-Za-z0-9]{40,}                                  # Threads, Instagram
     """,
     re.VERBOSE,
 )
-_BEARER = re.compile(r"\b(Bearer|Bot|token)\s+[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
-_URL_SECRET = re.compile(
-    r"([?&#](?:[^=&#\s]*(?:token|key|secret|code|state|auth|sig)[^=&#\s]*)=)[^&#\s\"']+", re.IGNORECASE
-)
+_BEARER = re.compile(r"\b(Bearer|Bot|token)\s++[A-Za-z0-9._~+/=-]{16,}", re.IGNORECASE)
+_PARAMETER = re.compile(r"[?&#]([^=&#\s]*+)(=?)")
+"""The name of a parameter; taken as a whole, also where no value follows, so that its parts are not looked at again."""
+_SECRET_PARAMETER = re.compile(r"token|key|secret|code|state|auth|sig", re.IGNORECASE)
+_PARAMETER_VALUE = re.compile(r"[^&#\s\"']+")
 
 
 def _is_error_code(key: str, value: object) -> bool:
@@ -60,9 +69,22 @@ def looks_secret(text: str) -> bool:
 
 def redact_text(text: str) -> str:
     """Hide anything in a text that looks like a credential."""
-    text = _URL_SECRET.sub(rf"\1{HIDDEN}", text)
+    text = _hide_parameters(text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     return _SECRET_VALUE.sub(HIDDEN, text)
+
+
+def _hide_parameters(text: str) -> str:
+    kept: list[str] = []
+    shown_to = at = 0
+    while name := _PARAMETER.search(text, at):
+        at = name.end()
+        if not name[2] or not _SECRET_PARAMETER.search(name[1]):
+            continue
+        if value := _PARAMETER_VALUE.match(text, at):
+            kept += (text[shown_to:at], HIDDEN)
+            shown_to = at = value.end()
+    return "".join(kept) + text[shown_to:] if kept else text
 
 
 def redact(value: Any, *, key: str = "") -> Any:  # noqa: ANN401 - any JSON-like value

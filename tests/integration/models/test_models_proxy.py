@@ -281,6 +281,18 @@ async def test_an_edges_page_becomes_words_in_the_callers_dialect(rig, tmp_path)
         assert len(r.world.requests) == 1
 
 
+@pytest.mark.parametrize("status", [400, 429, 200])
+async def test_of_an_endless_refusal_only_the_beginning_is_looked_at_and_told(rig, tmp_path, status: int) -> None:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": "eyJ" * 2_000_000}}
+    async with rig(tmp_path, Fault(upstream="claude", op="messages", kind="status", status=status, body=body)) as r:
+        answer = await ask(r.worker, "hello")
+        assert answer.status_code == (502 if status == 200 else status)
+        assert answer.json()["error"]["message"].startswith('{"type"')
+        assert len(answer.content) < 2000
+        assert (await r.recorded()).outcome == "answered"
+        assert (await ask(r.worker, "hello")).status_code == 200
+
+
 async def test_codex_answers_a_tenant_and_the_parser_understands_it(rig, tmp_path) -> None:
     async with rig(tmp_path) as r:
         tool = ToolSpec("exec", "run", {"type": "object"})

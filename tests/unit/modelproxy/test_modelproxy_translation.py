@@ -268,6 +268,34 @@ def test_who_began(body: dict, who: str) -> None:
     assert initiator_of(body) == who
 
 
+def beside_a_result(text: str) -> dict:
+    return {"messages": [{"role": "user", "content": [RESULT, {"type": "text", "text": text}]}]}
+
+
+REMINDER = "<system-reminder>be\ngood</system-reminder>"
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        (f" {REMINDER}\n{REMINDER} ", "agent"),
+        (" \n", "agent"),
+        (f"{REMINDER} and?", "user"),
+        (f"and? {REMINDER}", "user"),
+        (f"{REMINDER} and? {REMINDER}", "user"),
+        (f"{REMINDER} and?</system-reminder>", "user"),
+        ("<system-reminder>for ever", "user"),
+        # Each of these was looked at again for every way to divide what stands before it.
+        (REMINDER * 20_000, "agent"),
+        ("<system-reminder></system-reminder>" * 20_000 + "x", "user"),
+        ("<system-reminder>" * 50_000, "user"),
+    ],
+    ids=range(10),
+)
+def test_reminders_are_nobodys_words(text: str, who: str) -> None:
+    assert initiator_of(beside_a_result(text)) == who
+
+
 def test_pictures_are_seen_in_results_too() -> None:
     assert shows_pictures({"messages": [{"role": "user", "content": [{**RESULT, "content": [PNG]}]}]})
     assert not shows_pictures({"messages": [{"role": "user", "content": "image_url"}]})
