@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from nanoclaw.atrest import ask_or_read
 from nanoclaw.doctor.cli import doctor
 from nanoclaw.operator import ask as _ask
 from nanoclaw.operator import common as _common
@@ -92,7 +93,9 @@ def groups() -> None:
 @json_option
 def groups_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
     """Show all groups."""
-    found = _ask(state, tenant, "groups.list")
+    from nanoclaw.control import groups_at_rest
+
+    found = ask_or_read(state, tenant, "groups.list", groups_at_rest)
     if as_json:
         print_json(found)
         return
@@ -198,7 +201,9 @@ def deadletters() -> None:
 @json_option
 def deadletters_list(state: Path | None, tenant: str, *, as_json: bool) -> None:
     """Show them with the reason."""
-    found = _ask(state, tenant, "deadletters.list")
+    from nanoclaw.control import dead_letters_at_rest
+
+    found = ask_or_read(state, tenant, "deadletters.list", dead_letters_at_rest)
     if as_json:
         print_json(found)
         return

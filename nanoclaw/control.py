@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from nanoclaw.administration import WantedGroup
 from nanoclaw.audit import Facts, audit_operations
-from nanoclaw.groups import Group
+from nanoclaw.groups import Group, GroupRegistry
 from nanoclaw.runlog import runs_as_json
+from nanoclaw.store import groups
 from nanoclaw.tasks.control import task_operations
 from nanoclaw.tasks.views import preview
+from shared.channels.store import inbox, outbox
 from shared.channels.store.inbox import InboxItem
 from shared.channels.store.outbox import OutboxRow
 from shared.errors import Invalid
@@ -20,9 +22,11 @@ from shared.gatewayclient import GatewayClient
 from shared.lifecycle.control import Operation
 
 if TYPE_CHECKING:
+    from nanoclaw.schema import NanoclawTables
     from nanoclaw.tenant import Tenant
 
 _OPERATOR = "the operator"
+_LIST_LIMIT = 200
 
 
 def operations(tenant: Tenant) -> Mapping[str, Operation]:
@@ -56,9 +60,8 @@ class _Control:
 
     async def status(self, _params: dict[str, Any]) -> dict[str, Any]:
         tenant = self._tenant
-        inbox = await tenant.inbox.counts()
-        outbox = await tenant.outbox.counts()
-        dead = inbox.get("dead", 0) + outbox.get("dead", 0) + outbox.get("failed", 0)
+        came, gone = await tenant.inbox.counts(), await tenant.outbox.counts()
+        dead = came.get("dead", 0) + gone.get("dead", 0) + gone.get("failed", 0)
         summary = f"{tenant.channels.summary()}, {len(tenant.registry)} groups, {len(tenant.runs.current)} running"
         summary += f", {dead} dead letters" if dead else ""
         return {
@@ -76,8 +79,8 @@ class _Control:
                 for run in tenant.runs.current
             ],
             "tasks": await tenant.tasks.read(lambda rows: rows.counts()),
-            "inbox": inbox,
-            "outbox": outbox,
+            "inbox": came,
+            "outbox": gone,
             "metrics_port": tenant.metrics_port,
         }
 
@@ -162,6 +165,18 @@ class _Control:
     async def stop(self, _params: dict[str, Any]) -> dict[str, Any]:
         self._tenant.stop_requested.set()
         return {"stopping": True}
+
+
+def groups_at_rest(connection: Any, tables: NanoclawTables) -> list[dict[str, Any]]:  # noqa: ANN401 - a connection
+    """`groups.list` out of the database of a process that is down."""
+    return [_group(group) for group in GroupRegistry(groups(connection, tables))]
+
+
+def dead_letters_at_rest(connection: Any, tables: NanoclawTables) -> list[dict[str, Any]]:  # noqa: ANN401 - a connection
+    """`deadletters.list` out of the database of a process that is down."""
+    inbound = inbox.in_state(connection, tables.channels, state="dead", limit=_LIST_LIMIT)
+    outbound = outbox.in_state(connection, tables.channels, ["failed", "dead"], _LIST_LIMIT)
+    return [*map(_dead_inbound, inbound), *map(_dead_outbound, outbound)]
 
 
 def _group(group: Group) -> dict[str, Any]:

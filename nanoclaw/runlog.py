@@ -8,11 +8,8 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from nanoclaw.operator import ask
-from shared.cli import on_clock, paths_of, print_json, print_table
-from shared.errors import Unavailable
+from nanoclaw.atrest import ask_or_read
+from shared.cli import on_clock, print_json, print_table
 
 if TYPE_CHECKING:
     from nanoclaw.store import RunRecord
@@ -25,19 +22,17 @@ def runs_as_json(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
 
 def newest_runs(state: Path | None, tenant: str, group: str, limit: int) -> list[dict[str, Any]]:
     """Ask the running process, or read its database when it is down."""
-    try:
-        found: list[dict[str, Any]] = ask(state, tenant, "runs.list", group=group, limit=limit)
-        return found
-    except Unavailable as error:
-        if error.code != "control.not_running":
-            raise
-    from nanoclaw.schema import MIGRATIONS, declare
     from nanoclaw.store import recent_runs
-    from shared.storage import Database
 
-    click.echo(f"{tenant} is not running; this is what it has stored", err=True)
-    database, tables = Database(paths_of(state).tenant_db(tenant), migrations=MIGRATIONS), declare()
-    return runs_as_json(database.read_at_rest(lambda c: recent_runs(c, tables, limit, folder=group)))
+    found: list[dict[str, Any]] = ask_or_read(
+        state,
+        tenant,
+        "runs.list",
+        lambda c, tables: runs_as_json(recent_runs(c, tables, limit, folder=group)),
+        group=group,
+        limit=limit,
+    )
+    return found
 
 
 def show_runs(runs: Sequence[dict[str, Any]], zone: tzinfo, *, as_json: bool) -> None:

@@ -75,9 +75,7 @@ class Store:
 
     async def groups(self) -> list[Group]:
         """All registered groups."""
-        table = self._tables.group
-        rows = await self._db.read(lambda c: c.execute(select(table)).all())
-        return [Group(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+        return await self._db.read(lambda c: groups(c, self._tables))
 
     async def put_group(self, group: Group) -> Group:
         """Register a group, or replace the one of its folder; returns it as stored."""
@@ -217,6 +215,12 @@ class Store:
 
 def _removal_mark(chat: str) -> str:
     return f"group_removed.{chat}"
+
+
+def groups(connection: Connection, tables: NanoclawTables) -> list[Group]:
+    """All registered groups."""
+    rows = connection.execute(select(tables.group)).all()
+    return [Group(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
 
 
 def recent_runs(connection: Connection, tables: NanoclawTables, limit: int, *, folder: str = "") -> list[RunRecord]:

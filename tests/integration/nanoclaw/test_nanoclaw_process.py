@@ -66,6 +66,6 @@ async def test_bad_input_is_one_clear_message_and_an_exit_code_by_class(tmp_path
 
 
 async def test_a_command_without_a_running_process_says_how_to_start_it(tmp_path):
-    code, out, err = await finish(await start(paths_in(tmp_path), "groups", "list"))
+    code, out, err = await finish(await start(paths_in(tmp_path), "groups", "stop", "lab"))
     assert (code, out) == (69, "")
     assert "clawgate up" in err

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 from nanoclaw_standins import MemoryChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
 
+from nanoclaw.cli import cli
 from nanoclaw.groups import Group
 from nanoclaw.tasks.control import task_operations
 
@@ -131,3 +134,17 @@ async def test_a_message_that_is_being_taken_up_while_its_group_is_removed_begin
         await asyncio.wait_for(tenant.lanes.idle(), 10)
         assert (await tenant.inbox.find("dc:2", message.id)).state in {"done", "ignored"}
         assert await tenant.store.recent_runs() == []
+
+
+async def test_groups_and_dead_letters_are_shown_while_nothing_runs(tmp_path):
+    async with a_tenant(tmp_path, ScriptedGateway()) as (tenant, _):
+        await tenant.intake.register(LAB)
+        message = a_message("hopeless", chat="dc:2")
+        await tenant.inbox.append(message)
+        await tenant.inbox.bury([(await tenant.inbox.find("dc:2", message.id)).id], "given up")
+        state = tenant.paths.state
+    for command, word in (("groups", "lab"), ("deadletters", "given up")):
+        said = CliRunner().invoke(cli, [command, "list", "--state", str(state), "--json"], standalone_mode=False)
+        assert said.exception is None
+        assert word in str(json.loads(said.stdout))
+        assert "not running" in said.stderr
