@@ -92,6 +92,8 @@ from shared.storage import Database
 
 _log = get_logger(__name__)
 _DRAIN_S = 10.0
+_WORKER_CONNECTIONS = 64
+"""Of one worker's socket; the command line with ten agents of its own under it uses a dozen."""
 
 
 async def run_gateway(paths: Paths) -> int:
@@ -512,7 +514,7 @@ class WorkerSockets:
     def __init__(self, paths: Paths, proxy: ModelProxy) -> None:
         self._paths = paths
         self._identities: dict[str, ModelIdentity] = {}
-        self._listeners = AsgiListeners(worker_app(proxy, self._identities.get))
+        self._listeners = AsgiListeners(worker_app(proxy, self._identities.get), max_connections=_WORKER_CONNECTIONS)
 
     async def open(self, worker_id: str, tenant: str, group: str, session_id: str) -> None:  # noqa: ARG002 - the contract's
         """Listen for a worker."""

@@ -10,9 +10,13 @@ from typing import Any
 from gateway.budget.models import Estimate, Spent
 from gateway.budget.policy import SCALE, BudgetsPolicy
 from gateway.modelproxy.identity import RequestRecord
+from shared.errors import Invalid
 from shared.providers.catalog import Catalog, shipped_catalog
 
 _BYTES_PER_TOKEN = 3
+_OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_FASTEST_TOKENS_PER_S = 200
+_BROKEN = frozenset({"cut", "client_gone"})
 _FIRST_ERROR = 400
 _REMEMBERED = 256
 
@@ -45,23 +49,49 @@ class Tariff:
         """What a finished call cost.
 
         A call the provider never said the usage of (the caller left, the stream broke) is charged as estimated, since
-        it was not free; one that we refused ourselves costs nothing.
+        it was not free; one that we refused ourselves costs nothing. Of an answer that was broken off, the provider
+        had not said yet how long it was: it was at least as long as what came of it, and where only hidden thoughts
+        came, as long as a fast model may think in that time.
         """
         if not record.auth or record.outcome == "refused":
             return Spent()
         provider, model = record.provider, record.model
-        unmeasured = not record.input_tokens and not record.output_tokens
-        if unmeasured and estimate and (record.status < _FIRST_ERROR or record.outcome in {"cut", "client_gone"}):
-            return self.of_estimate(provider, model, estimate)
+        is_broken = record.outcome in _BROKEN
+        is_unmeasured = not record.input_tokens and not record.output_tokens
+        if is_unmeasured and estimate and (record.status < _FIRST_ERROR or is_broken):
+            if not (is_broken and record.said_bytes):
+                return self.of_estimate(provider, model, estimate)
+            return self.cost(
+                provider, model, fresh=estimate.input_tokens, cached=0, output=_tokens_of(record.said_bytes)
+            )
         cached = min(record.cached_tokens, record.input_tokens)
         fresh = record.input_tokens - cached
-        spent = self.cost(provider, model, fresh=fresh, cached=cached, output=record.output_tokens)
+        output = record.output_tokens
+        if is_broken and not record.is_final:
+            hidden = math.ceil(record.total_ms / 1000 * _FASTEST_TOKENS_PER_S)
+            most = estimate.output_tokens if estimate else hidden
+            output = max(output, _tokens_of(record.said_bytes) or min(most, hidden))
+        spent = self.cost(provider, model, fresh=fresh, cached=cached, output=output)
         return spent if record.status < _FIRST_ERROR else Spent(spent.usd, spent.tokens, spent.requests)
 
 
+def _tokens_of(byte_count: int) -> int:
+    return math.ceil(byte_count / _BYTES_PER_TOKEN)
+
+
 def estimate_of(body: Mapping[str, Any], request_bytes: int, policy: BudgetsPolicy) -> Estimate:
-    """What a request may cost at most: a token for every three bytes of it, and the longest answer it allows."""
-    asked = [body.get(name) for name in ("max_tokens", "max_completion_tokens", "max_output_tokens")]
-    named = [value for value in asked if isinstance(value, int) and not isinstance(value, bool) and value >= 0]
+    """What a request may cost at most: a token for every three bytes of it, and the longest answer it allows.
+
+    Raises:
+        Invalid: it does not say a number of tokens where it should, so that nobody can tell.
+    """
+    named = [_whole(name, body[name]) for name in _OUTPUT_LIMITS if body.get(name) is not None]
     output = max(named, default=policy.default_output_tokens)
-    return Estimate(math.ceil(request_bytes / _BYTES_PER_TOKEN), output)
+    return Estimate(_tokens_of(request_bytes), output)
+
+
+def _whole(name: str, value: object) -> int:
+    # A provider takes 64000.0 for 64000.
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value == value // 1:
+        return int(value)
+    raise Invalid(f"{name}: must be a whole number of tokens, not negative", code="model.max_tokens")

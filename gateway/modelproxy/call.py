@@ -34,6 +34,7 @@ class Call:
     request_id: str = ""
     run_id: str = ""
     streams: bool = False
+    said_bytes: int = 0
     usage: UsageMeter = field(default_factory=UsageMeter)
     adapter: Adapter = field(default_factory=Adapter)
     reservation: object = None
@@ -66,5 +67,7 @@ class Call:
             cached_tokens=self.usage.cached_tokens,
             request_bytes=self.request_bytes,
             request_id=self.request_id,
+            said_bytes=self.said_bytes,
+            is_final=self.usage.is_final,
             run_id=self.run_id,
         )

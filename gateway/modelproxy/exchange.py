@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.modelproxy.call import Call
 from gateway.modelproxy.dialects import Headers, error_answer, error_event, refusal_event
+from gateway.modelproxy.in_flight import CallRoom
 from shared.clock import Clock
 from shared.errors import GatewayError, Invalid
 from shared.obs.log import get_logger
@@ -22,6 +23,8 @@ Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
+BODY_TIMEOUT_S = 60.0
+"""Callers are on this machine: the largest body is here within a second."""
 _KEEP_ALIVE = b": keep-alive\n\n"
 _STREAM_HEADERS: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _OK = 200
@@ -60,30 +63,45 @@ class Exchange:
         self.done = False
         self.client_gone = False
 
-    async def read_body(self, limit: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    async def read_body(
+        self, limit: int, headers: Iterable[tuple[bytes, bytes]], room: CallRoom, *, timeout_s: float = BODY_TIMEOUT_S
+    ) -> bytes:
         """The request's body.
 
+        Args:
+            limit: most bytes it may have.
+            headers: of the request.
+            room: is told of every piece that came.
+            timeout_s: how long it may take to come.
+
         Raises:
-            Invalid: larger than `limit` bytes.
+            Invalid: larger than `limit` bytes, or not whole in time.
+            RateLimited: there is no room for it now.
             ClientGoneError: the caller left before it was whole.
         """
         too_large = Invalid(f"the request is larger than {limit} bytes", code="model.too_large")
         for name, value in headers:
             if name == b"content-length" and value.isdigit() and int(value) > limit:
                 raise too_large
+        try:
+            async with asyncio.timeout(timeout_s):
+                pieces = await self._pieces(limit, room, too_large)
+        except TimeoutError:
+            raise Invalid(f"the request's body was not here after {timeout_s:g} s", code="model.body_late") from None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def _pieces(self, limit: int, room: CallRoom, too_large: Invalid) -> list[bytes]:
         pieces: list[bytes] = []
-        left = limit
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            piece = message.get("body", b"")
-            pieces.append(piece)
-            left -= len(piece)
-            if left < 0:
+            pieces.append(piece := message.get("body", b""))
+            room.take(len(piece))
+            if room.taken > limit:
                 raise too_large
             if not message.get("more_body", False):
-                return piece if len(pieces) == 1 else b"".join(pieces)
+                return pieces
 
     async def watch_client(self) -> None:
         """Wait until the caller leaves, then cancel the group; the provider's connection closes with it."""

@@ -55,3 +55,5 @@ class RequestRecord:
     request_bytes: int
     request_id: str
     run_id: str = ""
+    said_bytes: int = 0
+    is_final: bool = True

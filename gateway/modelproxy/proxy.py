@@ -11,11 +11,12 @@ from typing import Any, Protocol
 from gateway.credentials.models import Provider, ProviderAuth
 from gateway.modelproxy.adapters import Adapter
 from gateway.modelproxy.call import Call
-from gateway.modelproxy.dialects import Headers, error_event, plain_refusal
+from gateway.modelproxy.dialects import Dialect, Headers, error_event, plain_refusal
 from gateway.modelproxy.exchange import ClientGoneError, Exchange, Receive, Scope, Send
 from gateway.modelproxy.identity import ModelIdentity
+from gateway.modelproxy.in_flight import CallRoom, InFlight, InFlightLimits
 from gateway.modelproxy.routes import Route, betas_of, find_route, parse_body, upstream_headers, upstream_url
-from gateway.modelproxy.streams import EndMark, WholeEvents
+from gateway.modelproxy.streams import EndMark, WholeEvents, said_bytes
 from gateway.modelproxy.worker_requests import is_harmless_beta, worker_request
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.errors import Denied, GatewayError, Internal, Invalid, UpstreamError
@@ -104,6 +105,7 @@ class ModelProxy:
         gate: awaited before a call is sent; the caller's leaving cancels it.
         keep_alive_s: after this long without a byte a streaming caller gets a comment, the answer's head included if
             the provider has not begun.
+        limits: how much may be under way at once.
         clock: for durations.
     """
 
@@ -117,6 +119,7 @@ class ModelProxy:
         release: Callable[[Any], Awaitable[None]] | None = None,
         gate: Gate | None = None,
         keep_alive_s: float = _KEEP_ALIVE_S,
+        limits: InFlightLimits | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._credentials = credentials
@@ -127,6 +130,7 @@ class ModelProxy:
         self._gate = gate
         self._keep_alive_s = keep_alive_s
         self._clock = clock
+        self._in_flight = InFlight(limits)
         self._told: set[str] = set()
 
     async def handle(
@@ -153,7 +157,8 @@ class ModelProxy:
             call.adapter = adapter
         exchange = Exchange(call, receive, send, self._clock)
         try:
-            await self._serve(call, exchange, scope)
+            with self._in_flight.call(identity) as room:
+                await self._serve(call, exchange, scope, room)
         except ClientGoneError:
             call.outcome = "client_gone"
             call.status = call.status or _CLIENT_GONE
@@ -187,13 +192,13 @@ class ModelProxy:
             auth, may_replay = await self._credentials.after_refusal(auth), False
         return answer.status, answer.body
 
-    async def _serve(self, call: Call, exchange: Exchange, scope: Scope) -> None:
+    async def _serve(self, call: Call, exchange: Exchange, scope: Scope, room: CallRoom) -> None:
         route = find_route(call.route_name)
         call.dialect, call.provider = route.dialect, route.provider
         _check_capability(call.identity, route)
         if scope["method"] != route.method:
             raise Invalid(f"{call.route_name} takes {route.method} only", code="model.method")
-        raw = await exchange.read_body(route.max_body_bytes, scope["headers"]) if route.max_body_bytes else b""
+        raw = await exchange.read_body(route.max_body_bytes, scope["headers"], room) if route.max_body_bytes else b""
         call.request_bytes = len(raw)
         body = parse_body(raw) if route.max_body_bytes else {}
         call.model = str(body.get("model", ""))[:80]
@@ -315,12 +320,14 @@ class ModelProxy:
 
     async def _stream(self, call: Call, exchange: Exchange, answer: StreamedAnswer) -> None:
         events = WholeEvents()
-        end = EndMark("openai" if call.adapter.translates else call.dialect)
+        spoken: Dialect = "openai" if call.adapter.translates else call.dialect
+        end = EndMark(spoken)
         translator = call.adapter.stream()
         try:
             while chunk := await answer.next_bytes():
                 if block := events.feed(chunk):
                     call.usage.feed_events(block)
+                    call.said_bytes += said_bytes(block, spoken)
                     end.feed(block)
                     if translator is not None:
                         block = translator.feed(block)

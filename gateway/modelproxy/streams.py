@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,17 +66,33 @@ class EndMark:
             self.seen = any(mark in block for mark in self._marks)
 
 
+_STRING = rb'": ?"((?:[^"\\]++|\\.)*+)"'
+_SAID: Mapping[Dialect, re.Pattern[bytes]] = {
+    "anthropic": re.compile(rb'"(?:text|partial_json|thinking)' + _STRING),
+    "openai": re.compile(rb'"(?:content|arguments|reasoning_content|reasoning_text)' + _STRING),
+    # Its later events say the same words again, as a whole.
+    "responses": re.compile(rb'"delta' + _STRING),
+}
+
+
+def said_bytes(block: bytes, dialect: Dialect) -> int:
+    """How many bytes of whole events are the model's own words: text, thoughts, arguments of tools."""
+    return sum(len(words) for words in _SAID[dialect].findall(block))
+
+
 class UsageMeter:
     """Reads token counts from whole events or a whole JSON answer, in any of the three formats.
 
     Attributes:
         input_tokens: cached ones included.
+        is_final: the provider has said what the whole answer came to, and not only how it began.
     """
 
     def __init__(self) -> None:
         self.input_tokens = 0
         self.output_tokens = 0
         self.cached_tokens = 0
+        self.is_final = False
 
     def feed_events(self, block: bytes) -> None:
         """Look at whole events; those without the word are not parsed."""
@@ -91,6 +108,7 @@ class UsageMeter:
         for holder in (body, body.get("message"), body.get("response")):
             if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
                 self._take(holder["usage"])
+                self.is_final = self.is_final or holder is not body.get("message")
         return body
 
     def _take(self, usage: Mapping[str, Any]) -> None:

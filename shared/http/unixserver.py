@@ -169,6 +169,18 @@ class _WebSocket(WebSocketsSansIOProtocol):
         self.conn.max_message_size = size
 
 
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class _Full(asyncio.Protocol):
+    """Says that a socket has as many connections as it may, and closes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        to_caller = cast(asyncio.Transport, transport)
+        to_caller.write(_FULL)
+        to_caller.close()
+
+
 @dataclass(slots=True)
 class _Listener:
     server: Server
@@ -235,7 +247,9 @@ class AsgiListeners:
         ws_close_s: float = 10.0,
         keep_alive_s: int = 75,
         with_reset: bool = False,
+        max_connections: int | None = None,
     ) -> None:
+        self._max_connections = max_connections
         self._http: type[_Http] = _AbortableHttp if with_reset else _Http
         self._config = Config(
             app,
@@ -346,6 +360,8 @@ class AsgiListeners:
         app_state = dict(state)
 
         def protocol() -> asyncio.Protocol:
+            if self._max_connections is not None and len(connections.connections) >= self._max_connections:
+                return _Full()
             return self._http(config=self._config, server_state=connections, app_state=app_state, _loop=loop)
 
         if listener.family == socket.AF_UNIX:

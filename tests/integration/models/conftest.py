@@ -15,6 +15,7 @@ from gateway.credentials.service import Credentials
 from gateway.credentials.settings import OAuthPolicy
 from gateway.modelproxy.apps import public_app, worker_app
 from gateway.modelproxy.identity import ModelIdentity, RequestRecord
+from gateway.modelproxy.in_flight import InFlightLimits
 from gateway.modelproxy.proxy import ModelProxy
 from gateway.modelproxy.public import LISTENER_ROUTES
 from gateway.sandbox.faults import Fault, FaultPlan
@@ -71,6 +72,7 @@ async def running_rig(
     clock: Clock = SYSTEM_CLOCK,
     seed: bool = True,
     policy: OAuthPolicy | None = None,
+    limits: InFlightLimits | None = None,
 ) -> AsyncIterator[Rig]:
     plan = FaultPlan.of(faults)
     records: list[RequestRecord] = []
@@ -91,7 +93,7 @@ async def running_rig(
             clock=clock,
             policy=policy,
         )
-        proxy = CountingProxy(credentials, pool, on_request=records.append, clock=clock)
+        proxy = CountingProxy(credentials, pool, on_request=records.append, limits=limits, clock=clock)
 
         async def tenant_app(scope, receive, send):
             await proxy.handle(TENANT, scope["path"].removeprefix("/v1/model/"), scope, receive, send)

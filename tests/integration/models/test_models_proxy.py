@@ -1,11 +1,13 @@
 import asyncio
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gateway.credentials.priority import ClaudeAuthPolicy
 from gateway.credentials.settings import OAuthPolicy
+from gateway.modelproxy.in_flight import InFlightLimits
 from gateway.sandbox.faults import Fault
 from shared.clock import FakeClock
 from shared.http.sse import SseParser
@@ -204,6 +206,37 @@ async def test_a_worker_cannot_have_the_provider_go_where_it_may_not(rig, tmp_pa
         assert seen.headers["anthropic-beta"] == "effort-2025-11-24,oauth-2025-04-20"
 
 
+async def begin(socket: Path, sent: int) -> asyncio.StreamWriter:
+    """A call whose body is never whole."""
+    _, writer = await asyncio.open_unix_connection(str(socket))
+    writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + b" " * sent)
+    await writer.drain()
+    return writer
+
+
+async def when_it_says(client: httpx.AsyncClient, status: int) -> httpx.Response:
+    async with asyncio.timeout(10):
+        while (answer := await ask(client, "hello")).status_code != status:
+            await asyncio.sleep(0.005)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("limits", "calls", "sent"),
+    [(InFlightLimits(worker_calls=3), 3, 10), (InFlightLimits(bytes=1 << 20), 2, (1 << 19) - 8)],
+)
+async def test_one_worker_cannot_fill_the_gateways_memory(rig, tmp_path, limits, calls: int, sent: int) -> None:
+    async with rig(tmp_path, limits=limits) as r:
+        unfinished = [await begin(tmp_path / "w1", sent) for _ in range(calls)]
+        answer = await when_it_says(r.worker, 429)
+        assert answer.json()["error"]["type"] == "rate_limit_error"
+        assert "under way" in answer.json()["error"]["message"]
+        assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("2", "true")
+        for writer in unfinished:
+            writer.close()
+        assert said(await when_it_says(r.worker, 200)) == "echo: hello"
+
+
 async def test_a_socket_without_a_worker_answers_403(rig, tmp_path) -> None:
     async with rig(tmp_path) as r:
         transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "stranger"))
@@ -237,7 +270,8 @@ async def test_leaving_early_cancels_the_upstream_call(rig, tmp_path) -> None:
         async with asyncio.timeout(2):
             while not (r.records and r.world.requests[0].client_gone):
                 await asyncio.sleep(0.005)
-        assert (await r.recorded()).outcome == "client_gone"
+        record = await r.recorded()
+        assert (record.outcome, record.is_final) == ("client_gone", False)
 
 
 async def test_leaving_before_any_answer_cancels_the_upstream_call(rig, tmp_path) -> None:

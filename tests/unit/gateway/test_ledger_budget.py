@@ -29,7 +29,7 @@ from gateway.store import GatewayStore
 from shared.clock import FakeClock
 from shared.config.paths import Paths
 from shared.config.toml import operator_file
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Invalid
 from shared.providers.failures import parse_failure
 from shared.providers.fallback import classify
 from shared.storage import Database
@@ -367,8 +367,33 @@ def test_what_the_provider_never_said_is_charged_as_estimated(tmp_path):
 def test_an_estimate_covers_the_longest_answer_a_request_allows():
     rules = policy()
     assert estimate_of({"max_tokens": 10, "max_output_tokens": 70}, 301, rules) == Estimate(101, 70)
-    for junk in ({}, {"max_tokens": "9"}, {"max_tokens": True}, {"max_tokens": -1}):
-        assert estimate_of(junk, 0, rules).output_tokens == rules.default_output_tokens
+    assert estimate_of({"max_tokens": 64000.0}, 0, rules).output_tokens == 64000
+    for nothing in ({}, {"max_tokens": None}):
+        assert estimate_of(nothing, 0, rules).output_tokens == rules.default_output_tokens
+
+
+@pytest.mark.parametrize("junk", ["9", True, -1, 1.5, [9], float("inf"), float("nan")])
+def test_a_limit_that_is_no_number_of_tokens_is_refused_by_name(junk):
+    with pytest.raises(Invalid, match=r"^max_completion_tokens: must be a whole number"):
+        estimate_of({"max_tokens": 5, "max_completion_tokens": junk}, 0, policy())
+
+
+def test_hanging_up_before_the_answer_is_counted_saves_nothing(tmp_path):
+    tariff, estimate = Tariff(shipped(tmp_path)), Estimate(500, 64000)
+    begun = replace(
+        RECORD, input_tokens=25, output_tokens=1, cached_tokens=0, outcome="client_gone", is_final=False, total_ms=2000
+    )
+    assert tariff.of_record(replace(begun, said_bytes=90_001), estimate).tokens == 25 + 30_001
+    assert tariff.of_record(replace(begun, said_bytes=90_001, outcome="cut"), estimate).tokens == 25 + 30_001
+    # Nothing but hidden thoughts, for two seconds: an honest one who interrupts does not pay for an hour of them.
+    assert tariff.of_record(begun, estimate).tokens == 25 + 400
+    assert tariff.of_record(begun, Estimate(500, 30)).tokens == 25 + 30
+    # Counted to its end already, and answered whole: the provider's word counts.
+    assert tariff.of_record(replace(begun, said_bytes=90_001, is_final=True), estimate).tokens == 26
+    assert tariff.of_record(replace(begun, said_bytes=90_001, outcome="answered"), estimate).tokens == 26
+    # Dialects that count only at the end: the prompt as estimated, the answer as far as it came.
+    silent = replace(begun, input_tokens=0, output_tokens=0, said_bytes=301)
+    assert tariff.of_record(silent, estimate).tokens == 500 + 101
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,22 @@ async def test_each_socket_hands_its_own_state_and_the_kernels_peer(tmp_path: Pa
             assert state == {"worker": name, "peer": [os.getpid(), os.getuid(), os.getgid()]}
 
 
+async def test_a_full_socket_says_so_and_has_room_again_when_somebody_leaves(tmp_path: Path) -> None:
+    async with AsgiListeners(echo_state, max_connections=2) as listeners:
+        for name in ("a", "b"):
+            await listeners.add_unix(tmp_path / name, state={})
+        idle = [await asyncio.open_unix_connection(str(tmp_path / "a")) for _ in range(2)]
+        async with client(tmp_path / "a") as http, client(tmp_path / "b") as other:
+            answer = await http.get("/")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert (await other.get("/")).status_code == 200
+            idle[0][1].close()
+            async with asyncio.timeout(5):
+                while (await http.get("/")).status_code != 200:
+                    await asyncio.sleep(0.005)
+        idle[1][1].close()
+
+
 async def test_a_websocket_knows_its_peer_too(tmp_path: Path) -> None:
     async with AsgiListeners(echo_state) as listeners:
         await listeners.add_unix(tmp_path / "s", state={"worker": "w"})

@@ -4,7 +4,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.modelproxy.streams import UsageMeter, WholeEvents
+from gateway.modelproxy.streams import UsageMeter, WholeEvents, said_bytes
 
 WIRE = b"event: a\ndata: 1\n\nevent: b\ndata: 22\n\n: comment\n\ndata: tail"
 
@@ -74,3 +74,34 @@ def test_no_answer_breaks_the_meter(value: object) -> None:
     meter.feed_json(json.dumps(value).encode())
     meter.feed_events(b"data:" + json.dumps(value).encode() + b"\n\n")
     assert all(isinstance(count, int) for count in counts(meter))
+
+
+def event(**fields: object) -> bytes:
+    return b"data: " + json.dumps(fields, ensure_ascii=False).encode() + b"\n\n"
+
+
+def test_the_models_own_words_are_counted_in_every_dialect() -> None:
+    said = 'He said "text": "x"\n' + "고"
+    written = len(json.dumps(said, ensure_ascii=False).encode()) - 2
+    for name, kind in (("text", "text_delta"), ("thinking", "thinking_delta"), ("partial_json", "input_json_delta")):
+        delta = event(type="content_block_delta", index=0, delta={"type": kind, name: said})
+        assert said_bytes(delta * 3, "anthropic") == 3 * written
+    assert said_bytes(event(choices=[{"delta": {"content": said}}]), "openai") == written
+    called = {"tool_calls": [{"function": {"name": "f", "arguments": said}}]}
+    assert said_bytes(event(choices=[{"delta": called}]), "openai") == written
+    spoken = event(type="response.output_text.delta", delta=said) + event(type="response.output_text.done", text=said)
+    assert said_bytes(spoken, "responses") == written
+    assert said_bytes(b'data: {"text": "' + b'\\"' * 500_000, "anthropic") == 0
+
+
+def test_only_the_end_of_an_answer_says_how_long_it_was() -> None:
+    meter = UsageMeter()
+    meter.feed_events(event(type="message_start", message={"usage": {"input_tokens": 25, "output_tokens": 1}}))
+    assert not meter.is_final
+    meter.feed_events(event(type="message_delta", usage={"output_tokens": 9}))
+    assert meter.is_final
+    meter = UsageMeter()
+    meter.feed_events(event(type="response.created", response={"usage": None}))
+    assert not meter.is_final
+    meter.feed_events(event(type="response.completed", response={"usage": {"input_tokens": 2, "total_tokens": 3}}))
+    assert meter.is_final
