@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 
+from gateway.handover import hand_over
 from shared.config.paths import Paths
 from shared.errors import ConfigError
 
@@ -88,21 +87,10 @@ def give_folders(paths: Paths, tenant: str, user: ServiceUser | None) -> None:
         place.mkdir(parents=True, exist_ok=True, mode=mode)
         if user is not None:
             place.chmod(mode)
-            _hand_over(place, user)
+            if (top := place.lstat()).st_uid != user.uid or top.st_gid != user.gid:
+                hand_over(place.parent, (place.name,), user.uid, user.gid)
     sockets = paths.tenant_socket_dir(tenant)
     sockets.mkdir(parents=True, exist_ok=True, mode=0o750)
     if user is not None:
         os.chown(sockets, 0, user.gid)
         sockets.chmod(0o750)
-
-
-def _hand_over(folder: Path, user: ServiceUser) -> None:
-    if (top := folder.lstat()).st_uid == user.uid and top.st_gid == user.gid:
-        return
-    for place, folders, files in os.walk(folder, followlinks=False):
-        for name in (".", *folders, *files):
-            path = Path(place, name)
-            facts = path.lstat()
-            if facts.st_uid == 0 and (facts.st_nlink == 1 or stat.S_ISDIR(facts.st_mode)):
-                os.chown(path, user.uid, user.gid, follow_symlinks=False)
-    os.chown(folder, user.uid, user.gid)

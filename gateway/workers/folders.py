@@ -7,9 +7,9 @@ Nothing is opened to everybody. Agent and tenant share a user id, so each can re
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
+from gateway.handover import hand_over
 from gateway.workers.spec import GLOBAL_GROUP, WorkerFolders
 from shared.beneath import empty_beneath
 from shared.config.paths import Paths
@@ -63,7 +63,7 @@ def prepare_folders(paths: Paths, *, tenant: str, group: str, worker_id: str, ui
         socket=_inside(folders.socket, paths.worker_dir("x").parent),
     )
     for folder in (checked.group, checked.shared, checked.session):
-        _give(folder, uid, gid)
+        _give(paths.state.resolve(), folder, uid, gid)
     log = paths.group_debug_log(tenant, group).relative_to(folders.session)
     empty_beneath(
         checked.session, log.parts[:-1], log.name, above_bytes=_DEBUG_LOG_LIMIT_BYTES
@@ -98,30 +98,12 @@ def _inside(path: Path, root: Path) -> Path:
     return resolved
 
 
-def _give(folder: Path, uid: int, gid: int) -> None:
+def _give(state: Path, folder: Path, uid: int, gid: int) -> None:
     if os.geteuid() == 0:
-        _hand_over(folder, uid, gid)
+        hand_over(state, folder.relative_to(state).parts, uid, gid, at_most=_TREE_LIMIT)
     elif (owner := folder.stat().st_uid) != uid:
         raise ConfigError(
             f"{folder} belongs to user {owner}, and the agent runs as {uid}, which could not write there. "
             f"Run: sudo chown -R {uid}:{gid} {folder}",
             code="worker.folder_owner",
         )
-
-
-def _hand_over(folder: Path, uid: int, gid: int) -> None:
-    """Give a folder to the worker's user, and what root left in it; links are not followed, modes not opened."""
-    budget = _TREE_LIMIT
-    for place, folders, files in os.walk(folder, followlinks=False):
-        for name in ("", *folders, *files):
-            path = Path(place, name) if name else Path(place)
-            facts = path.lstat()
-            if facts.st_uid == uid and facts.st_gid == gid:
-                continue
-            if (place == str(folder) and not name) or (
-                facts.st_uid == 0 and (facts.st_nlink == 1 or stat.S_ISDIR(facts.st_mode))
-            ):
-                os.chown(path, uid, gid, follow_symlinks=False)
-            budget -= 1
-            if budget <= 0:
-                return

@@ -16,7 +16,8 @@ from urllib.parse import quote, urlencode
 
 from pydantic import ValidationError
 
-from gateway.social.graph.models import PLACEHOLDER, Draft, GraphAnswer, GraphCall
+from gateway.social.graph.guard import decide_fields, decide_path, without_tokens
+from gateway.social.graph.models import Draft, GraphAnswer, GraphCall
 from gateway.social.graph.store import DraftStore
 from gateway.social.models import DROPPED, Job
 from gateway.social.service import Social
@@ -35,9 +36,6 @@ OWN_FILES: Final = "a file of your own is posted with the tool publish_post, whi
 DRAFT_LIFE: Final = timedelta(hours=24)
 _WAIT_S: Final = 40.0
 _LOOK_S: Final = 0.5
-_TOKENS: Final = re.compile(
-    r"/(v\d+\.\d+/)?(oauth/.*|access_token|refresh_access_token|debug_token|me/permissions)", re.IGNORECASE
-)
 _VERSION: Final = r"(?:/v\d+\.\d+)?"
 _CREATE: Final = {
     "threads": re.compile(rf"{_VERSION}/(?:me|\d+)/threads"),
@@ -94,10 +92,8 @@ class GraphService:
 
     async def _answer(self, call: GraphCall) -> GraphAnswer:
         title = TITLES[call.network]
-        if _TOKENS.fullmatch(call.path):
-            return GraphAnswer.refusal(
-                "tokens are kept by the gateway, which renews them itself: leave this call out", _PERMISSION
-            )
+        if reason := decide_path(call.path):
+            return GraphAnswer.refusal(reason, _PERMISSION)
         if call.method == "GET":
             return await self._get(call)
         if call.method == "POST" and _CREATE[call.network].fullmatch(call.path):
@@ -113,6 +109,8 @@ class GraphService:
     async def _get(self, call: GraphCall) -> GraphAnswer:
         if (found := _NODE.fullmatch(call.path)) and (draft := await self._drafts.get(call.tenant, found[1])):
             return await self._status(draft)
+        if reason := decide_fields(call.fields):
+            return GraphAnswer.refusal(reason, _PERMISSION)
         rule = self._social.policy.rule(call.tenant, call.network)
         if rule is None or not rule.lets(AGENT_GROUP):
             title = TITLES[call.network]
@@ -121,10 +119,10 @@ class GraphService:
         token = await self._social.token(call.tenant, call.network)
         query = f"?{urlencode(call.fields)}" if call.fields else ""
         status, body = await self._reader.read(call.network, quote(call.path, safe="/.:@,~-_") + query, token)
-        # Pages of a list name the token in their links.
-        for spelling in (token.reveal(), quote(token.reveal(), safe="")):
-            body = body.replace(spelling.encode(), PLACEHOLDER.encode())
-        return GraphAnswer(status, body)
+        clean = without_tokens(body, token)
+        if clean is None:
+            return GraphAnswer.refusal(f"{TITLES[call.network]} answered {status} and no JSON: try later", _SERVICE)
+        return GraphAnswer(status, clean)
 
     async def _create(self, call: GraphCall) -> GraphAnswer:
         form = dict(call.fields)
