@@ -31,7 +31,7 @@ _OPENAI_TYPES = {
     429: "rate_limit_error",
 }
 _DEFAULT_TYPE = "api_error"
-_TITLE = re.compile(r"<title[^>]*>([^<]*)</title>", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]*+)</title>", re.IGNORECASE)
 _TITLE_CHARS = 80
 _TEXT_CHARS = 500
 _PLAIN_BYTES = 16 << 10

@@ -129,7 +129,7 @@ _EMOJI = re.compile(
     "[\U0001f000-\U0001faff\u2600-\u27bf\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u231a\u231b\u2328\u23cf\u23e9-\u23f3"
     "\u23f8-\u23fa\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u200d\ufe0f\u20e3\U000e0020-\U000e007f]"
 )
-_SHORT_VALUE = re.compile(r"([?&#][^=&#\s]+=)[^&#\s]{1,15}(?=[&#\s]|$)")
+_SHORT_VALUE = re.compile(r"([?&#][^=?&#\s]++=)[^&#\s]{1,15}(?=[&#\s]|$)")
 _LONG_WORD = re.compile(r"\b[A-Za-z]{16,}\b")
 
 

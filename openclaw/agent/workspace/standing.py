@@ -18,7 +18,8 @@ _SHARED: Final = ("AGENTS.md", "SOUL.md", "TOOLS.md", "IDENTITY.md")
 """Shown wherever the agent speaks. What is known of the owner and remembered is for the owner's own sessions."""
 
 _HELPERS: Final = ("AGENTS.md", "TOOLS.md")
-_NOTHING_TO_DO = re.compile(r"\s*(#.*|[-*+]\s*(\[[ xX]?\])?\s*|<!--.*-->|)\s*")
+_NOTHING_TO_DO = re.compile(r"#.*|[-*+]\s*+(?:\[[ xX]?\])?|<!--.*-->|")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 BEGINNINGS: Final[Mapping[str, str]] = {
     "AGENTS.md": """\
@@ -100,5 +101,7 @@ def read_standing(folder: Folder, *, private: bool, helper: bool = False, file_c
 
 def has_something_to_do(text: str) -> bool:
     """Whether a HEARTBEAT.md holds more than headings, empty list items and comments."""
-    without_comments = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    return any(not _NOTHING_TO_DO.fullmatch(line) for line in without_comments.splitlines())
+    # Behind the last end no comment ends, and none has to be looked for from each of the beginnings there.
+    closed, end, rest = text.rpartition("-->")
+    without_comments = _COMMENT.sub("", closed + end) + rest
+    return any(not _NOTHING_TO_DO.fullmatch(line.strip()) for line in without_comments.splitlines())

@@ -67,7 +67,12 @@ def test_sizes_are_capped_and_a_missing_file_leaves_a_mark(places):
         ("# Checks\n<!-- write\nhere -->\n", False),
         ("# Checks\n- look at the mail\n", True),
         ("call me", True),
+        ("* [x]  \n  - [ ]\n  # a\n", False),
+        ("<!-- a -->\n<!-- begun", True),
+        ("- " + " " * 200_000 + "x", True),
+        ("<!--" * 200_000, True),
     ],
+    ids=range(9),
 )
 def test_a_heartbeat_file_of_headings_asks_for_nothing(text, wanted):
     assert has_something_to_do(text) is wanted
