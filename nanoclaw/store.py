@@ -191,6 +191,13 @@ class Store:
         """Note a run's end."""
         await self._db.write(self.recording(record))
 
+    async def prune_runs(self, *, before: datetime) -> int:
+        """Forget runs that ended before a time, but for each folder's newest; returns how many."""
+        run = self._tables.run
+        newest = select(func.max(run.c.id)).group_by(run.c.folder)
+        old = delete(run).where(run.c.ended_at < before, run.c.id.not_in(newest))
+        return await self._db.write(lambda c: c.execute(old).rowcount)
+
     async def spent_since(self, folder: str, since: datetime) -> Spent:
         """What a group's runs that ended after a time used."""
         run = self._tables.run

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -235,7 +236,15 @@ class Tenant:
             longest_rest_s=max((*policy.runs.retry_delays_s, LONGEST_REST_S)),
             clock=clock,
         )
-        jobs = tenant_jobs(self.db, self.inbox, self.outbox, lambda: log_folders(paths, name), kept, clock=clock)
+        jobs = tenant_jobs(
+            self.db,
+            self.inbox,
+            self.outbox,
+            lambda: log_folders(paths, name),
+            kept,
+            forget_too=self._forget_runs,
+            clock=clock,
+        )
         jobs.append(backup_job("nanoclaw", name, paths, gateway))
         self.maintenance = Maintenance(
             self.db,
@@ -359,6 +368,9 @@ class Tenant:
         lane = self.registry.lane_of(chat, parent)
         self.turns.belongs(chat, lane)
         self.lanes.wake(lane, after_s=after_s)
+
+    async def _forget_runs(self, before: datetime) -> str:
+        return f"{await self.store.prune_runs(before=before)} runs forgotten"
 
     def _folder_of(self, group: Group) -> Path:
         return self.paths.group(self.name, group.folder)

@@ -238,6 +238,6 @@ class Inbox:
         return await self._db.read(lambda c: store.cursors(c, self._tables, platform))
 
     async def prune(self, *, older_than_s: float) -> int:
-        """Forget settled messages older than this; returns how many. Dead ones stay."""
+        """Forget settled messages and unused background older than this; returns how many. Dead ones stay."""
         before = self._clock.now() - timedelta(seconds=older_than_s)
         return await self._db.write(lambda c: store.prune(c, self._tables, before=before))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 
 from shared.channels.inbox import Inbox
 from shared.channels.outbox import Outbox
@@ -72,15 +72,29 @@ def tenant_jobs(
     folders: Callable[[], Sequence[LogFolder]],
     policy: MaintenancePolicy,
     *,
+    forget_too: Callable[[datetime], Awaitable[str]] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> list[Job]:
-    """What every tenant does; arguments as of `own_jobs`."""
+    """What every tenant does.
+
+    Args:
+        database: as of `own_jobs`, as are `folders`, `policy` and `clock`.
+        inbox: what came in.
+        outbox: what went out.
+        folders: see above.
+        policy: see above.
+        clock: see above.
+        forget_too: forgets what a tenant keeps of its own about messages before a time; returns what that was.
+    """
 
     async def forget_messages() -> str:
         older_than_s = policy.message_days * DAY_S
         received = await inbox.prune(older_than_s=older_than_s)
         sent = await outbox.prune(older_than_s=older_than_s)
-        return f"{received} received and {sent} sent messages forgotten"
+        done = f"{received} received and {sent} sent messages forgotten"
+        if forget_too is not None:
+            done = f"{done}, {await forget_too(clock.now() - timedelta(seconds=older_than_s))}"
+        return done
 
     forget = Job(
         "messages.forget", f"forgets settled messages after {policy.message_days} days", "15 3 * * *", forget_messages

@@ -22,8 +22,8 @@ class MaintenancePolicy(Strict):
     Attributes:
         log_generations: rotated logs kept of each file, compressed (policy G3).
         log_days: logs older than this are deleted (policy G3).
-        message_days: settled messages that came in, and delivered ones that went out, are forgotten after this; dead
-            letters stay until a person settles them.
+        message_days: settled messages that came in, background that no answer used, delivered messages that went out,
+            and NanoClaw's records of runs are forgotten after this; each group's newest run and dead letters stay.
         ledger_days: model calls are forgotten after this; those paid from a bucket that never begins anew stay.
         disk_warn_percent: the owner is told when the disk with the state is as full as this. Source: reference notes
             on operations, Docker hygiene.

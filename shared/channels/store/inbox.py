@@ -491,11 +491,11 @@ def cursors(connection: Connection, tables: ChannelTables, platform: str) -> dic
 
 
 def prune(connection: Connection, tables: ChannelTables, *, before: datetime) -> int:
-    """Forget messages settled before a time; dead ones stay."""
+    """Forget messages settled before a time, and background that came before it unused; dead ones stay."""
     inbox = tables.inbox
-    result = connection.execute(
-        delete(inbox).where(inbox.c.state.in_(["done", "ignored"]), inbox.c.settled_at < before)
-    )
+    is_settled = inbox.c.state.in_(["done", "ignored"]) & (inbox.c.settled_at < before)
+    is_unused = (inbox.c.state == "context") & (inbox.c.received_at < before)
+    result = connection.execute(delete(inbox).where(is_settled | is_unused))
     return result.rowcount
 
 

@@ -1,0 +1,33 @@
+"""What NanoClaw no longer keeps after `message_days`: old runs and background that no answer used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from nanoclaw_standins import ScriptedGateway, a_message, a_tenant
+
+from nanoclaw.store import RunRecord
+from shared.clock import FakeClock
+
+
+def a_run(run_id: str, folder: str, ended_at: datetime) -> RunRecord:
+    return RunRecord(run_id, 1, folder, "dc:1", "STANDARD", True, "", "answered", ended_at, ended_at)
+
+
+async def test_old_runs_and_unused_background_are_forgotten_but_for_each_groups_newest_run(tmp_path):
+    clock = FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    async with a_tenant(tmp_path, ScriptedGateway(), clock=clock) as (tenant, _):
+        began = clock.now()
+        for run_id, folder in (("a1", "lab"), ("a2", "lab"), ("b1", "quiet")):
+            await tenant.store.record(a_run(run_id, folder, began))
+        await tenant.inbox.append(a_message("nobody asked"), state="context")
+        clock.advance(20 * 86_400)
+        await tenant.store.record(a_run("a3", "lab", clock.now()))
+        await tenant.inbox.append(a_message("newer"), state="context")
+        clock.advance(11 * 86_400)
+        assert (await tenant.maintenance.run_now("messages.forget")).detail == (
+            "1 received and 0 sent messages forgotten, 2 runs forgotten"
+        )
+        assert [run.run_id for run in await tenant.store.recent_runs()] == ["a3", "b1"]
+        assert (await tenant.store.last_active())["quiet"] == began
+        assert await tenant.inbox.counts() == {"context": 1}
