@@ -6,7 +6,6 @@ file loosened, jobs that are late, workers that are not as the next ones will be
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from gateway.audit.gather import gather
 from gateway.audit.operation_checks import log_folders, world_writable
 from gateway.audit.secret_checks import secret_files
 from gateway.audit.service import judge
+from gateway.audit.tightening import Tightening
 from shared.clock import SYSTEM_CLOCK
 from shared.config.envfile import FORBIDDEN
 from shared.config.paths import Paths
@@ -49,8 +49,9 @@ class Step:
     """One thing to mend.
 
     Attributes:
-        files: what it changes, for the backup.
+        files: what it writes anew, for the backup.
         work: does it; safe to do twice.
+        mode: what it changes the mode of.
     """
 
     check: str
@@ -58,6 +59,7 @@ class Step:
     files: tuple[Path, ...]
     work: Callable[[], None]
     outcome: Outcome = "would do"
+    mode: Tightening | None = None
 
     def as_json(self) -> dict[str, str]:
         """For ``--json``; no secret."""
@@ -66,11 +68,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A file as it was: its text lies in the backup, its mode here."""
+    """A file as it was: its text lies in the backup where it is no secret."""
 
     place: Path
     mode: int
-    data: bytes | None
+    data: bytes
 
 
 async def plan(paths: Paths) -> list[Step]:
@@ -88,20 +90,20 @@ def steps_for(check: str, facts: Facts) -> Iterator[Step]:
         yield from _rename_keys(facts.paths.env_file)
     elif check == "AUD-SEC-002":
         for place in secret_files(facts):
-            yield from _tighten(check, place, stat.S_IRWXG | stat.S_IRWXO)
-        yield from _tighten(check, facts.paths.gateway, stat.S_IRWXG | stat.S_IRWXO)
+            yield from _tighten(check, facts.paths, place, stat.S_IRWXG | stat.S_IRWXO)
+        yield from _tighten(check, facts.paths, facts.paths.gateway, stat.S_IRWXG | stat.S_IRWXO)
         for tenant in facts.profile.openclaw:
             for place in _openclaw_files(facts.paths.tenant(tenant)):
-                yield from _tighten(check, place, stat.S_IRWXG | stat.S_IRWXO)
+                yield from _tighten(check, facts.paths, place, stat.S_IRWXG | stat.S_IRWXO)
     elif check == "AUD-SEC-009":
         for place in facts.paths.gateway.glob(".*.????????"):
             yield Step(check, f"remove {place}", (), lambda place=place: place.unlink(missing_ok=True))  # type: ignore[misc]
     elif check == "AUD-OPS-009":
         for place in world_writable(facts.paths.state):
-            yield from _tighten(check, place, stat.S_IWOTH)
+            yield from _tighten(check, facts.paths, place, stat.S_IWOTH)
     elif check == "AUD-OPS-004":
         for folder in log_folders(facts):
-            yield from _tighten(check, folder, stat.S_IWGRP | stat.S_IWOTH)
+            yield from _tighten(check, facts.paths, folder, stat.S_IWGRP | stat.S_IWOTH)
         for name in facts.jobs:
             yield _run_job(check, facts.paths, name, "logs.delete")
     elif check == "AUD-OPS-005":
@@ -127,15 +129,9 @@ def _openclaw_files(folder: Path) -> Iterator[Path]:
             yield place
 
 
-def _tighten(check: str, place: Path, bits: int) -> Iterator[Step]:
-    if not os.path.lexists(place) or place.is_symlink() or not place.lstat().st_mode & bits:
-        return
-    mode = stat.S_IMODE(place.lstat().st_mode) & ~bits
-
-    def work() -> None:
-        place.chmod(mode)
-
-    yield Step(check, f"chmod {mode:03o} {place}", (place,), work)
+def _tighten(check: str, paths: Paths, place: Path, bits: int) -> Iterator[Step]:
+    if (found := Tightening.planned(paths.state, place, bits)) is not None:
+        yield Step(check, f"chmod {found.wanted:03o} {place}", (), found.apply, mode=found)
 
 
 def _rename_keys(file: Path) -> Iterator[Step]:
@@ -198,8 +194,11 @@ def apply(paths: Paths, steps: Sequence[Step], look: Callable[[Paths], dict[str,
     last = []
     for step in done:
         if step.outcome == "mended" and results.get(step.check) not in {"pass", "not_applicable"}:
-            for place in step.files:
-                _restore(kept[place])
+            with suppress(OSError):
+                if step.mode is not None:
+                    step.mode.take_back()
+                for place in step.files:
+                    _restore(kept[place])
             last.append(replace(step, outcome="rolled back"))
         else:
             last.append(step)
@@ -223,20 +222,17 @@ def _back_up(paths: Paths, steps: Sequence[Step]) -> dict[Path, _Kept]:
     folder = paths.audit_backup(f"{SYSTEM_CLOCK.now():%Y%m%dT%H%M%S}")
     kept: dict[Path, _Kept] = {}
     listing = []
+    listing += [f"{step.mode.found:03o} {step.mode.place}" for step in steps if step.mode is not None]
     for place in dict.fromkeys(place for step in steps for place in step.files):
         mode = stat.S_IMODE(place.stat().st_mode)
-        is_text = place.suffix == ".toml" or place == paths.env_file
-        data = place.read_bytes() if is_text and place.is_file() else None
+        data = place.read_bytes()
         kept[place] = _Kept(place, mode, data)
         listing.append(f"{mode:03o} {place}")
-        if data is not None and place != paths.env_file:  # secrets stay where they are
+        if place != paths.env_file:  # secrets stay where they are
             write_private(folder / place.name, data)
     write_private(folder / "modes.txt", "\n".join(listing) + "\n")
     return kept
 
 
 def _restore(kept: _Kept) -> None:
-    with suppress(OSError):
-        if kept.data is not None:
-            write_private(kept.place, kept.data, mode=kept.mode)
-        kept.place.chmod(kept.mode)
+    write_private(kept.place, kept.data, mode=kept.mode)

@@ -89,6 +89,57 @@ def test_links_are_not_followed(facts: Facts, tmp_path: Path) -> None:
     assert list(steps_for("AUD-OPS-009", facts)) == []
 
 
+def test_a_folder_exchanged_for_a_link_after_the_plan_leads_nowhere(facts: Facts, tmp_path: Path) -> None:
+    outside = tmp_path / "etc/.env"
+    outside.parent.mkdir()
+    outside.write_text("SECRET=1")
+    outside.chmod(0o600)
+    folder = facts.paths.tenant("nanoclaw") / "groups/g/a"
+    folder.mkdir(parents=True)
+    (folder / ".env").write_text("x")
+    (folder / ".env").chmod(0o4777)
+    (step,) = steps_for("AUD-OPS-009", facts)
+    assert step.what == f"chmod 775 {folder / '.env'}", "what runs as its owner is not carried along"
+    folder.rename(folder.parent / "was")
+    folder.symlink_to(outside.parent)
+    done = apply(facts.paths, [step], results(AUD_OPS_009="fail"))
+    assert [step.outcome for step in done] == ["failed"]
+    assert outside.stat().st_mode & 0o7777 == 0o600
+
+    folder.unlink()
+    folder.mkdir()
+    (folder / ".env").write_text("another")
+    (folder / ".env").chmod(0o640)
+    assert [step.outcome for step in apply(facts.paths, [step], results(AUD_OPS_009="fail"))] == ["failed"]
+    assert (folder / ".env").stat().st_mode & 0o7777 == 0o640
+
+
+def test_taking_back_goes_to_the_file_that_was_changed_and_to_no_other(facts: Facts, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("x")
+    outside.chmod(0o600)
+    place = facts.paths.tenant("nanoclaw") / "policy.toml"
+    place.write_text("an agent's")
+    place.chmod(0o4666)
+
+    def exchanged(_paths: Paths) -> dict:
+        place.unlink()
+        place.symlink_to(outside)
+        return {"findings": [{"id": "AUD-OPS-009", "result": "fail"}]}
+
+    apply(facts.paths, list(steps_for("AUD-OPS-009", facts)), exchanged)
+    assert outside.stat().st_mode & 0o7777 == 0o600
+    assert outside.read_text() == "x"
+
+
+def test_a_file_with_a_second_name_is_a_person_s_to_decide(facts: Facts, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("x")
+    outside.chmod(0o666)
+    (facts.paths.tenant("nanoclaw") / "second").hardlink_to(outside)
+    assert list(steps_for("AUD-OPS-009", facts)) == []
+
+
 def shown(score: int | None, *open_: str) -> dict:
     findings = [{"id": id_, "title": "t", "result": "fail", "waiver": None} for id_ in open_]
     return {"score": score, "findings": findings}
