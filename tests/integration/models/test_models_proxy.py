@@ -274,6 +274,23 @@ async def test_leaving_early_cancels_the_upstream_call(rig, tmp_path) -> None:
         assert (record.outcome, record.is_final) == ("client_gone", False)
 
 
+async def test_what_came_of_an_answer_is_known_when_its_caller_leaves_in_the_middle(rig, tmp_path) -> None:
+    async with rig(tmp_path) as r:
+        body = message("!slow 9", stream=True)
+        async with r.worker.stream("POST", "/v1/messages", json=body, headers=CLI_HEADERS) as answer:
+            seen = b""
+            async for chunk in answer.aiter_bytes():
+                seen += chunk
+                if seen.count(b"text_delta") > 1:
+                    break
+        record = await r.recorded()
+        assert (record.outcome, record.is_final) == ("client_gone", False)
+        assert record.said_bytes > 0
+        await ask(r.worker, "hello", stream=True)
+        record = await r.recorded()
+        assert (record.outcome, record.is_final, record.said_bytes) == ("answered", True, len("echo: hello"))
+
+
 async def test_leaving_before_any_answer_cancels_the_upstream_call(rig, tmp_path) -> None:
     stall = Fault(upstream="claude", op="messages", kind="stall", body={"seconds": 30})
     async with rig(tmp_path, stall) as r:
