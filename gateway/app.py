@@ -522,9 +522,8 @@ class WorkerSockets:
             tenant=tenant, group=group, worker_id=worker_id, routes=frozenset({"messages"})
         )
         socket = self._paths.worker_socket(worker_id)
-        socket.parent.mkdir(parents=True, exist_ok=True)
-        socket.parent.chmod(0o755)  # whatever our umask is
-        # The folder above is closed to everyone else; inside the container the agent's user must be able to connect.
+        # Ours alone; `gateway.workers.folders` opens it to the agent's group, and an adopted worker's is open already.
+        await asyncio.to_thread(socket.parent.mkdir, parents=True, exist_ok=True, mode=0o700)
         await self._listeners.add_unix(socket, state={"worker": worker_id}, mode=0o666)
 
     async def close(self, worker_id: str) -> None:

@@ -64,6 +64,7 @@ def prepare_folders(paths: Paths, *, tenant: str, group: str, worker_id: str, ui
     )
     for folder in (checked.group, checked.shared, checked.session):
         _give(paths.state.resolve(), folder, uid, gid)
+    _open_socket_folder(checked.socket, uid, gid)
     log = paths.group_debug_log(tenant, group).relative_to(folders.session)
     empty_beneath(
         checked.session, log.parts[:-1], log.name, above_bytes=_DEBUG_LOG_LIMIT_BYTES
@@ -107,3 +108,10 @@ def _give(state: Path, folder: Path, uid: int, gid: int) -> None:
             f"Run: sudo chown -R {uid}:{gid} {folder}",
             code="worker.folder_owner",
         )
+
+
+def _open_socket_folder(folder: Path, uid: int, gid: int) -> None:
+    """Let the agent, and no other user, pass through to its socket, which is all that says who it is."""
+    if os.geteuid() != uid:
+        os.chown(folder, os.geteuid(), gid)  # only root gets here
+    folder.chmod(0o710 if os.geteuid() != uid else 0o700)
