@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,9 @@ from shared.errors import Unavailable
 
 if TYPE_CHECKING:
     from nanoclaw.schema import NanoclawTables
+    from shared.config.paths import Paths
+
+T = TypeVar("T")
 
 
 def ask_or_read(
@@ -33,11 +36,21 @@ def ask_or_read(
     except Unavailable as error:
         if error.code != "control.not_running":
             raise
+    click.echo(f"{tenant} is not running; this is what it has stored", err=True)
+    return read_stored(paths_of(state), tenant, at_rest)
+
+
+def read_stored(paths: Paths, tenant: str, at_rest: Callable[[Any, NanoclawTables], T]) -> T:
+    """What `at_rest` finds in a tenant's database; nothing is written.
+
+    Raises:
+        NotFound: there is no database yet.
+        ConfigError: it is of another version (code ``config.database_schema``).
+    """
     from nanoclaw.schema import MIGRATIONS, declare
     from shared.storage import Database
 
-    click.echo(f"{tenant} is not running; this is what it has stored", err=True)
     tables = declare()
-    return Database(paths_of(state).tenant_db(tenant), migrations=MIGRATIONS).read_at_rest(
+    return Database(paths.tenant_db(tenant), migrations=MIGRATIONS).read_at_rest(
         lambda connection: at_rest(connection, tables)
     )

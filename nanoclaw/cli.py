@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -51,21 +51,32 @@ def run(state: Path | None, tenant: str) -> int:
 @_common
 @json_option
 def status(state: Path | None, tenant: str, *, as_json: bool) -> int:
-    """Show how it is doing; exit 1 when a configured chat platform is not connected."""
-    report = _ask(state, tenant, "status")
-    channels = report["channels"]
+    """Show how it is doing; exit 1 when it does not run, or a configured chat platform is not connected."""
+    from nanoclaw.control import status_at_rest
+
+    report = ask_or_read(state, tenant, "status", lambda c, tables: status_at_rest(c, tables, tenant))
     if as_json:
         print_json(report)
     else:
-        click.echo(f"{report['tenant']} (process {report['pid']}): {report['summary']}")
-        for channel in channels:
-            if channel["reason"]:
-                click.echo(f"{channel['name']}: {channel['reason']}")
-        rows = [
-            (lane["chat"], lane["state"], f"{lane['for_s']:.1f}", lane["position"] or None) for lane in report["lanes"]
-        ]
-        print_table(("CHAT", "STATE", "SECONDS", "POSITION"), rows, empty="No chat is waiting for an answer.")
-    return 0 if all(channel["state"] in {"online", "off"} for channel in channels) else 1
+        _show_status(report)
+    return 0 if report["running"] and all(one["state"] in {"online", "off"} for one in report["channels"]) else 1
+
+
+def _show_status(report: dict[str, Any]) -> None:
+    if not report["running"]:
+        click.echo(f"{report['tenant']}: {report['summary']}")
+        waiting = [(one["chat"], one["messages"]) for one in report["waiting"]]
+        print_table(("CHAT", "WAITING"), waiting, empty="No chat is waiting for an answer.")
+        return
+    click.echo(f"{report['tenant']} (process {report['pid']}): {report['summary']}")
+    for channel in report["channels"]:
+        if channel["reason"]:
+            click.echo(f"{channel['name']}: {channel['reason']}")
+        if channel["dropped"]:
+            lost = "could not be stored and were dropped: its log names them (channel.message_dropped)"
+            click.echo(f"{channel['name']}: {channel['dropped']} messages {lost}")
+    rows = [(lane["chat"], lane["state"], f"{lane['for_s']:.1f}", lane["position"] or None) for lane in report["lanes"]]
+    print_table(("CHAT", "STATE", "SECONDS", "POSITION"), rows, empty="No chat is waiting for an answer.")
 
 
 @cli.command()
@@ -304,8 +315,8 @@ def route_explain(
 def import_(source: Path, state: Path | None, tenant: str, *, dry_run: bool, as_json: bool) -> int:
     """Take over the original NanoClaw's project folder SOURCE; the folder itself stays as it is.
 
-    NanoClaw must be stopped meanwhile. Repeating it is safe: what is here already stays. Exit 1 when something was
-    refused.
+    NanoClaw must be stopped meanwhile, but for a dry run. Repeating it is safe: what is here already stays. Exit 1
+    when something was refused.
     """
     import asyncio
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from nanoclaw.groups import Group, GroupRegistry
 from nanoclaw.runlog import runs_as_json
 from nanoclaw.store import groups
 from nanoclaw.tasks.control import task_operations
+from nanoclaw.tasks.store import TaskRows
 from nanoclaw.tasks.views import preview
 from shared.channels.store import inbox, outbox
-from shared.channels.store.inbox import InboxItem
+from shared.channels.store.inbox import InboxItem, OpenChat
 from shared.channels.store.outbox import OutboxRow
 from shared.errors import Invalid
 from shared.gatewayclient import GatewayClient
@@ -61,19 +62,19 @@ class _Control:
     async def status(self, _params: dict[str, Any]) -> dict[str, Any]:
         tenant = self._tenant
         came, gone = await tenant.inbox.counts(), await tenant.outbox.counts()
-        dead = came.get("dead", 0) + gone.get("dead", 0) + gone.get("failed", 0)
         summary = f"{tenant.channels.summary()}, {len(tenant.registry)} groups, {len(tenant.runs.current)} running"
-        summary += f", {dead} dead letters" if dead else ""
         return {
-            "summary": summary,
+            "summary": summary + _dead_in_words(came, gone),
             "tenant": tenant.name,
             "kind": "nanoclaw",
+            "running": True,
             "pid": os.getpid(),
             "started_at": tenant.started_at.isoformat(),
             "assistant_name": tenant.policy.assistant_name,
             "channels": [{"name": name, **status.as_json()} for name, status in tenant.channels.status().items()],
             "groups": len(tenant.registry),
             "lanes": [asdict(view) for view in tenant.lanes.view()],
+            "waiting": _waiting(await tenant.inbox.open_chats()),
             "runs": [
                 {"run_id": run.id, "group": run.group.folder, "attempt": run.attempt, "worker_id": run.worker_id}
                 for run in tenant.runs.current
@@ -165,6 +166,43 @@ class _Control:
     async def stop(self, _params: dict[str, Any]) -> dict[str, Any]:
         self._tenant.stop_requested.set()
         return {"stopping": True}
+
+
+def status_at_rest(connection: Any, tables: NanoclawTables, tenant: str) -> dict[str, Any]:  # noqa: ANN401 - a connection
+    """`status` of a process that is down: what its database knows, with the keys that only a running one fills."""
+    came, gone = inbox.counts(connection, tables.channels), outbox.counts(connection, tables.channels)
+    known = len(groups(connection, tables))
+    waiting = _waiting(inbox.open_chats(connection, tables.channels))
+    # A claimed message is one whose run was cut off: the next start takes it up again.
+    waits = came.get("new", 0) + came.get("claimed", 0)
+    summary = f"not running, {known} groups, {waits} messages wait, {gone.get('pending', 0)} to be sent"
+    return {
+        "summary": summary + _dead_in_words(came, gone),
+        "tenant": tenant,
+        "kind": "nanoclaw",
+        "running": False,
+        "pid": None,
+        "started_at": None,
+        "assistant_name": None,
+        "channels": [],
+        "groups": known,
+        "lanes": [],
+        "waiting": waiting,
+        "runs": [],
+        "tasks": TaskRows(connection, tables).counts(),
+        "inbox": came,
+        "outbox": gone,
+        "metrics_port": 0,
+    }
+
+
+def _dead_in_words(came: Mapping[str, int], gone: Mapping[str, int]) -> str:
+    dead = came.get("dead", 0) + gone.get("dead", 0) + gone.get("failed", 0)
+    return f", {dead} dead letters" if dead else ""
+
+
+def _waiting(chats: Sequence[OpenChat]) -> list[dict[str, Any]]:
+    return [{"chat": chat.chat, "messages": chat.count} for chat in chats]
 
 
 def groups_at_rest(connection: Any, tables: NanoclawTables) -> list[dict[str, Any]]:  # noqa: ANN401 - a connection

@@ -18,6 +18,7 @@ CATALOGUE: Final[Catalogue] = with_process_figures(
     "nanoclaw",
     {
         "nanoclaw_channel_up": Figure("gauge", "1 while a chat platform is connected.", ("channel",)),
+        "nanoclaw_channel_dropped_total": Figure("counter", "What a defect kept from being stored.", ("channel",)),
         "nanoclaw_groups": Figure("gauge", "Registered groups."),
         "nanoclaw_runs_active": Figure("gauge", "Runs under way."),
         "nanoclaw_runs_total": Figure("counter", "Runs that ended, by tier and outcome.", ("tier", "outcome")),
@@ -69,6 +70,7 @@ class NanoclawFigures:
         tenant, counts = self._tenant, self._counts
         for name, status in tenant.channels.status().items():
             sheet.put("nanoclaw_channel_up", status.state == "online", name)
+            sheet.put("nanoclaw_channel_dropped_total", status.dropped, name)
         sheet.put("nanoclaw_groups", len(tenant.registry))
         sheet.put("nanoclaw_runs_active", len(tenant.runs.current))
         for key, count in counts.ended.items():

@@ -230,6 +230,11 @@ def groups(connection: Connection, tables: NanoclawTables) -> list[Group]:
     return [Group(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
 
 
+def session_folders(connection: Connection, tables: NanoclawTables) -> frozenset[str]:
+    """Folders of the groups that have a conversation to go on with."""
+    return frozenset(connection.scalars(select(tables.session.c.folder).where(tables.session.c.session_id != "")))
+
+
 def recent_runs(connection: Connection, tables: NanoclawTables, limit: int, *, folder: str = "") -> list[RunRecord]:
     """The newest runs of all groups or of one, newest first."""
     table = tables.run

@@ -26,6 +26,7 @@ CATALOGUE: Final[Catalogue] = with_process_figures(
         "openclaw_run_seconds": Figure("histogram", "From a run's acceptance to its end.", ("outcome",)),
         "openclaw_sessions": Figure("gauge", "Sessions in the index."),
         "openclaw_approvals_waiting": Figure("gauge", "Commands of the agent that wait for a person."),
+        "openclaw_channel_dropped_total": Figure("counter", "What a defect kept from being stored.", ("channel",)),
         "openclaw_channel_up": Figure("gauge", "1 while a chat channel is connected.", ("channel",)),
         **chat_figures("openclaw"),
         **job_figures("openclaw"),
@@ -83,7 +84,9 @@ class OpenClawFigures:
         sheet.put_durations("openclaw_run_seconds", services.runs.took)
         sheet.put("openclaw_sessions", len(services.sessions.listing()))
         sheet.put("openclaw_approvals_waiting", len(await services.approvals.listing()))
-        sheet.put("openclaw_channel_up", services.discord().status.state == "online", "discord")
+        discord = services.discord().status
+        sheet.put("openclaw_channel_up", discord.state == "online", "discord")
+        sheet.put("openclaw_channel_dropped_total", discord.dropped, "discord")
         sheet.put_all("openclaw_connects_total", self._counts.connects)
         for (endpoint, status), count in self._counts.http.items():
             sheet.put("openclaw_http_requests_total", count, endpoint, str(status))

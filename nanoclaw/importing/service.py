@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+from nanoclaw.atrest import read_stored
 from nanoclaw.config import GLOBAL_FOLDER, NanoclawPolicy
 from nanoclaw.importing.plan import GroupImport, Plan, Target, decide_import
 from nanoclaw.importing.source import CWD_NAME, OldInstallation, read_installation
-from nanoclaw.schema import MIGRATIONS, declare
-from nanoclaw.store import Store
+from nanoclaw.schema import MIGRATIONS, NanoclawTables, declare
+from nanoclaw.store import Store, groups, session_folders
 from nanoclaw.tasks.store import TaskRows
 from shared.channels.inbox import Inbox
 from shared.clock import SYSTEM_CLOCK, Clock
 from shared.config.envwrite import write_back
 from shared.config.paths import Paths
-from shared.errors import GatewayError
+from shared.errors import ConfigError, GatewayError, NotFound
 from shared.importing import Item, Report, copy_new_files
 from shared.lifecycle.singleton import SingleInstance
 from shared.secrets.files import Secret
@@ -40,17 +42,17 @@ async def run_import(
         tenant: which of ours takes it over.
         paths: of the installation.
         policy: decides which waiting messages ask for an answer.
-        dry_run: only say what would happen; nothing is written.
+        dry_run: only say what would happen; nothing is written, and the tenant may run.
         clock: tells how long messages have waited.
 
     Raises:
         NotFound, Invalid: the folder is not an installation that can be read.
-        Occupied: the tenant is running.
+        Occupied: the tenant is running, and this is no dry run.
     """
     source = await asyncio.to_thread(read_installation, root)
-    if dry_run and not paths.tenant_db(tenant).exists():
-        plan = decide_import(source, Target(settings=_settings_there(paths)), policy, clock.now())
-        return Report(plan.items, dry_run=True)
+    if dry_run:
+        target, untold = await asyncio.to_thread(_target_at_rest, paths, tenant)
+        return Report((*untold, *decide_import(source, target, policy, clock.now()).items), dry_run=True)
     lock = SingleInstance(paths.pid_file(tenant), what=f"the tenant {tenant}")
     lock.acquire()
     try:
@@ -59,10 +61,9 @@ async def run_import(
         await db.open()
         try:
             store, inbox = Store(db, tables, clock), Inbox(db, tables.channels, clock)
-            keys = await db.read(lambda c: TaskRows(c, tables).creation_keys())
-            plan = decide_import(source, await _target(store, paths, keys), policy, clock.now())
-            if dry_run:
-                return Report(plan.items, dry_run=True)
+            settings = _settings_there(paths)
+            target = await db.read(lambda c: _target(c, tables, settings))
+            plan = decide_import(source, target, policy, clock.now())
             problems = await _carry_out(source, plan, tenant, paths, store, inbox)
             await db.write(lambda c: TaskRows(c, tables).add(*plan.tasks))
             return Report((*plan.items, *problems))
@@ -72,10 +73,23 @@ async def run_import(
         lock.release()
 
 
-async def _target(store: Store, paths: Paths, tasks: frozenset[str]) -> Target:
-    groups = await store.groups()
-    sessions = [group.folder for group in groups if await store.session_of(group.folder)]
-    return Target(tuple(groups), frozenset(sessions), _settings_there(paths), tasks)
+def _target(connection: Any, tables: NanoclawTables, settings: frozenset[str]) -> Target:  # noqa: ANN401 - a connection
+    keys = TaskRows(connection, tables).creation_keys()
+    return Target(tuple(groups(connection, tables)), session_folders(connection, tables), settings, keys)
+
+
+def _target_at_rest(paths: Paths, tenant: str) -> tuple[Target, tuple[Item, ...]]:
+    """What is there already, and what of that cannot be told."""
+    settings = _settings_there(paths)
+    try:
+        return read_stored(paths, tenant, lambda c, tables: _target(c, tables, settings)), ()
+    except NotFound:
+        return Target(settings=settings), ()
+    except ConfigError as error:
+        if error.code != "config.database_schema":
+            raise
+        note = f"{error.detail}. Until then it cannot be told which groups, conversations and tasks are here already"
+        return Target(settings=settings), (Item("problem", "database", "kept", f"{note}; those stay as they are"),)
 
 
 def _settings_there(paths: Paths) -> frozenset[str]:

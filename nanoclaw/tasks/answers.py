@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.tasks.store import TaskRows
 from nanoclaw.tasks.views import runs_as_json, task_as_json
-from shared.config.paths import Paths
 from shared.errors import Invalid, NotFound
-from shared.storage import Database
 
 _HISTORY_LIMIT = 500
 _SHOWN_RUNS = 5
@@ -46,18 +43,6 @@ def _history(rows: TaskRows, params: dict[str, Any]) -> list[dict[str, Any]]:
 
 READS: Mapping[str, Answer] = {"tasks.list": _list, "tasks.show": _show, "tasks.history": _history}
 """Operations that change nothing."""
-
-
-def read_at_rest(paths: Paths, tenant: str, op: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    """Answer one of `READS` while the process is down.
-
-    Raises:
-        NotFound: there is no such task, group or database.
-        ConfigError: the database is of another version.
-    """
-    tables = declare()
-    db = Database(paths.tenant_db(tenant), migrations=MIGRATIONS)
-    return db.read_at_rest(lambda connection: READS[op](TaskRows(connection, tables), params))
 
 
 def text_in(params: dict[str, Any], name: str) -> str:

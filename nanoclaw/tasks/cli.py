@@ -8,25 +8,19 @@ from typing import Any, Literal
 
 import click
 
+from nanoclaw.atrest import ask_or_read
 from nanoclaw.operator import ask, common
-from shared.cli import json_option, paths_of, print_json, print_table
-from shared.errors import Unavailable
+from shared.cli import json_option, print_json, print_table
 
 _TASK_COLUMNS = ("ID", "GROUP", "STATUS", "NEXT RUN", "SCHEDULE", "CONTEXT", "PROMPT")
 _RUN_COLUMNS = ("SCHEDULED FOR", "TASK", "GROUP", "STATE", "SECONDS", "TOKENS", "USD", "OUTCOME")
 
 
 def _read(state: Path | None, tenant: str, op: str, **params: Any) -> Any:  # noqa: ANN401 - JSON
-    """Ask the running process, or read its database when it is down."""
-    try:
-        return ask(state, tenant, op, **params)
-    except Unavailable as error:
-        if error.code != "control.not_running":
-            raise
-    from nanoclaw.tasks.answers import read_at_rest
+    from nanoclaw.tasks.answers import READS
+    from nanoclaw.tasks.store import TaskRows
 
-    click.echo(f"{tenant} is not running; this is what it has stored", err=True)
-    return read_at_rest(paths_of(state), tenant, op, params)
+    return ask_or_read(state, tenant, op, lambda c, tables: READS[op](TaskRows(c, tables), params), **params)
 
 
 @click.group()

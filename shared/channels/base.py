@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+from shared.channels.text import without_lone_surrogates
 from shared.errors import GatewayError
 
 ChatKind = Literal["guild", "thread", "dm"]
@@ -33,8 +34,22 @@ def age_order(message: MessageId) -> tuple[int, str]:
     return len(number), number
 
 
+class _Readable:
+    """A value that came in: half a character in a text of it is replaced when it is made, or it could not be stored."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        """Repair every text, whichever platform or command brought it."""
+        for name in self.__dataclass_fields__:
+            text = getattr(self, name)
+            if isinstance(text, str) and (readable := without_lone_surrogates(text)) is not text:
+                object.__setattr__(self, name, readable)
+
+
 @dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(_Readable):
     """Who wrote a message.
 
     Attributes:
@@ -48,7 +63,7 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(_Readable):
     """A file that came with a message. `url` is short-lived: fetch at once, keep the bytes.
 
     Attributes:
@@ -66,7 +81,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class InboundMessage:
+class InboundMessage(_Readable):
     """One message as a platform delivered it.
 
     Attributes:
@@ -140,7 +155,7 @@ class OutboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class ButtonPress:
+class ButtonPress(_Readable):
     """A person pressed a button of ours, or sent a form that a press opened.
 
     Attributes:
@@ -181,6 +196,7 @@ class ChannelStatus:
         state: ``off`` not configured · ``connecting`` · ``online`` · ``waiting`` between tries · ``failed`` for good.
         reason: why, in words a person can act on.
         failure: when failed for good, the error that says so: its class decides the exit code.
+        dropped: messages, edits and deletes of this process that a defect kept from the tenant after all tries.
     """
 
     state: ChannelState
@@ -199,9 +215,11 @@ class ChannelStatus:
             "user_name": self.user_name,
             "since": self.since.isoformat() if self.since else None,
             "identifies": self.identifies,
+            "dropped": self.dropped,
         }
 
     failure: GatewayError | None = None
+    dropped: int = 0
 
 
 OnMessage = Callable[[InboundMessage], Awaitable[None]]

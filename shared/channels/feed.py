@@ -56,6 +56,9 @@ class Feed:
         fetch: reads a chat's history.
         pool: where the lanes run.
         name: for log lines.
+
+    Attributes:
+        dropped: what could not be handed over after all its tries, for the channel's status.
     """
 
     def __init__(self, handlers: ChannelHandlers, fetch: FetchMissed, pool: TaskPool, *, name: str) -> None:
@@ -63,6 +66,7 @@ class Feed:
         self._fetch = fetch
         self._pool = pool
         self._name = name
+        self.dropped = 0
         self._session = 0
         self._lanes: dict[ChatId, _Lane] = {}
         self._cursors: asyncio.Task[dict[ChatId, MessageId]] | None = None
@@ -199,6 +203,7 @@ class Feed:
                 _log.warning("channel.message_not_stored", **where, reason=error.detail)
             except Exception:  # noqa: BLE001 - one message's defect must not stop the chat
                 if backoff.attempts >= _DEFECT_TRIES - 1:
+                    self.dropped += 1
                     _log.exception("channel.message_dropped", **where)
                     return
             else:

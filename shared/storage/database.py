@@ -293,7 +293,14 @@ class Database:
 
 
 def _read_only(url: URL) -> URL:
-    return make_url(f"sqlite:///file:{quote(str(url.database))}?mode=ro&uri=true")
+    """Where to read a file so that nothing in its folder changes.
+
+    Without a write-ahead log nobody has it open, and a plain read-only connection would leave an empty log and its
+    index behind, as files of whoever ran the command. Beside a log SQLite only refreshes the index (``-shm``).
+    """
+    place = str(url.database)
+    alone = "" if Path(f"{place}-wal").exists() else "&immutable=1"
+    return make_url(f"sqlite:///file:{quote(place)}?mode=ro{alone}&uri=true")
 
 
 def _require_whole(url: str, problems: list[str]) -> None:

@@ -130,7 +130,7 @@ class DiscordChannel:
     @property
     def status(self) -> ChannelStatus:
         """How it is doing now."""
-        return replace(self._standing.status, identifies=self._budget.total)
+        return replace(self._standing.status, identifies=self._budget.total, dropped=self._feed.dropped)
 
     async def wait_online(self, timeout_s: float) -> bool:
         """Wait until connected; false when that did not happen in time or never will."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.channels.base import Attachment, ChatId, ChatKind, InboundMessage, Sender
-from shared.channels.text import CODE, outside_code, without_last, without_lone_surrogates
+from shared.channels.text import CODE, outside_code, without_last
 from shared.errors import Invalid
 
 PREFIX = "dc:"
@@ -117,16 +117,16 @@ def translate(facts: Facts, me: Me, *, answer_bots: bool = False, notices: bool 
     )
     return InboundMessage(
         chat=chat_of(facts.channel_id),
-        chat_name=without_lone_surrogates(facts.channel_name),
+        chat_name=facts.channel_name,
         chat_kind=facts.kind,
         id=facts.id,
         sender=Sender(
             facts.author_id,
-            without_lone_surrogates(facts.author_name),
+            facts.author_name,
             is_bot=facts.author_is_bot or facts.is_webhook,
             roles=facts.author_roles,
         ),
-        text="" if facts.notice else without_lone_surrogates(_readable(facts, me)),
+        text="" if facts.notice else _readable(facts, me),
         addressed=addressed and not facts.notice,
         sent_at=facts.sent_at,
         guild=facts.guild_id,

@@ -116,7 +116,7 @@ class SlackChannel:
     @property
     def status(self) -> ChannelStatus:
         """How it is doing now."""
-        return replace(self._standing.status, identifies=self._connections)
+        return replace(self._standing.status, identifies=self._connections, dropped=self._feed.dropped)
 
     async def wait_online(self, timeout_s: float) -> bool:
         """Wait until connected; false when that did not happen in time or never will."""

@@ -10,7 +10,7 @@ from typing import Any
 from shared.channels.base import Attachment, ChatKind, InboundMessage, Sender
 from shared.channels.slack.addresses import Place, message_id, moment_of
 from shared.channels.slack.mrkdwn import from_mrkdwn
-from shared.channels.text import without_last, without_lone_surrogates
+from shared.channels.text import without_last
 from shared.errors import Invalid
 
 _WRITTEN = frozenset({"", "file_share", "thread_broadcast", "me_message", "bot_message"})
@@ -155,11 +155,11 @@ def translate(facts: Facts, me: Me, names: Names) -> InboundMessage | Skipped:
     sender = names.people.get(facts.user, facts.user)
     return InboundMessage(
         chat=place.chat,
-        chat_name=without_lone_surrogates(_chat_name(place, names, sender)),
+        chat_name=_chat_name(place, names, sender),
         chat_kind=_kind(place),
         id=facts.id,
-        sender=Sender(facts.user, without_lone_surrogates(sender)),
-        text=without_lone_surrogates(_readable(facts, me, people, names.channels)),
+        sender=Sender(facts.user, sender),
+        text=_readable(facts, me, people, names.channels),
         addressed=is_direct or in_our_thread or me.id in _MENTION.findall(facts.text),
         sent_at=moment_of(facts.ts),
         guild="" if is_direct else me.team,

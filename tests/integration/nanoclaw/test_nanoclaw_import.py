@@ -8,16 +8,19 @@ import sqlite3
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from nanoclaw.atrest import read_stored
 from nanoclaw.cli import cli
 from nanoclaw.config import NanoclawPolicy
 from nanoclaw.importing.service import run_import
 from nanoclaw.schema import MIGRATIONS, declare
 from nanoclaw.store import Store
-from nanoclaw.tasks.answers import read_at_rest
+from nanoclaw.tasks.answers import READS
+from nanoclaw.tasks.store import TaskRows
 from shared.channels.inbox import Inbox
 from shared.clock import SYSTEM_CLOCK, FakeClock
 from shared.config.envfile import read_env
@@ -115,6 +118,19 @@ async def opened(paths: Paths):
         await db.close()
 
 
+def everything_in(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Bytes and times of all there is; a write-ahead log's index is SQLite's own and left out."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in (folder, *folder.rglob("*"))
+        if not path.name.endswith("-shm")
+    }
+
+
+def stored_tasks(paths: Paths) -> list[dict[str, Any]]:
+    return read_stored(paths, "nanoclaw", lambda c, tables: READS["tasks.list"](TaskRows(c, tables), {}))
+
+
 def of(items, kind: str) -> dict[str, tuple[str, str]]:
     return {item.name: (item.outcome, item.note) for item in items if item.kind == kind}
 
@@ -170,7 +186,7 @@ async def test_tasks_come_along_once_with_their_next_time(original: Path, tmp_pa
     assert "in the past" in told["t3"][1]
     again = of((await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False)).items, "task")
     assert {name for name, (outcome, _) in again.items() if outcome == "kept"} == {"t1", "t2"}
-    found = {task["prompt"]: task for task in read_at_rest(paths, "nanoclaw", "tasks.list", {})}
+    found = {task["prompt"]: task for task in stored_tasks(paths)}
     assert set(found) == {"water the plants", "say hello"}
     plants, hello = found["water the plants"], found["say hello"]
     assert (plants["group"], plants["status"], plants["context"]) == ("main", "active", "group")
@@ -204,6 +220,41 @@ async def test_a_dry_run_says_the_same_and_writes_nothing(original: Path, tmp_pa
     assert not paths.state.exists()
     done = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False, clock=clock)
     assert set(told.items) <= set(done.items)
+
+
+async def test_a_dry_run_over_what_is_here_changes_nothing_and_may_come_while_the_tenant_runs(
+    original: Path, tmp_path: Path
+) -> None:
+    paths = Paths.resolve(tmp_path / "state")
+    await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False)
+    before = everything_in(paths.state)
+    told = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=True)
+    assert everything_in(paths.state) == before
+    assert {outcome for outcome, _ in of(told.items, "group").values()} == {"kept", "dropped"}
+    assert of(told.items, "task")["t1"][0] == "kept"
+    lock = SingleInstance(paths.pid_file("nanoclaw"), what="the tenant nanoclaw")
+    lock.acquire()
+    async with opened(paths):
+        before = everything_in(paths.state)
+        again = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=True)
+        assert everything_in(paths.state) == before
+    lock.release()
+    assert again == told
+
+
+async def test_a_dry_run_over_an_older_database_says_what_it_cannot_tell(original: Path, tmp_path: Path) -> None:
+    paths = Paths.resolve(tmp_path / "state")
+    await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=False)
+    with closing(sqlite3.connect(paths.tenant_db("nanoclaw"))) as db:
+        db.execute("UPDATE alembic_version SET version_num = '0001'")
+        db.commit()
+    before = everything_in(paths.state)
+    told = await run_import(original, "nanoclaw", paths, NanoclawPolicy(), dry_run=True)
+    assert everything_in(paths.state) == before
+    outcome, note = of(told.items, "problem")["database"]
+    assert outcome == "kept"
+    assert "has schema 0001" in note
+    assert "cannot be told which groups, conversations and tasks are here already" in note
 
 
 async def test_importing_again_keeps_what_is_here(original: Path, tmp_path: Path) -> None:

@@ -12,11 +12,19 @@ from click.testing import CliRunner
 from nanoclaw_standins import MemoryChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
 
 from nanoclaw.cli import cli
+from nanoclaw.control import operations
 from nanoclaw.groups import Group
 from nanoclaw.tasks.control import task_operations
 
 MAIN = Group("main", "dc:1", "Den", is_main=True, requires_trigger=False)
 LAB = Group("lab", "dc:2", "Lab", requires_trigger=False)
+
+
+async def tenant_status(tenant):
+    """What a running tenant answers."""
+    status = await operations(tenant)["status"]({})
+    assert status["running"]
+    return status
 
 
 class MainRemoves:
@@ -148,3 +156,30 @@ async def test_groups_and_dead_letters_are_shown_while_nothing_runs(tmp_path):
         assert said.exception is None
         assert word in str(json.loads(said.stdout))
         assert "not running" in said.stderr
+
+
+def of_status(state, *more):
+    return CliRunner().invoke(cli, ["status", "--state", str(state), *more], standalone_mode=False)
+
+
+async def test_the_status_of_a_process_that_is_down_is_what_it_has_stored(tmp_path):
+    async with a_tenant(tmp_path, ScriptedGateway()) as (tenant, _):
+        await tenant.intake.register(LAB)
+        hopeless, waiting = a_message("hopeless", chat="dc:2"), a_message("and me?", chat="dc:2")
+        for message in (hopeless, waiting):
+            await tenant.inbox.append(message)
+        await tenant.inbox.bury([(await tenant.inbox.find("dc:2", hopeless.id)).id], "given up")
+        state = tenant.paths.state
+        running = await tenant_status(tenant)
+    said = of_status(state, "--json")
+    assert (said.return_value, said.exception) == (1, None)
+    assert "not running" in said.stderr
+    report = json.loads(said.stdout)
+    assert (report["running"], report["pid"], report["groups"]) == (False, None, 1)
+    assert report["waiting"] == [{"chat": "dc:2", "messages": 1}]
+    assert report["inbox"] == {"dead": 1, "new": 1}
+    assert report.keys() == running.keys()
+    shown = of_status(state)
+    assert shown.return_value == 1
+    assert "not running, 1 groups, 1 messages wait, 0 to be sent, 1 dead letters" in shown.stdout
+    assert "dc:2" in shown.stdout

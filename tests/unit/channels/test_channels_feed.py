@@ -142,6 +142,7 @@ async def test_a_message_that_trips_the_tenant_every_time_is_passed_over():
         feed.push(message(1))
         feed.push(message(2))
         await until(lambda: platform.got == ["2"])
+        assert feed.dropped == 1
 
 
 async def test_edits_and_deletes_keep_their_place_among_the_messages():

@@ -125,3 +125,18 @@ def test_ids_are_ordered_by_age_whatever_the_channel_is_called():
 
 def test_half_a_character_is_replaced_so_that_the_message_can_be_stored():
     assert read("hi \ud83d there").text == "hi \ufffd there"
+
+
+def test_half_a_character_in_names_is_replaced_too():
+    names = Names({"U1": "A\ud83d"}, {"C1": "gen\ud83deral"})
+    file = {
+        "id": "F1",
+        "name": "a\udc00.txt",
+        "mimetype": "text/plain",
+        "size": 1,
+        "url_private": "https://f.example/1",
+    }
+    message = translate(read_message(event("x", thread_ts="1700000000.000001", files=[file])), ME, names)
+    for text in (message.parent_name, message.chat_name, message.sender.name, message.attachments[0].name):
+        assert "\ufffd" in text
+        text.encode()

@@ -1,9 +1,10 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import pytest
 
-from shared.channels.base import Attachment, InboundMessage
+from shared.channels.base import Attachment, ButtonPress, InboundMessage, Sender
 from shared.channels.discord.translate import Facts, Me, Skipped, channel_of, chat_of, translate
 from shared.errors import Invalid
 
@@ -178,3 +179,21 @@ def test_half_a_character_is_replaced_so_that_the_message_can_be_stored():
     for text in (message.text, message.sender.name, message.chat_name):
         assert "\ufffd" in text
         text.encode()
+
+
+def test_half_a_character_is_replaced_wherever_a_text_came_in():
+    half = "\ud83d"
+    message = inbound(
+        replace(
+            PLAIN,
+            content=half,
+            parent_name=half,
+            reply_text=half,
+            reply_author_name=half,
+            attachments=(Attachment("1", half, half, 1, f"https://cdn.example/{half}"),),
+        )
+    )
+    press = ButtonPress(message.chat, message.id, "post:edit", Sender("1", half), half)
+    assert (message.parent_name, message.reply_to_sender, message.attachments[0].name) == ("\ufffd",) * 3
+    for value in (message, press):
+        json.dumps(asdict(value), ensure_ascii=False, default=str).encode()

@@ -33,7 +33,10 @@ async def test_it_reads_what_was_committed_before_a_kill_and_changes_nothing(tmp
     assert (killed / "a.db").read_bytes() == before
     assert db.read_at_rest(count) == 1
     await db.close()
+    files = sorted(path.name for path in tmp_path.glob("a.db*"))
     assert db.read_at_rest(count) == 1
+    assert db.examine().current == db.examine().known
+    assert sorted(path.name for path in tmp_path.glob("a.db*")) == files == ["a.db"]
 
 
 async def test_a_database_that_is_not_there_or_not_ours_is_refused_with_the_fix(tmp_path):
