@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from shared.channels.base import Channel, ChannelHandlers, ChannelStatus, ChatId, MakeChannel, platform_of
+from shared.channels.base import CatchUp, Channel, ChannelHandlers, ChannelStatus, ChatId, MakeChannel, platform_of
 from shared.channels.discord.make import discord_channel
 from shared.channels.slack.make import slack_channel
 from shared.errors import AuthRequired, ConfigError, GatewayError, Unavailable
@@ -45,21 +45,29 @@ Connectors = Mapping[str, Connector]
 """By the platform's name."""
 
 
-def connectors_of(secrets: Mapping[str, str], upstreams: Mapping[str, str], *, called: str = "") -> Connectors:
+def connectors_of(
+    secrets: Mapping[str, str],
+    upstreams: Mapping[str, str],
+    *,
+    called: str = "",
+    catch_up: CatchUp = CatchUp(),  # noqa: B008 - a frozen value
+) -> Connectors:
     """The platforms a tenant is on, by what the gateway handed over; a half-configured one stays off and says so.
 
     Args:
         secrets: by lower-case name; absent ones leave their platform off.
         upstreams: addresses; absent ones are the real ones.
         called: what people's mentions of the bot become.
+        catch_up: how much of what was missed is read again.
     """
     slack: Connector
     tokens = secrets.get("slack_bot_token", ""), secrets.get("slack_app_token", "")
     try:
-        slack = slack_channel(*tokens, upstreams, called=called)
+        slack = slack_channel(*tokens, upstreams, called=called, catch_up=catch_up)
     except ConfigError as error:
         slack = error
-    discord = discord_channel(secrets.get("discord_bot_token", ""), upstreams, called=called)
+    token = secrets.get("discord_bot_token", "")
+    discord = discord_channel(token, upstreams, called=called, catch_up=catch_up)
     return {"discord": discord, "slack": slack}
 
 

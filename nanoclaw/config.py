@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from shared.channels.base import CatchUp
 from shared.config.parse import parse_count, parse_duration_s, parse_zone
 from shared.config.paths import Paths
 from shared.config.strict import Strict
@@ -59,6 +60,9 @@ class ChatsPolicy(Strict):
         context_messages: how many earlier messages of the chat an answer takes along.
         max_waiting: messages of one chat that may wait for their answer; further ones are recorded as ignored, and
             the chat is told once.
+        catch_up_messages: after an outage, how many of a chat's newest messages are read again; what is left out by
+            this or the next bound is said in the group's chat.
+        catch_up_hours: and how old they may be.
     """
 
     register_mode: Literal["explicit", "on_mention"] = Field(default="explicit", alias="register")
@@ -66,6 +70,13 @@ class ChatsPolicy(Strict):
     owner_ids: tuple[str, ...] = ()
     context_messages: int = Field(default=30, ge=0, le=500)
     max_waiting: int = Field(default=100, ge=1, le=10_000)
+    catch_up_messages: int = Field(default=500, ge=1, le=2000)
+    catch_up_hours: float = Field(default=24, gt=0, le=720)
+
+    @property
+    def catch_up(self) -> CatchUp:
+        """Both bounds as the channels take them."""
+        return CatchUp(self.catch_up_messages, timedelta(hours=self.catch_up_hours))
 
 
 class AgentPolicy(Strict):

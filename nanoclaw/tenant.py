@@ -29,6 +29,7 @@ from nanoclaw.config import GLOBAL_FOLDER, NanoclawPolicy, load, with_settings, 
 from nanoclaw.control import operations
 from nanoclaw.faults import LONGEST_REST_S
 from nanoclaw.figures import NanoclawFigures, RunCounts
+from nanoclaw.gaps import tell_gap
 from nanoclaw.groups import Group, GroupRegistry
 from nanoclaw.intake import Intake
 from nanoclaw.lanes import DONE, Lanes, LaneView, Turn
@@ -53,7 +54,7 @@ from nanoclaw.tasks.tools import TaskTools
 from nanoclaw.turns import Turns
 from nanoclaw.without import tell_without
 from shared.backup.job import BackupGateway, backup_job
-from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChatId, Form, InboundMessage
+from shared.channels.base import ButtonPress, Channel, ChannelHandlers, ChatId, Form, Gap, InboundMessage
 from shared.channels.inbox import Inbox
 from shared.channels.marks import Marks
 from shared.channels.outbox import Outbox
@@ -332,12 +333,16 @@ class Tenant:
             on_message=self.intake.on_message,
             on_edit=self.intake.on_edit,
             on_delete=self.intake.on_delete,
+            on_gap=self._on_gap,
             on_press=self._on_press,
             known_chats=lambda: self.inbox.cursors(platform.prefix),
             commands=COMMANDS,
             on_command=self.commands.on_command,
             marks=self._marks,
         )
+
+    async def _on_gap(self, gap: Gap) -> None:
+        await tell_gap(gap, self.registry, self.outbox, self._marks)
 
     async def _on_press(self, press: ButtonPress) -> str | Form:
         said = await self.post_cards.on_press(press)
@@ -453,7 +458,12 @@ async def run(name: str, paths: Paths) -> int:
             paths,
             client,
             effective,
-            connectors=connectors_of(startup.secrets, startup.upstreams, called=effective.assistant_name),
+            connectors=connectors_of(
+                startup.secrets,
+                startup.upstreams,
+                called=effective.assistant_name,
+                catch_up=effective.chats.catch_up,
+            ),
             zone=zone_of(startup.settings),
             web_search=startup.web_search,
             posting=startup.posting,

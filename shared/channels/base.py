@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -229,6 +229,40 @@ The same message may come twice, live and from history: `Inbox.append` says whic
 returns; an error that is not a `GatewayError` is repeated three times only.
 """
 
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """How much of what was missed in a chat is read again.
+
+    Attributes:
+        messages: at most so many of its newest messages, at least one.
+        age: none older than this.
+    """
+
+    messages: int = 500
+    age: timedelta = timedelta(hours=24)
+
+    def told(self, *, is_many: bool) -> str:
+        """What bounded it, as part of a sentence."""
+        if is_many:
+            return f"only the newest {self.messages} messages were read"
+        return f"only messages of the last {self.age / timedelta(hours=1):g} hours were read"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Messages of people that were missed in a chat and will not be handed over.
+
+    Attributes:
+        after: the newest message known before them; the same for as long as nothing newer is heard.
+        reason: what bounded the catching up, as part of a sentence.
+    """
+
+    chat: ChatId
+    after: MessageId
+    reason: str
+
+
 OnDelete = Callable[[ChatId, MessageId], Awaitable[None]]
 
 OnPress = Callable[[ButtonPress], Awaitable[str | Form]]
@@ -264,6 +298,9 @@ class ChannelHandlers:
     """Whether the roles of people matter whose messages are read from history, which has none of them."""
     known_chats: Callable[[], Awaitable[dict[ChatId, MessageId]]] | None = None
     """Chats to catch up after an outage, with the newest message already stored of each."""
+    on_gap: Callable[[Gap], Awaitable[None]] | None = None
+    """Called before what was caught up is handed over, when older messages were left out. May come again for one gap.
+    """
     commands: dict[str, str] = field(default_factory=dict)
     """Slash commands: name → description."""
     on_command: Callable[[str, InboundMessage], Awaitable[str]] | None = None

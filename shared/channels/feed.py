@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.channels.base import ChannelHandlers, ChatId, InboundMessage, MessageId, age_order
+from shared.channels.base import ChannelHandlers, ChatId, Gap, InboundMessage, MessageId, age_order
 from shared.errors import GatewayError
 from shared.lifecycle.backoff import Backoff
 from shared.lifecycle.tasks import TaskPool
@@ -26,12 +26,13 @@ FetchMissed = Callable[[ChatId, MessageId], AsyncIterator[InboundMessage]]
 
 @dataclass(frozen=True, slots=True)
 class _Happening:
-    """Something to hand over: a new message, the new reading of one, or (without a message) that it is gone."""
+    """Something to hand over: a new message, the new reading of one, messages left out, or else that one is gone."""
 
     chat: ChatId
     id: MessageId
     message: InboundMessage | None = None
     is_new: bool = False
+    gap: Gap | None = None
 
 
 @dataclass(slots=True)
@@ -113,6 +114,12 @@ class Feed:
     def touch(self, chat: ChatId) -> None:
         """See to it that a chat is caught up in this session."""
         self._wake(chat, self._lane(chat))
+
+    async def left_out(self, gap: Gap) -> None:
+        """Say that missed messages are not handed over; returns once the tenant knows."""
+        _log.warning("channel.messages_left_out", channel=self._name, chat=gap.chat, reason=gap.reason)
+        if self._handlers.on_gap is not None:
+            await self._hand_over(_Happening(gap.chat, gap.after, gap=gap))
 
     async def floor(self) -> MessageId:
         """The newest message stored of any chat when the session began, empty when there is none."""
@@ -212,7 +219,9 @@ class Feed:
 
     async def _tell(self, happening: _Happening) -> None:
         handlers, message = self._handlers, happening.message
-        if message is not None and happening.is_new:
+        if happening.gap is not None and handlers.on_gap is not None:
+            await handlers.on_gap(happening.gap)
+        elif message is not None and happening.is_new:
             await handlers.on_message(message)
         elif message is not None and handlers.on_edit is not None:
             await handlers.on_edit(message)

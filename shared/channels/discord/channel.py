@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import BytesIO
 
 import discord
@@ -17,10 +17,12 @@ from shared.channels.base import (
     Attachment,
     Button,
     ButtonPress,
+    CatchUp,
     ChannelHandlers,
     ChannelState,
     ChannelStatus,
     ChatId,
+    Gap,
     InboundMessage,
     MessageId,
     OutboundMessage,
@@ -32,6 +34,7 @@ from shared.channels.discord.commands import declare, upload
 from shared.channels.discord.components import view_of
 from shared.channels.discord.faults import final_failure, translated
 from shared.channels.discord.identify import IdentifyBudget
+from shared.channels.discord.missed import read_missed
 from shared.channels.discord.probing import probe
 from shared.channels.discord.reading import kind_of, parent_of, read_me, read_message, roles_of
 from shared.channels.discord.translate import PREFIX, Skipped, channel_of, chat_of, translate
@@ -58,8 +61,6 @@ _STEADY_S = 60.0
 _TYPING_EVERY_S = 8.0
 _TYPING_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 10.0
-_CATCH_UP_LIMIT = 500
-_CATCH_UP_AGE = timedelta(hours=24)
 _SEARCH_LIMIT = 300
 
 
@@ -82,6 +83,7 @@ class DiscordChannel:
         answer_bots: also hand over what other bots and webhooks write.
         notices: also hand over what Discord itself says: joins, pins, boosts.
         line_limit: lines of one message; 0 for any number.
+        catch_up: how much of what was missed is read again.
         stall_s: how long a client may be not ready, while Discord answers, before it is replaced.
         backoff: delays between attempts.
         budget: how often it may identify.
@@ -101,6 +103,7 @@ class DiscordChannel:
         answer_bots: bool = False,
         notices: bool = False,
         line_limit: int = 0,
+        catch_up: CatchUp = CatchUp(),  # noqa: B008 - a frozen value
         stall_s: float = 30.0,
         backoff: Backoff | None = None,
         budget: IdentifyBudget | None = None,
@@ -113,6 +116,7 @@ class DiscordChannel:
         self._answer_bots = answer_bots
         self._notices = notices
         self.line_limit = line_limit
+        self._catch_up = catch_up
         self._stall_s = stall_s
         self._backoff = backoff or Backoff(base_s=1.0, ceiling_s=60.0)
         self._budget = budget or IdentifyBudget(clock)
@@ -342,10 +346,17 @@ class DiscordChannel:
                 self._feed.touch(chat_of(channel_id))
 
     async def _missed(self, chat: ChatId, after: MessageId) -> AsyncIterator[InboundMessage]:
-        oldest = discord.utils.time_snowflake(self._clock.now() - _CATCH_UP_AGE)
-        start = str(max(int(after), oldest))
-        async for message in self.history(chat, start, _CATCH_UP_LIMIT):
-            yield message
+        client, bounds = self._ready_client(), self._catch_up
+        horizon = discord.utils.time_snowflake(self._clock.now() - bounds.age)
+        with translated("read the history of a channel"):
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                channel = await self._messageable(client, chat)
+                found = await read_missed(channel, int(after), horizon=horizon, limit=bounds.messages)
+        if any(self._inbound(client, message) is not None for message in found.left_out):
+            await self._feed.left_out(Gap(chat, after, bounds.told(is_many=found.is_many)))
+        for message in reversed(found.kept):
+            if (inbound := await self._inbound_read(client, message)) is not None:
+                yield inbound
 
     async def history(self, chat: ChatId, after: MessageId, limit: int) -> AsyncIterator[InboundMessage]:
         """Messages of others after an id, oldest first; when there are more than `limit`, the newest ones."""

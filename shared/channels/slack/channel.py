@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NoReturn
 
 from shared.channels.base import (
     Attachment,
     Button,
+    CatchUp,
     ChannelHandlers,
     ChannelStatus,
     ChatId,
+    Gap,
     InboundMessage,
     MessageId,
     OutboundMessage,
@@ -56,7 +58,6 @@ _log = get_logger(__name__)
 
 _STEADY_S = 60.0
 """A connection that held this long was a good one: the next failure is treated as the first."""
-_CATCH_UP_AGE = timedelta(hours=24)
 _LINGER_S = 30.0
 
 
@@ -75,6 +76,7 @@ class SlackChannel:
         name: for log lines.
         clock: for stamps and ages.
         called: what people's mentions of the app become in the text (see `translate.Me`).
+        catch_up: how much of what was missed is read again.
         backoff: delays between attempts.
     """
 
@@ -92,11 +94,13 @@ class SlackChannel:
         name: str = "slack",
         clock: Clock = SYSTEM_CLOCK,
         called: str = "",
+        catch_up: CatchUp = CatchUp(),  # noqa: B008 - a frozen value
         backoff: Backoff | None = None,
     ) -> None:
         self._name = name
         self._clock = clock
         self._called = called
+        self._catch_up = catch_up
         self._backoff = backoff or Backoff(base_s=1.0, ceiling_s=60.0)
         self._http = HttpPool(max_in_flight=64, max_idle=4)
         self._bot = SlackApi(self._http, bot_token, api_base)
@@ -216,8 +220,14 @@ class SlackChannel:
         return translate(facts, self._me, await self._names.of(facts))
 
     async def _missed(self, chat: ChatId, after: MessageId) -> AsyncIterator[InboundMessage]:
-        horizon = ts_at(self._clock.now() - _CATCH_UP_AGE)
-        for facts in await missed(self._history, self._feed, chat, after, horizon=horizon):
+        bounds = self._catch_up
+        horizon = ts_at(self._clock.now() - bounds.age)
+        found = await missed(self._history, self._feed, chat, after, horizon=horizon, limit=bounds.messages)
+        for facts in found.left_out:
+            if isinstance(await self._translate(facts), InboundMessage):
+                await self._feed.left_out(Gap(chat, after, bounds.told(is_many=found.is_many)))
+                break
+        for facts in found.kept:
             message = await self._translate(facts)
             if isinstance(message, InboundMessage):
                 yield message

@@ -14,7 +14,6 @@ from shared.obs.log import get_logger
 
 _log = get_logger(__name__)
 
-_LIMIT = 500
 _SEARCH_LIMIT = 2_000
 """How far back a message of ours is looked for; as many answers of a thread are read to find its newest."""
 _ROOTS = 200
@@ -28,7 +27,7 @@ class History:
         self._api = api
 
     async def entries(
-        self, place: Place, *, oldest: str = "", limit: int = _LIMIT, metadata: bool = False
+        self, place: Place, *, oldest: str = "", limit: int, metadata: bool = False
     ) -> AsyncGenerator[Mapping[str, Any], None]:
         """Raw entries of a chat: a channel's newest first, a thread's oldest first and without what it hangs on.
 
@@ -81,12 +80,22 @@ class History:
             _log.warning("slack.history_truncated", chat=place.chat, kept=limit)
         return sorted(found, key=lambda facts: facts.ts)[-limit:]
 
-    async def channel_since(self, channel: str, ts: str, *, threads_since: str) -> tuple[list[Facts], list[Place]]:
-        """Messages of a channel after a time stamp, and the threads with answers after another one."""
+    async def channel_since(
+        self, channel: str, ts: str, *, horizon: str, threads_since: str, limit: int
+    ) -> tuple[list[Facts], list[Place]]:
+        """Messages of a channel after a time stamp, oldest first, and the threads with answers after another one.
+
+        Args:
+            channel: where.
+            ts: only messages after it.
+            horizon: older ones only as far as `_ROOTS` goes: they tell whether anything is left out.
+            threads_since: and threads with answers after this.
+            limit: how many of the newest messages are read; those of `_ROOTS` are in any case.
+        """
         found: list[Facts] = []
         threads: list[Place] = []
         count = 0
-        async with aclosing(self.entries(Place(channel))) as entries:
+        async with aclosing(self.entries(Place(channel), limit=max(limit, _ROOTS))) as entries:
             async for entry in entries:
                 count += 1
                 if (facts := _readable(entry, channel)) is None:
@@ -95,10 +104,8 @@ class History:
                     threads.append(Place(channel, facts.ts))
                 if facts.ts > ts:
                     found.append(facts)
-                elif count >= _ROOTS:
+                if count >= _ROOTS and facts.ts <= max(ts, horizon):
                     break
-        if len(found) >= _LIMIT:
-            _log.warning("slack.history_truncated", chat=Place(channel).chat, kept=_LIMIT)
         return found[::-1], threads
 
 

@@ -43,6 +43,7 @@ class Incoming:
             on_edit=None if told.on_edit is None else partial(self._change, told.on_edit),
             on_delete=None if told.on_delete is None else self._delete,
             known_chats=told.known_chats,
+            on_gap=told.on_gap,
         )
 
     async def _store(self, message: InboundMessage) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.channels.base import MakeChannel
+from shared.channels.base import CatchUp, MakeChannel
 from shared.secrets.files import Secret
 
 
 def slack_channel(
-    bot_token: str, app_token: str, upstreams: Mapping[str, str], *, called: str = ""
+    bot_token: str,
+    app_token: str,
+    upstreams: Mapping[str, str],
+    *,
+    called: str = "",
+    catch_up: CatchUp = CatchUp(),  # noqa: B008 - a frozen value
 ) -> MakeChannel | None:
     """How to make the connector; None without tokens, which means that Slack is off (policy N17).
 
@@ -18,6 +23,7 @@ def slack_channel(
         app_token: the app's, ``xapp-…``, which opens Socket Mode.
         upstreams: ``slack_api_base``; absent it is the real one.
         called: what people's mentions of the app become (policy N2); empty takes them out.
+        catch_up: how much of what was missed is read again.
 
     Raises:
         ConfigError: one token is there and the other is not, or they are of the wrong kinds.
@@ -30,4 +36,6 @@ def slack_channel(
 
     check_tokens(bot_token, app_token)
     base = upstreams.get("slack_api_base") or API_BASE
-    return lambda handlers: SlackChannel(Secret(bot_token), Secret(app_token), handlers, api_base=base, called=called)
+    return lambda handlers: SlackChannel(
+        Secret(bot_token), Secret(app_token), handlers, api_base=base, called=called, catch_up=catch_up
+    )

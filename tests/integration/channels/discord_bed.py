@@ -54,6 +54,10 @@ class Heard:
     presses: list = field(default_factory=list)
     commands: list = field(default_factory=list)
     cursors: dict = field(default_factory=dict)
+    gaps: list = field(default_factory=list)
+
+    async def on_gap(self, gap):
+        self.gaps.append(gap)
 
     async def on_message(self, message):
         self.messages.append(message)

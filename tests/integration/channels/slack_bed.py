@@ -55,6 +55,10 @@ class Heard:
     messages: list = field(default_factory=list)
     changes: list = field(default_factory=list)
     cursors: dict = field(default_factory=dict)
+    gaps: list = field(default_factory=list)
+
+    async def on_gap(self, gap):
+        self.gaps.append(gap)
 
     async def on_message(self, message):
         self.messages.append(message)
@@ -79,7 +83,7 @@ class Heard:
         return ChannelHandlers(told.pop("on_message", self.on_message), **told)
 
 
-def channel_for(place, heard=None, *, handlers=None, bot_token="", app_token="", app=None):
+def channel_for(place, heard=None, *, handlers=None, bot_token="", app_token="", app=None, **more):
     app = app or place.app
     return SlackChannel(
         Secret(bot_token or app.bot_token),
@@ -87,6 +91,7 @@ def channel_for(place, heard=None, *, handlers=None, bot_token="", app_token="",
         handlers or (heard or Heard()).handlers(),
         api_base=place.server.api_base,
         backoff=Backoff(0.05, 0.2),
+        **more,
     )
 
 

@@ -37,9 +37,9 @@ class Stage:
             },
         }
 
-    def channel(self):
+    def channel(self, **more):
         startup = self.startup()
-        return discord_channel(startup["secrets"]["discord_bot_token"], startup["upstreams"], called="J")
+        return discord_channel(startup["secrets"]["discord_bot_token"], startup["upstreams"], called="J", **more)
 
     async def ask(self, text: str, *, channel: int | None = None, **more):
         return await self.world.say(self.owner, channel or self.general, text, **more)
@@ -90,6 +90,38 @@ async def test_what_was_said_while_the_tenant_was_down_is_answered_after_its_sta
             await stage.hears("echo: @J two")
             await tenant.lanes.idle()
     assert [asked.text for asked in gateway.asked] == ["@J one", "@J two"]
+
+
+async def test_what_policy_leaves_out_after_an_outage_is_said_in_the_chat_once(tmp_path):
+    gateway = ScriptedGateway()
+    policy = a_policy(chats={"register": "on_mention", "catch_up_messages": 3})
+
+    def said(stage):
+        texts = [message.content for message in stage.world.state.messages[stage.general].values()]
+        return [text for text in texts if text.startswith("I was away")]
+
+    async with a_stage() as stage:
+        make = stage.channel(catch_up=policy.chats.catch_up)
+        async with a_tenant(tmp_path, gateway, policy, make_channel=make) as (tenant, channel):
+            assert await channel.wait_online(20)
+            await stage.ask(f"<@{stage.bot}> one")
+            await stage.hears("echo: @J one")
+            await tenant.lanes.idle()
+        for n in range(4):
+            await stage.ask(f"missed {n}")
+        await stage.ask(f"<@{stage.bot}> last")
+        for start in range(2):
+            async with a_tenant(tmp_path, gateway, policy, make_channel=make) as (tenant, channel):
+                await stage.hears("echo: @J last")
+                assert await channel.wait_online(20)
+                await stage.ask(f"<@{stage.bot}> live {start}")
+                await stage.hears(f"echo: @J live {start}")
+                await tenant.lanes.idle()
+                await tenant.outbox.flush(5)
+    (text,) = said(stage)
+    assert text.startswith("I was away for a while: only the newest 3 messages were read, and older messages were left")
+    assert "missed 1" not in gateway.asked[1].prompt
+    assert "missed 2" in gateway.asked[1].prompt
 
 
 async def test_a_picture_in_a_thread_is_answered_in_the_thread_by_its_channels_agent(tmp_path):

@@ -1,12 +1,13 @@
-"""What NanoClaw no longer keeps after `message_days`: old runs and background that no answer used."""
+"""What NanoClaw no longer keeps after `message_days`, and what it says once although it forgot that it did."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from nanoclaw_standins import ScriptedGateway, a_message, a_tenant
+from nanoclaw_standins import ScriptedGateway, a_message, a_policy, a_tenant
 
 from nanoclaw.store import RunRecord
+from shared.channels.base import Gap
 from shared.clock import FakeClock
 
 
@@ -31,3 +32,20 @@ async def test_old_runs_and_unused_background_are_forgotten_but_for_each_groups_
         assert [run.run_id for run in await tenant.store.recent_runs()] == ["a3", "b1"]
         assert (await tenant.store.last_active())["quiet"] == began
         assert await tenant.inbox.counts() == {"context": 1}
+
+
+async def test_a_gap_is_said_once_even_after_the_sentence_was_forgotten_and_only_to_groups(tmp_path):
+    clock = FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    policy = a_policy(groups={"lab": {"chat": "dc:1"}})
+    async with a_tenant(tmp_path, ScriptedGateway(), policy, clock=clock) as (tenant, channel):
+        for chat in ("dc:1", "dc:1", "dc:2"):
+            await channel.handlers.on_gap(Gap(chat, "5", "only the newest 3 messages were read"))
+        assert await tenant.outbox.flush(5)
+        clock.advance(31 * 86_400)
+        assert "1 sent" in (await tenant.maintenance.run_now("messages.forget")).detail
+        await channel.handlers.on_gap(Gap("dc:1", "5", "only the newest 3 messages were read"))
+        await channel.handlers.on_gap(Gap("dc:1", "9", "only messages of the last 24 hours were read"))
+        assert await tenant.outbox.flush(5)
+        said = list(channel.sent["dc:1"].values())
+        assert ["newest 3" in said[0], "last 24 hours" in said[1], len(said)] == [True, True, 2]
+        assert "dc:2" not in channel.sent
