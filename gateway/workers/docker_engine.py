@@ -183,24 +183,25 @@ class DockerEngine:
         host = config["HostConfig"]
         host["NanoCpus"] = min(host["NanoCpus"], self._cpus * 1_000_000_000)  # the engine refuses more than there are
 
-        def work(client: docker.APIClient) -> tuple[str, socket.SocketIO]:
+        def work(client: docker.APIClient) -> tuple[str, int, socket.SocketIO]:
             created = client.create_container_from_config(config, name=spec.name)  # type: ignore[no-untyped-call]
             identity = str(created["Id"])
             try:
                 stream = _attach(client, identity)
                 try:
                     client.start(identity)
+                    pid = int(client.inspect_container(identity)["State"].get("Pid") or 0)
                 except BaseException:
                     stream.close()
                     raise
             except BaseException:
                 client.remove_container(identity, force=True, v=True)
                 raise
-            return identity, stream
+            return identity, pid, stream
 
-        identity, stream = await self._call(work, deadline_s=deadline_s)
+        identity, pid, stream = await self._call(work, deadline_s=deadline_s)
         attachment = await _DockerAttachment.open(stream)
-        return Container(id=identity, name=spec.name, labels=spec.labels, status="running"), attachment
+        return Container(id=identity, name=spec.name, labels=spec.labels, status="running", pid=pid), attachment
 
     async def attach(self, container_id: str) -> Attachment:
         """Join a running container."""

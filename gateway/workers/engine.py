@@ -33,6 +33,7 @@ class Container:
     Attributes:
         exit_code: meaningful once `running` is false.
         started_at: the engine's own timestamp, empty before the start.
+        pid: of its first process, known right after the start; 0 otherwise.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Container:
     exit_code: int = 0
     oom_killed: bool = False
     started_at: str = ""
+    pid: int = 0
 
     @property
     def running(self) -> bool:

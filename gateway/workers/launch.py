@@ -9,6 +9,7 @@ from datetime import datetime
 
 from gateway.workers.folders import prepare_folders
 from gateway.workers.lifelog import LifeLog, log_name
+from gateway.workers.mounted import identities
 from gateway.workers.mounts import Allowlist, Granted, MountsPolicy, MountWish, grant, unreadable_notes
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.spec import EXTRA_DIR, MAIN_GROUP, ContainerSpec, Mount, WorkerFolders, build_spec
@@ -114,6 +115,7 @@ class Launcher:
             log_name=name,
         )
         worker.name = spec.name
+        worker.looked_at = await asyncio.to_thread(identities, self._paths.state.resolve(), spec.mounts)
         if worker.mounts:
             shown = "; ".join(f"{m.source} {'read-only' if m.read_only else 'writable'}" for m in worker.mounts)
             await self.note("worker.mounts", actor=worker.tenant, subject=f"{worker.group} {worker.name}", detail=shown)

@@ -25,6 +25,7 @@ from typing import Protocol
 
 from gateway.workers.engine import Attachment, Container, Engine
 from gateway.workers.launch import Launcher, Owner, describe
+from gateway.workers.mounted import confirm
 from gateway.workers.notes import WorkerNotes
 from gateway.workers.pausing import Freezer
 from gateway.workers.places import Rest, decide_place, decide_rest
@@ -294,6 +295,12 @@ class WorkerPool:
                 self._image_id = ""
             raise
         fault_point("worker.started")
+        if container.pid:
+            try:
+                await asyncio.to_thread(confirm, container.id, container.pid, worker.looked_at)
+            except BaseException:
+                await attachment.close()
+                raise
         now = self._clock.monotonic()
         worker.container = container.id
         worker.start_ms = round((now - began) * 1000, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,6 +29,7 @@ class Worker:
         image_id: of the image it runs; empty for one that was adopted from an older gateway.
         is_standby: started ahead; the first run makes it an ordinary one.
         mounts: the extra ones.
+        looked_at: what its mounts were when they were looked at, by target.
         notes: what it does without, for people.
         used_at: monotonic seconds of its last use.
         spoken_at: monotonic seconds of the last input.
@@ -55,6 +57,7 @@ class Worker:
     stream: WorkerStream | None = None
     log: LifeLog | None = None
     mounts: tuple[Mount, ...] = ()
+    looked_at: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     start_ms: float = 0.0
     started_at: str = ""
