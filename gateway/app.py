@@ -287,6 +287,8 @@ class Gateway:
                 embed=ask_embed,
                 backups=backups,
                 sign_ins=self.sign_ins.refresher.status,
+                logins=self.sign_ins,
+                kinds=self.kinds,
                 leases=counts.leases,
                 audit=self.audit,
             ),

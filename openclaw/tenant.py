@@ -43,6 +43,7 @@ from openclaw.protocol.methods.posts import telling as telling_of_posts
 from openclaw.recipients import Recipients
 from openclaw.services import AskSignIns, ChannelReport
 from openclaw.sessions import Sessions
+from openclaw.signing_in import SignInGateway, sign_in_operations
 from openclaw.speaking import Speaker
 from openclaw.system_turns import SystemTurns
 from shared.audit.reporting import Reporter
@@ -130,6 +131,7 @@ class Tenant:
         audit_gateway: takes its security-relevant events, and has the report; None where there is none.
         config: where `policy` and `exec_policy` came from, and what changes them while running.
         sign_ins: asks whether the gateway's sign-ins work; None where there is no gateway.
+        sign_in_gateway: makes sign-ins for the command line; None where there is none.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class Tenant:
         audit_gateway: AuditGateway | None = None,
         config: ConfigService | None = None,
         sign_ins: AskSignIns | None = None,
+        sign_in_gateway: SignInGateway | None = None,
     ) -> None:
         self.name = name
         self.paths = paths
@@ -174,6 +177,7 @@ class Tenant:
         self._webhooks = webhooks
         self._search = search or SearchOffer()
         self._sign_ins = sign_ins
+        self._sign_in_gateway = sign_in_gateway
         self._make_channel = make_channel if policy.discord.enabled else None
         self._tasks = TaskPool(f"tenant.{name}")
         self._parts: list[asyncio.Task[object]] = []
@@ -254,6 +258,7 @@ class Tenant:
                     **channel_log_operations(self.inbox),
                     **toolbox.memory.operations(),
                     **self.maintenance.operations(),
+                    **sign_in_operations(self._sign_in_gateway),
                     **audit_operations(
                         self.name,
                         self.paths,
@@ -493,6 +498,7 @@ async def run(name: str, paths: Paths) -> int:
             audit_gateway=client,
             config=config,
             sign_ins=client.sign_ins,
+            sign_in_gateway=client,
         )
         stop_on_signals(tenant.stop_requested)
         async with (

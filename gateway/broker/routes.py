@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,9 @@ from gateway.backup.service import Backups
 from gateway.broker.audit import audit_routes
 from gateway.broker.auth import Caller
 from gateway.broker.posts import post_routes
-from gateway.broker.sign_ins import sign_ins
+from gateway.broker.sign_ins import sign_in_routes
 from gateway.credentials.models import CredentialStatus
+from gateway.credentials.signins import SignIns
 from gateway.egress.service import Egress
 from gateway.notices.service import Notices
 from gateway.social.embedding import Embed
@@ -48,6 +49,8 @@ class BrokerServices:
     Attributes:
         startup: reads files; called in a thread.
         before_lease: given the tenant before a worker is leased; never raises, and soon returns.
+        logins: makes sign-ins.
+        kinds: kind of each tenant, read at every call.
         leases: how long leases took, for the figures.
     """
 
@@ -63,6 +66,8 @@ class BrokerServices:
     embed: Embed
     backups: Backups
     sign_ins: Callable[[], Awaitable[list[CredentialStatus]]]
+    logins: SignIns
+    kinds: Mapping[str, str]
     audit: AuditDesk
     leases: Durations = field(default_factory=lambda: Durations(()))
 
@@ -252,7 +257,7 @@ def broker_routes() -> list[ControllerRouterHandler]:
         notices,
         notice_delivered,
         notice_held,
-        sign_ins,
+        *sign_in_routes(),
         *post_routes(),
         *audit_routes(),
     ]

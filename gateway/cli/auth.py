@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 from shared.cli import json_option, paths_of, print_json, print_table, state_option
 from shared.clock import SYSTEM_CLOCK
 from shared.config.paths import Paths
+from shared.signing_in import Step, talk, tell
 
 if TYPE_CHECKING:
     from gateway.credentials.signins import SignIns
@@ -25,7 +25,6 @@ _TENANT = click.option(
 )
 _MAX_IMPORT_BYTES = 256 << 10
 _CALL_S = 90.0
-_MAX_TRIES = 3
 _META = frozenset({"threads", "instagram"})
 
 
@@ -47,13 +46,14 @@ def login(provider: str, tenant: str, state: Path | None, *, resume: bool, as_js
     minutes: `--resume` finishes it in another call.
     """
     console = Console(paths_of(state), as_json=as_json)
-    who = {"provider": provider, "tenant": tenant}
-    begun = console.ask("auth_resume" if resume else "auth_begin", **who)
-    if not resume:
-        _show(begun, as_json=as_json)
-    if begun["flow"] == "device":
-        return _finish_device(console, who, begun["interval_s"], as_json=as_json)
-    return _finish_code(console, who, as_json=as_json, state=state)
+    finish = f"clawgate auth login {provider} --resume"
+    finish += f" --tenant {tenant}" if tenant else ""
+    finish += f" --state {state}" if state else ""
+
+    def ask(step: Step, /, **params: str) -> Any:  # noqa: ANN401 - the operation's own result
+        return console.ask(f"auth_{step}", provider=provider, tenant=tenant, **params)
+
+    return talk(ask, provider, finish=finish, resume=resume, as_json=as_json)
 
 
 @cli.command()
@@ -93,7 +93,7 @@ def status(state: Path | None, *, as_json: bool) -> int:
 def refresh(provider: str, tenant: str, state: Path | None, *, as_json: bool) -> None:
     """Refresh a sign-in now, whether due or not."""
     answer = Console(paths_of(state), as_json=as_json).ask("auth_refresh", provider=provider, tenant=tenant)
-    _done("refreshed", provider, answer, as_json=as_json)
+    tell("refreshed", provider, answer, as_json=as_json)
 
 
 @cli.command()
@@ -107,7 +107,7 @@ def logout(provider: str, tenant: str, state: Path | None, *, keep_grant: bool, 
     answer = Console(paths_of(state), as_json=as_json).ask(
         "auth_logout", provider=provider, tenant=tenant, revoke=not keep_grant
     )
-    _done("signed out", provider, answer, as_json=as_json)
+    tell("signed out", provider, answer, as_json=as_json)
     if answer["problem"] and not as_json:
         click.echo(f"Forgotten here, but the provider still has the grant: {answer['problem']}", err=True)
 
@@ -132,7 +132,7 @@ def import_(provider: str, file: Path | None, tenant: str, state: Path | None, *
     else:
         what = {"tenant": tenant, "text": _file_text(provider, file, paths)}
     answer = Console(paths, as_json=as_json).ask("auth_import", provider=provider, **what)
-    _done("imported", provider, answer, as_json=as_json)
+    tell("imported", provider, answer, as_json=as_json)
 
 
 class Console:
@@ -188,68 +188,6 @@ class Console:
                 await sign_ins.refresher.stop()
 
 
-def _show(begun: dict[str, Any], *, as_json: bool) -> None:
-    # The address goes to standard output also with --json, as its own line: a program has to open it.
-    if as_json:
-        print_json(begun)
-    else:
-        click.echo(begun["instructions"])
-        click.echo(f"\n  {begun['url']}\n")
-        if begun["user_code"]:
-            click.echo(f"  code: {begun['user_code']}\n")
-    sys.stdout.flush()
-
-
-def _finish_code(console: Console, who: dict[str, str], *, as_json: bool, state: Path | None) -> int:
-    from shared.errors import Invalid
-
-    resume = f"clawgate auth login {who['provider']} --resume"
-    resume += f" --tenant {who['tenant']}" if who["tenant"] else ""
-    resume += f" --state {state}" if state else ""
-
-    asks = "Paste the code or the address"
-    for left in reversed(range(_MAX_TRIES)):
-        pasted = _read_paste(asks, hidden="JSON" in asks)
-        if not pasted.strip():
-            raise Invalid(f"nothing was pasted; the login stays open for ten minutes. Finish it with: {resume}")
-        try:
-            answer = console.ask("auth_complete", pasted=pasted, **who)
-        except Exception as error:
-            # A slip of the mouse should not cost the whole login; a pipe cannot paste again.
-            if getattr(error, "code", "") not in {"auth.paste", "auth.state"} or not sys.stdin.isatty() or not left:
-                raise
-            click.echo(getattr(error, "detail", "that did not work"), err=True)
-            continue
-        if answer["done"]:
-            _done("signed in", who["provider"], answer, as_json=as_json)
-            return 0
-        click.echo(f"{answer['detail']}.\nRun this on any machine with Node 18 or newer, and paste what it prints:\n")
-        click.echo(answer["node_command"] + "\n")
-        sys.stdout.flush()
-        asks = "Paste the JSON"
-    raise Invalid(f"the login was not finished; it stays open for ten minutes: {resume}", code="auth.paste")
-
-
-def _finish_device(console: Console, who: dict[str, str], interval_s: float, *, as_json: bool) -> int:
-    click.echo("waiting for your approval in the browser (Ctrl-C stops)", err=True)
-    wait = interval_s
-    while True:
-        time.sleep(max(wait, 0.05))
-        answer = console.ask("auth_poll", **who)
-        if answer["done"]:
-            _done("signed in", who["provider"], answer, as_json=as_json)
-            return 0
-        wait = answer["wait_s"]
-
-
-def _read_paste(asks: str, *, hidden: bool) -> str:
-    if sys.stdin.isatty():
-        value: str = click.prompt(asks, default="", show_default=False, hide_input=hidden)
-        return value
-    # One line is one paste; a program on the other end may send the next after reading what we print.
-    return sys.stdin.readline()
-
-
 def _env_token(provider: Any, tenant: str, paths: Paths) -> dict[str, str]:  # noqa: ANN401 - one of _META
     """The token that ``.env`` gives, whose it is, and the account it is said to belong to."""
     from gateway.credentials.meta import ShownToken
@@ -296,15 +234,6 @@ def _file_text(provider: str, file: Path | None, paths: Paths) -> str:
         return raw.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{file} cannot be read ({type(error).__name__})", code="auth.import") from None
-
-
-def _done(what: str, provider: str, answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
-    account = f" as {answer['account']}" if answer.get("account") else ""
-    plan = f" ({answer['plan']})" if answer.get("plan") else ""
-    click.echo(f"{provider}: {answer.get('detail') or what}{account}{plan}")
 
 
 def _from_now(moment: str | None, now: datetime) -> str | None:

@@ -1,30 +1,42 @@
-"""``openclaw onboard``: sign-ins at model providers, handed over to the gateway."""
+"""``openclaw onboard``: sign-ins at model providers, which the gateway makes and keeps."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
-from shared.cli import state_option
+from openclaw.cli_target import TENANT
+from shared.cli import paths_of, state_option
 from shared.config.process import is_tenants_container
-from shared.errors import Invalid, Unavailable
+from shared.errors import Invalid
+from shared.signing_in import Step, talk
+
+_CALL_S: Final = 90.0  # above what the tenant gives the gateway
 
 
 def sign_in(provider: str, state: Path | None) -> int:
-    """Hand over to ``clawgate auth``: sign-ins belong to the gateway, and this tenant never holds one.
+    """Sign in at a provider; the token is the gateway's, and this tenant never holds one.
+
+    In the tenant's own container the running tenant hands the steps on to the gateway, elsewhere ``clawgate auth``
+    does it all.
 
     Raises:
-        Unavailable: this is the tenant's own container, which cannot reach that part of the gateway.
+        GatewayError: a step did not work; the tenant does not run, or the gateway or the provider says no.
     """
     if is_tenants_container():
-        raise Unavailable(
-            "sign-ins belong to the gateway, and this container sees nothing of them. Beside compose.yaml, run: "
-            f"docker compose exec gateway clawgate auth login {provider}",
-            code="sign_in.elsewhere",
-        )
+        from shared.lifecycle.control import call
+
+        socket = paths_of(state).control_socket(TENANT)
+
+        def ask(step: Step, /, **params: str) -> Any:  # noqa: ANN401 - JSON
+            return call(socket, f"sign_in.{step}", timeout_s=_CALL_S, provider=provider, **params)
+
+        finish = f"docker compose exec gateway clawgate auth login {provider} --resume"
+        return talk(ask, provider, finish=finish)
     where = ["--state", str(state)] if state else []
     command = [sys.executable, "-m", "gateway.cli.main", "auth", "login", provider, *where]
     return subprocess.run(command, check=False).returncode

@@ -34,7 +34,10 @@ from shared.gatewayclient.models import (
     PostEmbed,
     PostInfo,
     PostRequest,
+    SignInBegun,
     SignInInfo,
+    SignInPaste,
+    SignInStep,
     TenantStartup,
     WorkerInfo,
     WorkerRequest,
@@ -68,6 +71,7 @@ _WEB_TIMEOUT_S = 180.0  # above the longest fetch that the gateway's policy allo
 _BACKUP_TIMEOUT_S = 1500.0
 _FIRST_ERROR_STATUS = 400
 _REPORT_LIMIT_S = 300.0
+_SIGN_IN_TIMEOUT_S = 75.0  # above what the gateway gives a provider's token host and account page together
 _WAIT_MARGIN_S = 15.0
 _RATE_LIMITED, _UPSTREAM, _UNAVAILABLE, _DEADLINE = 429, 502, 503, 504
 
@@ -358,6 +362,35 @@ class GatewayClient:
         """
         return [SignInInfo.model_validate(item) for item in await self._call("GET", "/v1/sign-ins")]
 
+    async def begin_sign_in(self, provider: str) -> SignInBegun:
+        """Start a login at a provider for a person at this tenant's command line; the token stays in the gateway.
+
+        Raises:
+            Denied: this tenant makes no sign-ins at that provider.
+            Unavailable: the provider does not answer.
+        """
+        answer = await self._call("POST", _sign_in(provider, "begin"), timeout_s=_SIGN_IN_TIMEOUT_S)
+        return SignInBegun.model_validate(answer)
+
+    async def complete_sign_in(self, provider: str, pasted: str) -> SignInStep:
+        """Finish a code flow with what the person pasted.
+
+        Raises:
+            Denied: this tenant makes no sign-ins at that provider.
+            NotFound: no login is in progress, or it took too long.
+            Invalid: what was pasted is not usable.
+            AuthRequired: the provider refused the code.
+            Unavailable: the provider does not answer usefully.
+        """
+        body = SignInPaste(pasted=pasted).model_dump(mode="json")
+        answer = await self._call("POST", _sign_in(provider, "complete"), json=body, timeout_s=_SIGN_IN_TIMEOUT_S)
+        return SignInStep.model_validate(answer)
+
+    async def poll_sign_in(self, provider: str) -> SignInStep:
+        """Ask once whether a device flow is done; raises as `complete_sign_in` does."""
+        answer = await self._call("POST", _sign_in(provider, "poll"), timeout_s=_SIGN_IN_TIMEOUT_S)
+        return SignInStep.model_validate(answer)
+
     async def notices(self, wait_s: float) -> list[NoticeMessage]:
         """What the owner is to be told by this tenant; waits for the first notice, up to `wait_s` seconds.
 
@@ -403,6 +436,10 @@ class GatewayClient:
         if status >= _FIRST_ERROR_STATUS:
             raise error_from(status, body)
         return decode(body) if body else None
+
+
+def _sign_in(provider: str, step: str) -> str:
+    return f"/v1/sign-ins/{quote(provider, safe='')}/{step}"
 
 
 def error_from(status: int, answer: bytes) -> GatewayError:

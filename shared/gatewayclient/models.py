@@ -88,6 +88,47 @@ class SignInInfo(Strict):
     command: str
 
 
+class SignInBegun(Strict):
+    """A login that was begun, as the person who makes it has to see it; its secrets stay in the gateway.
+
+    Attributes:
+        flow: ``code``: what the browser ends on is pasted; ``device``: the code is typed there, and asked about.
+        url: what to open.
+        user_code: what to type there; empty in a code flow.
+        interval_s: how long to wait before asking about a device flow.
+    """
+
+    provider: str
+    flow: Literal["code", "device"]
+    url: str
+    instructions: str
+    user_code: str
+    interval_s: float
+    expires_at: datetime
+
+
+class SignInPaste(Strict):
+    """What a person pasted: a code that counts once, and nothing without what the gateway kept of the login."""
+
+    pasted: Annotated[str, Field(max_length=16_384)] = Field(repr=False)
+
+
+class SignInStep(Strict):
+    """How far a login is; never the token.
+
+    Attributes:
+        wait_s: how long to wait before asking again, when it is not done.
+        account: whose it is, when it is done and the provider says.
+        expires_at: when it ends, if it does.
+    """
+
+    done: bool
+    wait_s: float = 0.0
+    account: str | None = None
+    plan: str = ""
+    expires_at: datetime | None = None
+
+
 class PostInfo(Strict):
     """A post as the gateway knows it.
 

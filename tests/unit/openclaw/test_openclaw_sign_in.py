@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from openclaw.cli.sign_in import sign_in
@@ -9,7 +11,11 @@ from shared.config.process import KEY_SOCKET
 from shared.errors import Unavailable
 
 
-def test_a_tenants_container_says_where_sign_ins_belong(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("provider", ["codex", "copilot"])
+def test_a_tenants_container_asks_its_running_tenant_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: str
+) -> None:
     monkeypatch.setenv(KEY_SOCKET, "/run/t/openclaw/key.sock")
-    with pytest.raises(Unavailable, match="docker compose exec gateway clawgate auth login codex"):
-        sign_in("codex", None)
+    monkeypatch.setenv("CLAWGATE_RUNTIME", str(tmp_path))
+    with pytest.raises(Unavailable, match=r"nothing is running at .*/c/openclaw/ctl"):
+        sign_in(provider, tmp_path)
