@@ -8,12 +8,12 @@ from shared.channels.outbox import Outbox
 
 
 async def tell_gap(gap: Gap, registry: GroupRegistry, outbox: Outbox, marks: MarkStore) -> None:
-    """Say it in a registered group's chat, once for as long as nothing newer was heard there; elsewhere say nothing.
+    """Say it in a registered group's chat or thread, once until something newer was heard there; elsewhere say nothing.
 
     The mark outlives the sent message, which is forgotten after a while although the gap is found at every start.
     """
     mark = f"gap.{gap.chat}"
-    if registry.of_chat(gap.chat) is None or await marks.get(mark) == gap.after:
+    if registry.of_chat(gap.chat, gap.parent) is None or await marks.get(mark) == gap.after:
         return
     text = f"I was away for a while: {gap.reason}, and older messages were left out. Say it again if it still matters."
     await outbox.post(f"gap_{gap.chat}_{gap.after}", gap.chat, text)

@@ -256,11 +256,13 @@ class Gap:
     Attributes:
         after: the newest message known before them; the same for as long as nothing newer is heard.
         reason: what bounded the catching up, as part of a sentence.
+        parent: in a thread, the chat it belongs to.
     """
 
     chat: ChatId
     after: MessageId
     reason: str
+    parent: ChatId = ""
 
 
 OnDelete = Callable[[ChatId, MessageId], Awaitable[None]]

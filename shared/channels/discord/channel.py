@@ -352,8 +352,10 @@ class DiscordChannel:
             async with asyncio.timeout(_CALL_TIMEOUT_S):
                 channel = await self._messageable(client, chat)
                 found = await read_missed(channel, int(after), horizon=horizon, limit=bounds.messages)
-        if any(self._inbound(client, message) is not None for message in found.left_out):
-            await self._feed.left_out(Gap(chat, after, bounds.told(is_many=found.is_many)))
+        for message in found.left_out:
+            if (inbound := self._inbound(client, message)) is not None:
+                await self._feed.left_out(Gap(chat, after, bounds.told(is_many=found.is_many), inbound.parent))
+                break
         for message in reversed(found.kept):
             if (inbound := await self._inbound_read(client, message)) is not None:
                 yield inbound

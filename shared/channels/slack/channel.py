@@ -224,8 +224,10 @@ class SlackChannel:
         horizon = ts_at(self._clock.now() - bounds.age)
         found = await missed(self._history, self._feed, chat, after, horizon=horizon, limit=bounds.messages)
         for facts in found.left_out:
-            if isinstance(await self._translate(facts), InboundMessage):
-                await self._feed.left_out(Gap(chat, after, bounds.told(is_many=found.is_many)))
+            message = await self._translate(facts)
+            if isinstance(message, InboundMessage):
+                parent = message.parent if message.chat == chat else ""
+                await self._feed.left_out(Gap(chat, after, bounds.told(is_many=found.is_many), parent))
                 break
         for facts in found.kept:
             message = await self._translate(facts)

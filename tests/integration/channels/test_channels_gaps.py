@@ -48,6 +48,21 @@ async def test_more_than_the_newest_messages_on_discord_is_a_gap_told_before_the
     assert heard.gaps == [Gap(place.chat, known, BY_NUMBER)]
 
 
+async def test_a_gap_in_a_thread_on_discord_says_which_channel_it_belongs_to():
+    heard, bounds = discord_bed.Heard(), CatchUp(messages=3)
+    async with discord_bed.discord_world() as place:
+        thread = await place.world.start_thread(place.owner, place.general, "side talk")
+        async with running(discord_channel(place, heard, catch_up=bounds)):
+            await place.world.say(place.owner, thread.id, "one")
+            await until(lambda: "one" in heard.texts)
+        known = heard.messages[-1]
+        for n in range(5):
+            await place.world.say(place.owner, thread.id, f"b{n}")
+        async with running(discord_channel(place, heard, catch_up=bounds)):
+            await until(lambda: heard.texts[-3:] == ["b2", "b3", "b4"])
+    assert heard.gaps == [Gap(known.chat, known.id, BY_NUMBER, parent=place.chat)]
+
+
 async def test_old_messages_on_discord_are_a_gap_and_our_own_are_none():
     heard = discord_bed.Heard()
     async with discord_bed.discord_world() as place:

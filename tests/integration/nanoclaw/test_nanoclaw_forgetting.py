@@ -49,3 +49,11 @@ async def test_a_gap_is_said_once_even_after_the_sentence_was_forgotten_and_only
         said = list(channel.sent["dc:1"].values())
         assert ["newest 3" in said[0], "last 24 hours" in said[1], len(said)] == [True, True, 2]
         assert "dc:2" not in channel.sent
+
+
+async def test_a_gap_in_a_groups_thread_is_said_in_the_thread(tmp_path):
+    policy = a_policy(groups={"lab": {"chat": "dc:1"}})
+    async with a_tenant(tmp_path, ScriptedGateway(), policy) as (tenant, channel):
+        await channel.handlers.on_gap(Gap("dc:3", "5", "only the newest 3 messages were read", parent="dc:1"))
+        assert await tenant.outbox.flush(5)
+        assert [chat for chat, texts in channel.sent.items() if texts] == ["dc:3"]
