@@ -18,6 +18,7 @@ from shared.errors import ConfigError, Denied, Invalid
 _TREE_LIMIT = 20_000
 _DEBUG_LOG_LIMIT_BYTES = 8 * 1024 * 1024
 _MODE = 0o750
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def prepare_folders(paths: Paths, *, tenant: str, group: str, worker_id: str, uid: int, gid: int) -> WorkerFolders:
@@ -53,8 +54,9 @@ def prepare_folders(paths: Paths, *, tenant: str, group: str, worker_id: str, ui
         socket=paths.worker_dir(worker_id),
     )
     paths.state.mkdir(parents=True, exist_ok=True)
+    state = paths.state.resolve()
     for folder in (folders.group, folders.logs, folders.shared, folders.session):
-        _make(folder, paths.state, uid, gid)
+        _make(state / folder.relative_to(paths.state), state, uid, gid)
     checked = WorkerFolders(
         group=_inside(folders.group, root),
         logs=_inside(folders.logs, root),
@@ -63,7 +65,7 @@ def prepare_folders(paths: Paths, *, tenant: str, group: str, worker_id: str, ui
         socket=_inside(folders.socket, paths.worker_dir("x").parent),
     )
     for folder in (checked.group, checked.shared, checked.session):
-        _give(paths.state.resolve(), folder, uid, gid)
+        _give(state, folder, uid, gid)
     _open_socket_folder(checked.socket, uid, gid)
     log = paths.group_debug_log(tenant, group).relative_to(folders.session)
     empty_beneath(
@@ -73,20 +75,33 @@ def prepare_folders(paths: Paths, *, tenant: str, group: str, worker_id: str, ui
 
 
 def _make(folder: Path, above: Path, uid: int, gid: int) -> None:
-    """Like ``mkdir -p``: with our mode, for the agent's user, and without walking through links."""
-    place = above
-    for part in folder.relative_to(above).parts:
-        place /= part
-        if place.is_symlink():
-            raise Denied(
-                f"{place} is a symbolic link: remove it, a folder of its own belongs there", code="worker.mount_escape"
-            )
-        try:
-            place.mkdir(mode=_MODE)
-        except FileExistsError:
-            continue
-        if os.geteuid() == 0:
-            os.chown(place, uid, gid, follow_symlinks=False)
+    """Like ``mkdir -p``: with our mode, for the agent's user, and by descriptor, so that no link is walked through."""
+    place, parent = above, os.open(above, _FOLDER)
+    try:
+        for part in folder.relative_to(above).parts:
+            place /= part
+            made = _make_one(part, parent)
+            try:
+                deeper = os.open(part, _FOLDER, dir_fd=parent)
+            except OSError:
+                raise Denied(
+                    f"{place} is a symbolic link: remove it, a folder of its own belongs there",
+                    code="worker.mount_escape",
+                ) from None
+            os.close(parent)
+            parent = deeper
+            if made and os.geteuid() == 0:
+                os.fchown(parent, uid, gid)
+    finally:
+        os.close(parent)
+
+
+def _make_one(name: str, parent: int) -> bool:
+    try:
+        os.mkdir(name, _MODE, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _inside(path: Path, root: Path) -> Path:

@@ -9,11 +9,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.workers.folders import prepare_folders
 from shared.config.paths import Paths
+from shared.errors import Denied
+from tests.support.missing import require_root
 from tests.support.other_users import python_for_everybody
 
 AGENT, NEIGHBOUR = 64111, 64112
@@ -63,3 +66,25 @@ def test_only_the_agent_s_user_reaches_its_socket(paths: Paths, umask: int) -> N
 
         assert connects(AGENT)
         assert not connects(NEIGHBOUR)
+
+
+def test_a_parent_exchanged_while_a_folder_is_made_gives_nothing_away(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_root("hand folders over")
+    outside = paths.state.parent / "etc"
+    (outside / "g").mkdir(parents=True)
+    paths.worker_dir("0" * 16).mkdir(parents=True)
+    groups, make = paths.group("nanoclaw", "g").parent, os.mkdir
+
+    def made(name: Any, *how: Any, **more: Any) -> None:  # the attacker is as quick as can be
+        make(name, *how, **more)
+        if Path(name).name == "g" and not groups.is_symlink() and (groups / "g").exists():
+            groups.rename(groups.with_name("was"))
+            groups.symlink_to(outside)
+
+    monkeypatch.setattr(os, "mkdir", made)
+    with pytest.raises(Denied, match="symbolic link"):
+        prepare_folders(paths, tenant="nanoclaw", group="g", worker_id="0" * 16, uid=AGENT, gid=AGENT)
+    assert (outside / "g").stat().st_uid == 0
+    assert list((outside / "g").iterdir()) == []
