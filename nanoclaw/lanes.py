@@ -84,6 +84,7 @@ class Lanes:
         turn: does one turn of a lane, all that the inbox holds for it; called for one lane at a time only once.
         max_running: turns at once over all lanes.
         waiting: is told who waits.
+        on_empty: called with a lane that has nothing any more; a later wake makes it anew.
         after_defect_s: rest of a lane whose turn ended with an unexpected error.
     """
 
@@ -93,11 +94,13 @@ class Lanes:
         *,
         max_running: int,
         waiting: Waiting | None = None,
+        on_empty: Callable[[str], None] = lambda _name: None,
         after_defect_s: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._turn = turn
         self._waiting = waiting
+        self._on_empty = on_empty
         self._after_defect_s = after_defect_s
         self._max_running = max_running
         self._clock = clock
@@ -270,5 +273,6 @@ class Lanes:
         self._queue.pop(name, None)
         self._placeless.pop(name, None)
         self._tell_ended(name)
+        self._on_empty(name)
         if not self._lanes:
             self._quiet.set()

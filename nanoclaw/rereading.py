@@ -63,6 +63,10 @@ class Rereading:
             return
         self._done[chat] = online_since
 
+    def forget(self, chat: ChatId) -> None:
+        """Nothing waits in a chat any more, so nothing of it is stale."""
+        self._done.pop(chat, None)
+
     async def _reread(self, channel: Channel, message: InboundMessage) -> None:
         now = await channel.reread(message.chat, message.id)
         if now is None:

@@ -142,7 +142,13 @@ class Tenant:
             lane_of=self.registry.lane_of,
             look=self._look,
         )
-        self.lanes = Lanes(self._turn, max_running=policy.runs.max_concurrent, waiting=self.queue_notes, clock=clock)
+        self.lanes = Lanes(
+            self._turn,
+            max_running=policy.runs.max_concurrent,
+            waiting=self.queue_notes,
+            on_empty=self._emptied,
+            clock=clock,
+        )
         self.attachments = Attachments(
             self.inbox, policy.attachments, channel_for=self._channel_for, folder_of=self._folder_of
         )
@@ -233,6 +239,7 @@ class Tenant:
             self.inbox,
             self.runs.turn,
             prepare=rereading.refresh,
+            release=rereading.forget,
             going_on=self.runs.going_on,
             longest_rest_s=max((*policy.runs.retry_delays_s, LONGEST_REST_S)),
             clock=clock,
@@ -393,6 +400,9 @@ class Tenant:
         if not self.channels.serves(lane):
             return DONE  # its messages wait for a start at which its platform is configured
         return await self.turns.take(lane)
+
+    def _emptied(self, lane: str) -> None:
+        self.turns.forget(lane)
 
     def _spec_of(self, group: Group) -> WorkerSpec:
         agent = self.policy.agent

@@ -34,6 +34,7 @@ class Turns:
         inbox: knows what waits.
         take: one turn of a chat.
         prepare: called with the chat before.
+        release: called with a chat that has nothing any more.
         going_on: of some chats the one whose run an earlier process had begun; it has its turn before all others.
         longest_rest_s: longest wait before a further try.
     """
@@ -44,6 +45,7 @@ class Turns:
         take: TakeTurn,
         *,
         prepare: Callable[[ChatId], Awaitable[None]],
+        release: Callable[[ChatId], None] = lambda _chat: None,
         going_on: Callable[[Collection[ChatId]], ChatId] = lambda _chats: "",
         longest_rest_s: float = 60.0,
         clock: Clock = SYSTEM_CLOCK,
@@ -52,6 +54,7 @@ class Turns:
         self._inbox = inbox
         self._take = take
         self._prepare = prepare
+        self._release = release
         self._going_on = going_on
         self._clock = clock
         self._chats: dict[str, set[ChatId]] = {}
@@ -62,6 +65,16 @@ class Turns:
         """Note that a chat waits in a lane of another name."""
         if chat != lane:
             self._chats.setdefault(lane, {lane}).add(chat)
+
+    def forget(self, lane: str) -> None:
+        """Drop what is known of a lane that has nothing any more.
+
+        Only where the lane itself goes: during a turn a thread may be woken, and its note is what brings it a turn.
+        """
+        for chat in self._chats.pop(lane, {lane}):
+            self._rests.pop(chat, None)
+            self._until_news.discard(chat)
+            self._release(chat)
 
     def news(self, lane: str) -> bool:
         """Somebody spoke: end the rests in a lane that a message brings forward; false when there is none."""

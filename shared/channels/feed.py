@@ -69,7 +69,8 @@ class Feed:
         self._name = name
         self.dropped = 0
         self._session = 0
-        self._lanes: dict[ChatId, _Lane] = {}
+        self._lanes: dict[ChatId, _Lane] = {}  # those that have something to do
+        self._caught_up: set[ChatId] = set()  # in this session
         self._cursors: asyncio.Task[dict[ChatId, MessageId]] | None = None
         self._begun = asyncio.Event()
         self._slots = asyncio.Semaphore(_CATCH_UPS_AT_ONCE)
@@ -77,6 +78,7 @@ class Feed:
     def begin_session(self) -> None:
         """Catch up before anything else; call before the first message of the session is pushed."""
         self._session += 1
+        self._caught_up.clear()
         begun, self._begun = self._begun, asyncio.Event()
         begun.set()
         if self._handlers.known_chats is None:
@@ -113,7 +115,8 @@ class Feed:
 
     def touch(self, chat: ChatId) -> None:
         """See to it that a chat is caught up in this session."""
-        self._wake(chat, self._lane(chat))
+        if chat not in self._caught_up:
+            self._wake(chat, self._lane(chat))
 
     async def left_out(self, gap: Gap) -> None:
         """Say that missed messages are not handed over; returns once the tenant knows."""
@@ -134,7 +137,8 @@ class Feed:
         return {} if self._cursors is None else await asyncio.shield(self._cursors)
 
     def _lane(self, chat: ChatId) -> _Lane:
-        return self._lanes.setdefault(chat, _Lane(0 if self._cursors else self._session))
+        is_missed = self._cursors is not None and chat not in self._caught_up
+        return self._lanes.setdefault(chat, _Lane(0 if is_missed else self._session))
 
     def _wake(self, chat: ChatId, lane: _Lane) -> None:
         if not lane.is_running:
@@ -162,12 +166,14 @@ class Feed:
                     async with self._slots:
                         lane.caught_up = await self._catch_up(chat)
                     lane.session = session
+                    if session == self._session:
+                        self._caught_up.add(chat)
                 elif lane.queue:
                     happening = lane.queue.popleft()
                     if not (happening.is_new and happening.id in lane.caught_up):
                         await self._hand_over(happening)
                 else:
-                    lane.caught_up.clear()  # what is heard of twice from here on, the inbox knows
+                    del self._lanes[chat]  # what is heard of twice from here on, the inbox knows
                     return
         finally:
             lane.is_running = False

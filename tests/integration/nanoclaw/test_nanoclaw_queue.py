@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from nanoclaw_standins import LastingChannel, ScriptedGateway, a_message, a_policy, a_tenant, echo
 
@@ -146,3 +148,19 @@ async def test_two_chats_of_one_group_never_run_at_once_and_each_is_answered_whe
         await tenant.lanes.idle()
     assert most[0] == 1
     assert len(gateway.leases) == 1
+
+
+async def test_nothing_is_kept_of_threads_that_were_answered(tmp_path):
+    async with a_tenant(tmp_path, ScriptedGateway()) as (tenant, channel):
+        channel.status = replace(channel.status, since=datetime.now(UTC) + timedelta(hours=1))
+        await tenant.intake.register(Group("lab", "dc:1", "Lab", requires_trigger=False))
+        threads = [f"dc:{number}" for number in range(100, 115)]
+        for thread in threads:
+            message = a_message("hi", chat=thread, kind="thread", parent="dc:1")
+            channel.rereads[message.id] = message
+            await channel.handlers.on_message(message)
+        for thread in threads:
+            await channel.says(lambda texts: len(texts) == 1, chat=thread)
+        await asyncio.wait_for(tenant.lanes.idle(), 10)
+        assert not tenant.turns._chats
+        assert not tenant.turns._release.__self__._done

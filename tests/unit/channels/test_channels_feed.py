@@ -182,3 +182,18 @@ async def test_edits_outlive_an_overflow_while_messages_are_read_again():
         await until(lambda: "delete 3" in platform.got and "1205" in platform.got, timeout_s=20)
     first_seen = dict.fromkeys(platform.got)
     assert [id_ for id_ in first_seen if id_.isdecimal()] == [inbound.id for inbound in history]
+
+
+async def test_a_chat_that_is_idle_and_caught_up_has_no_lane_and_is_caught_up_once_in_a_session():
+    known = {f"dc:{n}": "5" for n in range(1, 301)}
+    platform = Platform(*(message(7, chat) for chat in known), known=known)
+    async with feeding(platform) as feed:
+        feed.begin_session()
+        await until(lambda: len(platform.got) == 300 and not feed._lanes)
+        for chat in known:
+            feed.touch(chat)
+            feed.push(message(8, chat))
+        await until(lambda: len(platform.got) == 600 and not feed._lanes)
+        assert sorted(platform.asked) == sorted(known.items())
+        feed.begin_session()
+        await until(lambda: len(platform.asked) == 600 and not feed._lanes)

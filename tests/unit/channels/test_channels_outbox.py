@@ -282,3 +282,21 @@ async def test_an_edit_of_a_message_that_somebody_deleted_posts_it_anew_once(tmp
         assert await outbox.dead_letters() == []
     assert second != first
     assert channel.texts(CHAT) == ["The whole answer"]
+
+
+async def test_a_requeued_dead_letter_whose_message_somebody_deleted_is_posted_anew_once(tmp_path):
+    channel = platform()
+    async with channel_database(tmp_path) as (db, tables), running(db, tables, channel) as outbox:
+        await outbox.put("run_1", 0, chat=CHAT, text="So far")
+        first = await outbox.deliver("run_1", timeout_s=5)
+        channel.faults = [Fault("edit", Denied("no permission to write in this channel"))]
+        await outbox.rewrite("run_1", outbox.drafts("run_1", CHAT, "The whole answer"), shown={})
+        with pytest.raises(Unavailable, match="no permission"):
+            await outbox.deliver("run_1", timeout_s=5)
+        (letter,) = await outbox.dead_letters()
+        await channel.delete(CHAT, first)
+        await outbox.requeue(letter.id)
+        second = await outbox.deliver("run_1", timeout_s=5)
+        assert await outbox.dead_letters() == []
+    assert second != first
+    assert channel.texts(CHAT) == ["The whole answer"]

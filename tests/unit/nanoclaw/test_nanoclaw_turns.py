@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from nanoclaw.lanes import DONE, Turn
+from nanoclaw.lanes import DONE, Lanes, Turn
 from nanoclaw.turns import Turns
 from shared.channels.store.inbox import OpenChat
 from shared.clock import FakeClock
@@ -25,11 +25,12 @@ class Bed:
         self.clock = FakeClock()
         self.inbox = Waiting(self.clock)
         self.taken, self.early, self.prepared, self.turn = [], [], [], turn
-        self.going_on = ""
+        self.going_on, self.released = "", set()
         self.turns = Turns(
             self.inbox,
             self.take,
             prepare=self.prepare,
+            release=self.released.add,
             going_on=lambda chats: self.going_on if self.going_on in chats else "",
             clock=self.clock,
         )
@@ -127,3 +128,28 @@ async def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_the_longes
     bed.clock.advance(1)
     assert await bed.turns.take("dc:1") == DONE
     assert (bed.taken, bed.early) == (["dc:1"], [True])
+
+
+async def test_many_threads_leave_nothing_behind_and_one_that_is_woken_during_a_turn_is_not_lost():
+    bed = Bed()
+    lanes = Lanes(bed.turns.take, max_running=2, on_empty=bed.turns.forget)
+
+    def wake(chat, number):
+        bed.inbox.add(chat, number)
+        bed.turns.belongs(chat, "dc:1")
+        lanes.wake("dc:1")
+
+    async def another_thread(chat):
+        bed.prepared.append(chat)
+        if chat == "dc:1099":  # the last that waits: its turn would empty the lane
+            wake("dc:2000", 2000)
+
+    bed.turns._prepare = another_thread
+    for number in range(1000, 1100):
+        wake(f"dc:{number}", number)
+    await lanes.idle()
+    await lanes.close()
+    assert bed.taken == [*(f"dc:{number}" for number in range(1000, 1100)), "dc:2000"]
+    assert bed.released >= {*bed.taken}
+    for kept in (bed.turns._chats, bed.turns._rests, bed.turns._until_news):
+        assert not kept
