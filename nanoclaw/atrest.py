@@ -36,7 +36,7 @@ def ask_or_read(
     except Unavailable as error:
         if error.code != "control.not_running":
             raise
-    click.echo(f"{tenant} is not running; this is what it has stored", err=True)
+    click.echo(f"{tenant} is not running (`clawgate up` starts it); this is what it has stored", err=True)
     return read_stored(paths_of(state), tenant, at_rest)
 
 
