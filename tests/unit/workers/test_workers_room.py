@@ -14,7 +14,7 @@ from gateway.notices.models import OwnerNotice
 from gateway.workers.policy import WorkerPolicy
 from gateway.workers.room import MB, Rooms, Use, folder_bytes
 from nanoclaw.agent.errors import WorkerLost
-from nanoclaw.faults import decide_fault, fault_of_error
+from nanoclaw.faults import Patience, decide_fault, fault_of_error
 from shared.clock import FakeClock
 from shared.config.paths import Paths
 from shared.errors import Busy, Denied
@@ -128,7 +128,8 @@ async def test_the_pool_refuses_ends_and_starts_again(tmp_path: Path) -> None:
     ],
 )
 def test_people_are_told_why_and_the_message_is_kept(error: Denied | WorkerLost) -> None:
-    verdict = decide_fault(fault_of_error(error), attempt=1, delays_s=(1.0,), run_id="run_1")
+    now, patience = FakeClock().now(), Patience(delays_s=(1.0,), limit_s=3600)
+    verdict = decide_fault(fault_of_error(error), attempt=1, patience=patience, run_id="run_1", now=now, waited_s=0)
     assert not verdict.retry
     assert verdict.note == (
         f"Sorry, there is too much on disk: {error.detail}. Your message is kept for the operator (run `run_1`)."
