@@ -196,6 +196,9 @@ class EngineProxy:
         self._engine = engine
         self._roots = roots
         self._closed = closed
+        # Once the other side has closed its half, nothing else of asyncio's holds a connection, or the task that
+        # serves it: it could be taken for garbage in the middle of an answer.
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def serve(self, path: Path) -> asyncio.Server:
         """Listen on a socket that only our user may open."""
@@ -206,6 +209,7 @@ class EngineProxy:
             os.umask(old_mask)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         try:
             await self._exchange(reader, writer)
         except GatewayError as error:
@@ -220,6 +224,7 @@ class EngineProxy:
         except (OSError, asyncio.LimitOverrunError) as error:
             _log.warning("engine_proxy.broken", reason=str(error))
         finally:
+            self._open.discard(writer)
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
