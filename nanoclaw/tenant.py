@@ -27,7 +27,6 @@ from nanoclaw.channels import Channels, Connectors, Platform, connectors_of
 from nanoclaw.commands import COMMANDS, Commands
 from nanoclaw.config import GLOBAL_FOLDER, NanoclawPolicy, load, with_settings, zone_of
 from nanoclaw.control import operations
-from nanoclaw.faults import LONGEST_REST_S
 from nanoclaw.figures import NanoclawFigures, RunCounts
 from nanoclaw.gaps import tell_gap
 from nanoclaw.groups import Group, GroupRegistry
@@ -241,7 +240,7 @@ class Tenant:
             prepare=rereading.refresh,
             release=rereading.forget,
             going_on=self.runs.going_on,
-            longest_rest_s=max((*policy.runs.retry_delays_s, LONGEST_REST_S)),
+            longest_rest_s=max(policy.runs.retry_delays_s, default=60.0),
             clock=clock,
         )
         jobs = tenant_jobs(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import structlog
 from nanoclaw_standins import ScriptedGateway, a_message, a_policy, a_tenant
 
+from nanoclaw import intake
 from nanoclaw.groups import Group
+from tests.support.log_capture import heard_from
 
 
 def policy(**chats: str):
@@ -39,17 +40,17 @@ async def test_chats_of_the_policy_file_may_change_places(tmp_path, then):
     assert await start(tmp_path, **then) == then | kept
 
 
-async def test_a_chat_that_the_operator_registered_goes_to_the_group_that_the_file_names(tmp_path):
+async def test_a_chat_that_the_operator_registered_goes_to_the_group_that_the_file_names(tmp_path, monkeypatch):
+    logs = heard_from(intake, monkeypatch)
     async with a_tenant(tmp_path, ScriptedGateway(), policy()) as (tenant, _):
         await tenant.intake.register(Group("attic", "dc:7", "Attic", added_by="operator"))
         await tenant.intake.register(Group("cellar", "dc:8", "Cellar", added_by="operator"))
         notes = tenant.paths.group("nanoclaw", "attic") / "notes.md"
         notes.write_text("kept")
         await tenant.inbox.append(a_message("still waiting", chat="dc:7"))
-    with structlog.testing.capture_logs() as logs:
-        async with a_tenant(tmp_path, ScriptedGateway(), policy(lab="dc:7")) as (tenant, channel):
-            await channel.says(lambda texts: texts == ["echo: still waiting"], chat="dc:7")
-            assert {group.folder: group.chat for group in tenant.registry} == {"lab": "dc:7", "cellar": "dc:8"}
-            assert notes.read_text() == "kept"
+    async with a_tenant(tmp_path, ScriptedGateway(), policy(lab="dc:7")) as (tenant, channel):
+        await channel.says(lambda texts: texts == ["echo: still waiting"], chat="dc:7")
+        assert {group.folder: group.chat for group in tenant.registry} == {"lab": "dc:7", "cellar": "dc:8"}
+        assert notes.read_text() == "kept"
     [said] = [line for line in logs if line["event"] == "group.superseded"]
     assert (said["group"], said["chat"], said["file_says"]) == ("attic", "dc:7", "dc:7 is of lab")

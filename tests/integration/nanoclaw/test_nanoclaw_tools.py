@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import structlog
 from nanoclaw_standins import ScriptedGateway, a_message, a_policy, a_tenant
 
 from nanoclaw.agent.tools import server
@@ -14,6 +13,7 @@ from nanoclaw.agent.tools.server import ToolServer
 from shared.errors import Denied
 from shared.gatewayclient.models import SearchOffer
 from shared.gatewayclient.web import FetchedPage, SearchAnswer, SearchHit
+from tests.support.log_capture import heard_from
 
 GROUPS = {
     "main": {"chat": "dc:1", "main": True},
@@ -171,14 +171,11 @@ async def test_a_tools_own_defect_is_told_as_one_and_the_run_goes_on(tmp_path):
 
 
 async def test_every_call_is_logged_without_what_was_said(tmp_path, monkeypatch):
-    heard = structlog.testing.LogCapture()
-    everything = structlog.make_filtering_bound_logger(0)
-    logger = structlog.wrap_logger(structlog.PrintLogger(), processors=[heard], wrapper_class=everything)
-    monkeypatch.setattr(server, "_log", logger)  # whatever level and processors an earlier test has set
+    heard = heard_from(server, monkeypatch)
     gateway, _ = calling(("send_message", {"text": "my secret"}), ("send_message", {"text": "<internal>x"}))
     async with a_tenant(tmp_path, gateway, policy()) as (tenant, channel):
         await ask(tenant, channel)
-    calls = [entry for entry in heard.entries if entry["event"] == "agent.tool_called"]
+    calls = [entry for entry in heard if entry["event"] == "agent.tool_called"]
     assert [(e["tool"], e["group"], e["outcome"], e["run_id"][:4]) for e in calls] == [
         ("send_message", "main", "done", "run_"),
         ("send_message", "main", "refused", "run_"),

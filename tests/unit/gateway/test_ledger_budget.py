@@ -15,8 +15,8 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
-from structlog.testing import capture_logs
 
+import gateway.ledger
 from gateway.budget.models import BudgetExhaustedError, Estimate
 from gateway.budget.policy import BudgetsPolicy, load_budgets
 from gateway.budget.service import Budget
@@ -33,6 +33,7 @@ from shared.errors import ConfigError, Invalid
 from shared.providers.failures import parse_failure
 from shared.providers.fallback import classify
 from shared.storage import Database
+from tests.support.log_capture import heard_from
 
 OPEN = ModelIdentity("openclaw", "", "", frozenset())
 NANO = ModelIdentity("nanoclaw", "family", "w1", frozenset())
@@ -275,15 +276,15 @@ async def test_the_ledger_settles_what_the_proxy_hands_over(tmp_path):
         assert (row["requests"], row["errors"], row["bucket"]) == (2, 1, "plan")
 
 
-async def test_a_call_that_was_refused_is_written_down_with_its_run(tmp_path):
+async def test_a_call_that_was_refused_is_written_down_with_its_run(tmp_path, monkeypatch):
+    logs = heard_from(gateway.ledger, monkeypatch)
     rules = policy(day={"unit": "tokens", "limit": 5})
     async with opened(tmp_path, rules) as (_, store):
         budget = Budget(store, rules, run_of={"w1": "run_7"}.get)
         ledger = Ledger(store, budget=budget)
         refused = replace(RECORD, status=429, outcome="refused", auth="", input_tokens=0, output_tokens=0)
-        with capture_logs() as logs:
-            ledger.note(replace(refused, worker_id="w1", run_id="made-up"))
-            ledger.note(replace(refused, run_id="run_of_openclaw"))
+        ledger.note(replace(refused, worker_id="w1", run_id="made-up"))
+        ledger.note(replace(refused, run_id="run_of_openclaw"))
         await ledger.close()
         assert [line["run_id"] for line in logs] == ["run_7", "run_of_openclaw"]
     with closing(sqlite3.connect(tmp_path / "gateway.db")) as database:
