@@ -54,12 +54,12 @@ def confirm(container: str, pid: int, expected: Mapping[str, Identity]) -> None:
         Denied: it sees something else; end it.
     """
     if not _is_of(container, pid):
-        _log.debug("worker.mounts_unseen", container=container[:12])
+        _log.info("worker.mounts_unseen", container=container[:12])
         return
     try:
         root = os.open(f"/proc/{pid}/root", _ROOT)
     except OSError as error:
-        _log.debug("worker.mounts_unseen", container=container[:12], reason=error.strerror)
+        _log.info("worker.mounts_unseen", container=container[:12], reason=error.strerror)
         return
     try:
         for target, identity in expected.items():
